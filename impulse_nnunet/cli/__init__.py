@@ -1,0 +1,1 @@
+"""The command line; it knows everything, and nothing knows it."""

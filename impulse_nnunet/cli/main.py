@@ -1,0 +1,82 @@
+"""``impulse_nnunet``: one command with subcommands; each subcommand's module is imported only when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from impulse_nnunet import __version__
+from impulse_nnunet.errors import TRACEBACK_VARIABLE, USER_ERROR, CasesFailedError, InputError
+
+COMMANDS = {
+    "env": "print the export lines that nnU-Net's commands need",
+    "plan_and_preprocess": "check a data set, plan 3d_impulse and preprocess it",
+    "predict": "predict images with a trained model, on their own or any other grid",
+    "doctor": "show versions, device and folders, and whether nnU-Net finds the trainer",
+}
+
+EXAMPLES = """typical use:
+  eval "$(impulse_nnunet env)"
+  impulse_nnunet plan_and_preprocess -d 704
+  nnUNetv2_train 704 3d_impulse 0 -tr nnUNetTrainerImPulSe -p ImPulSePlans
+  impulse_nnunet predict -d 704 -f 0 -i IMAGES -o LABELS
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code: 0, or 2 for what a user can mend."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    parser = _parser(arguments)
+    options = parser.parse_args(arguments)
+    if not hasattr(options, "run"):
+        parser.print_help()
+        return USER_ERROR
+    _log_to_stderr()
+    try:
+        return int(options.run(options) or 0)
+    except (InputError, CasesFailedError, NotImplementedError, OSError) as error:
+        return _report(error, options)
+
+
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "impulse_nnunet",
+        description="Template-guided implicit segment reconstruction (ImPulSe+) inside nnU-Net v2.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"impulse_nnunet {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", title="commands")
+    chosen = next((argument for argument in arguments if not argument.startswith("-")), None)
+    for name, summary in COMMANDS.items():
+        sub = commands.add_parser(name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter)
+        if name == chosen:
+            module = importlib.import_module(f"impulse_nnunet.cli.{name}")
+            sub.description, sub.epilog = module.DESCRIPTION, module.EXAMPLES
+            module.add_arguments(sub)
+            sub.set_defaults(run=module.run)
+    return parser
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    ours = logging.getLogger("impulse_nnunet")
+    ours.handlers[:] = [handler]
+    ours.setLevel(logging.INFO)
+
+
+def _report(error: Exception, options: argparse.Namespace) -> int:
+    if getattr(options, "verbose", False) or os.environ.get(TRACEBACK_VARIABLE):
+        traceback.print_exc()
+    print(f"impulse_nnunet: {error}", file=sys.stderr)
+    return USER_ERROR
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""``impulse_nnunet plan_and_preprocess``: nnU-Net's flags, our planner and preprocessor."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from impulse_nnunet.errors import InputError
+from impulse_nnunet.settings import CONFIGURATION, PLANS
+
+DESCRIPTION = """Check every case of a data set, extract nnU-Net's fingerprint, plan the configuration 3d_impulse and
+preprocess. The plans land in nnUNet_preprocessed/DATASET/ImPulSePlans.json, where every setting can be edited."""
+EXAMPLES = """examples:
+  impulse_nnunet plan_and_preprocess -d 704
+  impulse_nnunet plan_and_preprocess -d 704 --preset paper -overwrite_plans_name ImPulSePaperPlans
+  impulse_nnunet plan_and_preprocess -d 704 -gpu_memory_target 4 -np 2 --set impulse.training.epochs=20
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags; those with one dash are nnU-Net's own."""
+    parser.add_argument("-d", nargs="+", type=int, required=True, metavar="ID", help="dataset IDs, e.g. 2 4 5")
+    parser.add_argument("-npfp", type=int, default=8, help="processes for the fingerprint (default: 8)")
+    parser.add_argument("-np", type=int, nargs="+", default=[4], help="workers for preprocessing (default: 4)")
+    parser.add_argument(
+        "-gpu_memory_target", type=float, default=8.0, metavar="GB",
+        help="GPU memory that training may take; grid and widths follow from it (default: 8)",
+    )  # fmt: skip
+    parser.add_argument("-overwrite_plans_name", default=PLANS, metavar="NAME", help=f"default: {PLANS}")
+    parser.add_argument(
+        "-c", nargs="+", default=[CONFIGURATION], metavar="CONFIGURATION",
+        help=f"configurations of the plans to preprocess (default: {CONFIGURATION})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--preset", default="auto", choices=["auto", "paper"],
+        help="auto: by the rules of docs/planning.md; paper: 128^3, ResNet-18, batch 4, 4096 points, template 128^3",
+    )  # fmt: skip
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE",
+        help="change a setting of the plans, e.g. impulse.training.epochs=20 or batch_size=2; may be repeated",
+    )  # fmt: skip
+    parser.add_argument("--verify_dataset_integrity", action="store_true", help="accepted; the check always runs")
+    parser.add_argument("--no_pp", action="store_true", help="plan only, do not preprocess")
+    parser.add_argument("--clean", action="store_true", help="extract the fingerprint anew")
+    parser.add_argument("--no_pbar", action="store_true", help="no progress bars")
+    parser.add_argument("--verbose", action="store_true", help="more output; tracebacks of errors")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Plan and preprocess each data set."""
+    from impulse_nnunet.planning import plan_dataset, preprocess_dataset
+
+    overrides = dict(_override(text) for text in options.set)
+    for dataset in options.d:
+        plan_dataset(
+            dataset, options.gpu_memory_target, options.overwrite_plans_name, options.preset, overrides,
+            workers=options.npfp, clean_fingerprint=options.clean, progress_bar=not options.no_pbar,
+            verbose=options.verbose,
+        )  # fmt: skip
+        if not options.no_pp:
+            workers = options.np * len(options.c) if len(options.np) == 1 else options.np
+            for configuration, number in zip(options.c, workers, strict=True):
+                preprocess_dataset(
+                    dataset, options.overwrite_plans_name, configuration, number, not options.no_pbar, options.verbose
+                )
+    return 0
+
+
+def _override(text: str) -> tuple[str, Any]:
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise InputError(f"--set {text}", "no '='", "NAME=VALUE", "e.g. --set impulse.training.epochs=20")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value

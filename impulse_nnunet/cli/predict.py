@@ -1,0 +1,94 @@
+"""``impulse_nnunet predict``: nnU-Net's flags, and any output grid."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from impulse_nnunet.errors import InputError
+from impulse_nnunet.settings import CONFIGURATION, PLANS
+
+DESCRIPTION = """Predict the images of a folder (named CASE_0000.nii.gz, ... as nnU-Net asks). The labels are those that
+nnUNetv2_predict writes; files appear only when they are whole, and one bad case does not stop the others."""
+EXAMPLES = """examples:
+  impulse_nnunet predict -d 704 -f 0 -i IMAGES -o LABELS
+  impulse_nnunet predict -m MODEL_FOLDER -f 0 1 2 3 4 -i IMAGES -o LABELS --continue_prediction
+  impulse_nnunet predict -d 704 -f 0 -i IMAGES -o LABELS --spacing 0.5 0.5 0.5
+  impulse_nnunet predict -d 704 -f 0 -i IMAGES -o LABELS --like OTHER_IMAGE.nii.gz --save_displacement
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags; those with one dash, and the first ones with two, are nnU-Net's own."""
+    parser.add_argument("-i", required=True, metavar="FOLDER", help="images")
+    parser.add_argument("-o", required=True, metavar="FOLDER", help="labels; made if it does not exist")
+    model = parser.add_mutually_exclusive_group(required=True)
+    model.add_argument(
+        "-d", metavar="ID", help="data set of the model, ID or name; the model is found in nnUNet_results"
+    )
+    model.add_argument("-m", metavar="FOLDER", help="folder of the trained model")
+    parser.add_argument("-p", default=PLANS, metavar="PLANS", help=f"default: {PLANS}")
+    parser.add_argument("-tr", default="nnUNetTrainerImPulSe", metavar="TRAINER", help="default: nnUNetTrainerImPulSe")
+    parser.add_argument("-c", default=CONFIGURATION, metavar="CONFIGURATION", help=f"default: {CONFIGURATION}")
+    parser.add_argument(
+        "-f", nargs="+", default=None, metavar="FOLD", help="folds to average (default: all that are trained)"
+    )
+    parser.add_argument("-chk", default="checkpoint_final.pth", metavar="NAME", help="default: checkpoint_final.pth")
+    parser.add_argument("-device", default=None, choices=["cpu", "cuda", "mps"], help="default: cuda if there is one")
+    parser.add_argument("-npp", type=int, default=2, help="threads that read and write (default: 2)")
+    parser.add_argument("-num_parts", type=int, default=1, help="share the cases among this many calls")
+    parser.add_argument("-part_id", type=int, default=0, help="which of them this call is, from 0")
+    parser.add_argument(
+        "--save_probabilities", action="store_true", help="also nnU-Net's .npz; classes x volume in memory"
+    )
+    parser.add_argument("--continue_prediction", "--c", action="store_true", help="skip cases that are done")
+    parser.add_argument("--disable_progress_bar", action="store_true", help="no progress bar")
+    parser.add_argument("--verbose", action="store_true", help="more output; tracebacks of errors")
+    grid = parser.add_mutually_exclusive_group()
+    grid.add_argument("--spacing", nargs=3, type=float, metavar=("Z", "Y", "X"), help="labels at this spacing, mm")
+    grid.add_argument("--like", metavar="IMAGE", help="labels on this image's grid")
+    parser.add_argument(
+        "--save_displacement", action="store_true",
+        help="also CASE_displacement: the field that deforms into the template, a vector image in mm (LPS)",
+    )  # fmt: skip
+    for flag in ("-step_size", "-nps"):
+        parser.add_argument(flag, default=None, help=argparse.SUPPRESS)  # nnU-Net's; nothing to set here
+    for flag in ("--disable_tta", "--not_on_device"):
+        parser.add_argument(flag, action="store_true", help=argparse.SUPPRESS)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Predict."""
+    import torch
+
+    from impulse_nnunet.inference.predictor import ImPulSePredictor, OutputOptions
+
+    if options.device in (None, "cpu") and not (options.device is None and torch.cuda.is_available()):
+        torch.set_num_threads(os.cpu_count() or 1)
+    device = torch.device(options.device) if options.device else None
+    predictor = ImPulSePredictor(device, not options.disable_progress_bar, options.verbose)
+    folds = None if options.f is None else tuple(fold if fold == "all" else int(fold) for fold in options.f)
+    predictor.initialize_from_trained_model_folder(str(_model_folder(options)), folds, options.chk)
+    output = OutputOptions(
+        options.save_probabilities, options.save_displacement,
+        tuple(options.spacing) if options.spacing else None, options.like,
+    )  # fmt: skip
+    done = predictor.predict_folder(
+        options.i, options.o, output, not options.continue_prediction, options.num_parts, options.part_id, options.npp
+    )
+    print(f"{len(done)} case(s) predicted into {options.o}")
+    return 0
+
+
+def _model_folder(options: argparse.Namespace) -> Path:
+    if options.m is not None:
+        return Path(options.m)
+    from nnunetv2.utilities.file_path_utilities import get_output_folder
+
+    from impulse_nnunet.planning import dataset_name
+
+    folder = Path(get_output_folder(dataset_name(options.d), options.tr, options.p, options.c))
+    if not folder.is_dir():
+        raise InputError(str(folder), "no such folder", "a trained model", "train it, or check -d, -tr, -p and -c")
+    return folder

@@ -1,0 +1,5 @@
+"""Re-exports only: nnU-Net forgets the modules of this folder, so a class defined here could not be pickled."""
+
+from impulse_nnunet.trainers import nnUNetTrainerImPulSe
+
+__all__ = ["nnUNetTrainerImPulSe"]

@@ -1,0 +1,94 @@
+"""Encoding a case: the whole image, and where the plans say so the region of interest that the first pass finds."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from impulse_nnunet.coordinates import Box, faces_from_indices
+from impulse_nnunet.inference.decoding import EncodedBox, OutputGrid, decode_labels
+from impulse_nnunet.network import ImPulSeNet, PointDecoder
+from impulse_nnunet.preprocessing.survey import bounding_box
+from impulse_nnunet.preprocessing.working_volume import to_working_volume
+from impulse_nnunet.settings import ImPulSeSettings
+from impulse_nnunet.training.boxes import region_box
+from impulse_nnunet.training.images import image_on_box
+
+SMALLEST_COMPONENT = 0.02  # of the foreground that the first pass finds; smaller ones do not widen the box
+
+logger = logging.getLogger(__name__)
+
+
+class Ensemble:
+    """One network and the weights of its folds; decoders are kept apart, the encoder takes the weights in turn.
+
+    Args:
+        network: Carries the weights of the fold at work.
+        parameters: State dict of each fold; None uses the network as it is.
+        device: Where to compute.
+    """
+
+    def __init__(
+        self, network: ImPulSeNet, parameters: Sequence[Mapping[str, Tensor]] | None, device: torch.device
+    ) -> None:
+        self.network = network.to(device).eval()
+        self.parameters = list(parameters or [])
+        self.device = device
+        self.decoders: list[PointDecoder] = []
+        for weights in self.parameters or [None]:
+            if weights is not None:
+                network.load_state_dict(weights)
+            self.decoders.append(copy.deepcopy(network.decoder).eval())
+
+    @torch.inference_mode()
+    def encode(self, volume: Tensor, box: Box, input_grid: Sequence[int]) -> EncodedBox:
+        """Encode a box of a working volume (channel, d, h, w) with every fold."""
+        image = image_on_box(volume.to(self.device), box, input_grid)[None]
+        members = []
+        for number, decoder in enumerate(self.decoders):
+            if len(self.parameters) > 1:
+                self.network.load_state_dict(self.parameters[number])
+            with torch.autocast("cuda", enabled=self.device.type == "cuda"):
+                members.append((decoder, [level.float() for level in self.network.encode(image)]))
+        return EncodedBox(members, box)
+
+
+def encode_image(ensemble: Ensemble, image: Tensor, settings: ImPulSeSettings, case: str = "image") -> EncodedBox:
+    """Encode a native image (channel, d, h, w), normalised; see :func:`encode_working_volume`."""
+    return encode_working_volume(ensemble, to_working_volume(image, settings.grid.working_grid), settings, case)
+
+
+def encode_working_volume(
+    ensemble: Ensemble, volume: Tensor, settings: ImPulSeSettings, case: str = "image"
+) -> EncodedBox:
+    """Encode a working volume; in ``two_pass``, first the whole to find the foreground's box, then that box.
+
+    Nothing but the image is used. Where the first pass finds no foreground it is the answer, with a warning.
+    """
+    encoded = ensemble.encode(volume, Box.whole(), settings.grid.input_grid)
+    if settings.region.mode == "whole":
+        return encoded
+    grid = OutputGrid.native(settings.grid.input_grid)
+    faces = foreground_faces(decode_labels(encoded, grid, settings.inference.block_points) > 0)
+    if faces is None:
+        logger.warning("%s: the first pass found no foreground; the whole image is used", case)
+        return encoded
+    return ensemble.encode(volume, region_box(faces, settings.region.margin), settings.grid.input_grid)
+
+
+def foreground_faces(mask: np.ndarray) -> np.ndarray | None:
+    """Faces (2, 3) of the box around a mask, specks left out, in positions of the mask's grid; None if it is empty."""
+    components, number = ndimage.label(mask, structure=np.ones((3, 3, 3)))
+    if number == 0:
+        return None
+    sizes = np.bincount(components.ravel())
+    sizes[0] = 0
+    large = np.flatnonzero(sizes >= SMALLEST_COMPONENT * sizes.sum())
+    box = bounding_box(np.isin(components, large))
+    return None if box is None else np.stack(faces_from_indices(*box, mask.shape))

@@ -1,0 +1,285 @@
+"""``ImPulSePredictor``: nnU-Net's predictor for folders, files and arrays; one bad case does not stop the others."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+from tqdm import tqdm
+
+from impulse_nnunet.environment import ensure_variables
+from impulse_nnunet.errors import CasesFailedError, InputError
+from impulse_nnunet.files import whole_file
+from impulse_nnunet.inference.cases import decode_case, write_case
+from impulse_nnunet.inference.decoding import EncodedBox, decode_displacement, decode_labels
+from impulse_nnunet.inference.encoding import Ensemble, encode_image
+from impulse_nnunet.inference.geometry import FileGrid, image_to_world, output_grid, read_file_grid
+from impulse_nnunet.inference.routing import bare_network, ensemble_of, settings_of
+from impulse_nnunet.network import ImPulSeNet
+from impulse_nnunet.preprocessing.reading import read_case
+
+logger = logging.getLogger(__name__)
+
+DISPLACEMENT_SUFFIX = "_displacement"
+PREFETCH = 2
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """What to write for each case.
+
+    Args:
+        probabilities: nnU-Net's ``.npz`` and ``.pkl`` too.
+        displacement: The field D too, a vector image in mm (world axes, LPS) on the image's grid.
+        spacing_mm: (z, y, x); labels on a grid of this spacing in place of the image's own.
+        like: Labels on this image's grid in place of the image's own.
+    """
+
+    probabilities: bool = False
+    displacement: bool = False
+    spacing_mm: tuple[float, float, float] | None = None
+    like: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.spacing_mm is not None and self.like is not None:
+            raise InputError("--spacing and --like", "both", "one of them", "leave one out")
+        if self.probabilities and (self.spacing_mm is not None or self.like is not None):
+            raise InputError(
+                "--save_probabilities", "another output grid", "the image's own grid", "leave --spacing and --like out"
+            )
+
+    @property
+    def own_grid(self) -> bool:
+        """Whether labels come out on the image's own grid."""
+        return self.spacing_mm is None and self.like is None
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    case: str
+    files: list[str]
+    image: torch.Tensor
+    properties: dict[str, Any]
+
+
+class ImPulSePredictor(nnUNetPredictor):
+    """Predicts with trained models of this package; the labels are those that stock ``nnUNetv2_predict`` writes.
+
+    Args:
+        device: Where to compute; CUDA if there is one.
+        progress_bar: Show one.
+        verbose: nnU-Net's own output.
+    """
+
+    def __init__(self, device: torch.device | None = None, progress_bar: bool = True, verbose: bool = False) -> None:
+        device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        super().__init__(
+            use_mirroring=False, perform_everything_on_device=device.type == "cuda", device=device, verbose=verbose,
+            verbose_preprocessing=verbose, allow_tqdm=progress_bar,
+        )  # fmt: skip
+
+    def initialize_from_trained_model_folder(
+        self,
+        model_training_output_dir: str,
+        use_folds: tuple[int | str, ...] | None,
+        checkpoint_name: str = "checkpoint_final.pth",
+    ) -> None:
+        """As nnU-Net's; what is missing or does not fit is named in one line."""
+        folder = Path(model_training_output_dir)
+        for name in ("dataset.json", "plans.json"):
+            if not (folder / name).is_file():
+                raise InputError(str(folder), f"no {name}", "a folder of a trained model", "check -d, -tr, -p and -c")
+        for fold in use_folds or ():
+            if not (folder / f"fold_{fold}" / checkpoint_name).is_file():
+                raise InputError(
+                    str(folder / f"fold_{fold}"),
+                    f"no {checkpoint_name}",
+                    "a trained fold",
+                    "train it, or choose -f/-chk",
+                )
+        ensure_variables()
+        try:
+            super().initialize_from_trained_model_folder(str(folder), use_folds, checkpoint_name)
+        except (RuntimeError, KeyError) as error:
+            raise InputError(
+                str(folder), f"a checkpoint that does not fit its plans ({' '.join(str(error).split())[:120]})",
+                "checkpoint and plans of one training", "use the model folder as training left it",
+            ) from error  # fmt: skip
+        if not isinstance(bare_network(self.network), ImPulSeNet):
+            raise InputError(
+                str(folder), f"a model of {self.trainer_name}", "one of nnUNetTrainerImPulSe", "use nnUNetv2_predict"
+            )
+
+    def predict_folder(
+        self,
+        input_folder: str | Path,
+        output_folder: str | Path,
+        options: OutputOptions | None = None,
+        overwrite: bool = True,
+        num_parts: int = 1,
+        part_id: int = 0,
+        workers: int = 2,
+    ) -> list[str]:
+        """Predict the cases of a folder (nnU-Net's names, ``CASE_0000.nii.gz``) and return their identifiers.
+
+        Raises:
+            CasesFailedError: After the others are done, if cases failed.
+        """
+        if not 0 <= part_id < num_parts:
+            raise InputError("-part_id", str(part_id), f"0 to {num_parts - 1}", "count parts from 0")
+        cases = list_cases(Path(input_folder), self.dataset_json["file_ending"])
+        chosen = dict(list(cases.items())[part_id::num_parts])
+        return self.predict_cases(chosen, output_folder, options, overwrite, workers)
+
+    def predict_cases(
+        self,
+        cases: dict[str, list[str]],
+        output_folder: str | Path,
+        options: OutputOptions | None = None,
+        overwrite: bool = True,
+        workers: int = 2,
+    ) -> list[str]:
+        """Predict cases given as identifier -> channel files; see :meth:`predict_folder`."""
+        options = options or OutputOptions()
+        output = Path(output_folder)
+        output.mkdir(parents=True, exist_ok=True)
+        for name, content in (("dataset.json", self.dataset_json), ("plans.json", self.plans_manager.plans)):
+            with whole_file(output / name) as path:
+                path.write_text(json.dumps(content, indent=4), encoding="utf-8")
+        todo = [case for case in cases if overwrite or not self._is_done(output / case, options)]
+        ensemble, failures = ensemble_of(self), {}
+        with ThreadPoolExecutor(max(1, workers)) as readers, ThreadPoolExecutor(max(1, workers)) as writers:
+            pending: dict[str, Future[None]] = {}
+            prepared = _in_order(readers, lambda case: self._prepare(case, cases[case]), todo)
+            for case, future in tqdm(prepared, "Predicting", len(todo), unit="case", disable=not self.allow_tqdm):
+                try:
+                    pending[case] = writers.submit(self._predict_one(ensemble, future.result(), output, options))
+                except InputError as error:
+                    failures[case] = str(error)
+            for case, written in pending.items():
+                try:
+                    written.result()
+                except OSError as error:
+                    failures[case] = f"{case}: could not be written: {error}"
+        if failures:
+            raise CasesFailedError(failures, len(todo))
+        return todo
+
+    def predict_array(self, image: np.ndarray, spacing_mm: Sequence[float], with_probabilities: bool = False) -> Any:
+        """Predict one image in memory.
+
+        Args:
+            image: (channel, d, h, w), axes as nnU-Net's reader gives them (SimpleITK's order: z, y, x).
+            spacing_mm: (d, h, w).
+            with_probabilities: Also return (class, d, h, w) probabilities.
+
+        Returns:
+            (d, h, w) labels, or labels and probabilities.
+        """
+        preprocessor = self.configuration_manager.preprocessor_class(verbose=False)
+        data, _, properties = preprocessor.run_case_npy(
+            image,
+            None,
+            {"spacing": list(spacing_mm)},
+            self.plans_manager,
+            self.configuration_manager,
+            self.dataset_json,
+        )
+        encoded = encode_image(ensemble_of(self), torch.from_numpy(data), settings_of(self))
+        block = settings_of(self).inference.block_points
+        prediction = decode_case(encoded, properties, self.plans_manager, block, with_probabilities)
+        return (prediction.labels, prediction.probabilities) if with_probabilities else prediction.labels
+
+    def _prepare(self, case: str, files: list[str]) -> _Prepared:
+        channels = len(self.dataset_json.get("channel_names", self.dataset_json.get("modality", {})))
+        raw = read_case(self.plans_manager.image_reader_writer_class(), case, files, channels)
+        preprocessor = self.configuration_manager.preprocessor_class(verbose=False)
+        data, _, properties = preprocessor.run_case_npy(
+            raw.images, None, raw.properties, self.plans_manager, self.configuration_manager, self.dataset_json
+        )
+        return _Prepared(case, files, torch.from_numpy(data), properties)
+
+    def _predict_one(self, ensemble: Ensemble, prepared: _Prepared, output: Path, options: OutputOptions) -> Any:
+        """Decode a case now; returns what is left to do, writing, for another thread."""
+        settings, properties = settings_of(self), prepared.properties
+        encoded = encode_image(ensemble, prepared.image, settings, prepared.case)
+        block, ending = settings.inference.block_points, self.dataset_json["file_ending"]
+        target = output / prepared.case
+        writes = []
+        if options.own_grid:
+            prediction = decode_case(encoded, properties, self.plans_manager, block, options.probabilities)
+            writes.append(lambda: write_case(prediction, properties, self.plans_manager, ending, str(target)))
+        else:
+            grid = self._other_grid(prepared, options)
+            labels = decode_labels(encoded, output_grid(grid, self._to_world(properties)), block)
+            writes.append(lambda: write_on_grid(labels, grid, Path(f"{target}{ending}")))
+        if options.displacement:
+            own = read_file_grid(prepared.files[0])
+            field = self._world_displacement(encoded, own, properties, block)
+            path = Path(f"{target}{DISPLACEMENT_SUFFIX}{ending}")
+            writes.append(lambda: write_on_grid(field, own, path))
+        return lambda: [write() for write in writes]
+
+    def _world_displacement(
+        self, encoded: EncodedBox, grid: FileGrid, properties: dict[str, Any], block: int
+    ) -> np.ndarray:
+        to_world = self._to_world(properties)
+        field = decode_displacement(encoded, output_grid(grid, to_world), block)
+        return field @ to_world[:3, :3].T.astype(np.float32)
+
+    def _to_world(self, properties: dict[str, Any]) -> np.ndarray:
+        return image_to_world(properties, self.plans_manager.transpose_forward)
+
+    def _other_grid(self, prepared: _Prepared, options: OutputOptions) -> FileGrid:
+        if options.like is not None:
+            return read_file_grid(options.like)
+        return read_file_grid(prepared.files[0]).with_spacing((options.spacing_mm or (1, 1, 1))[::-1])
+
+    def _is_done(self, truncated: Path, options: OutputOptions) -> bool:
+        endings = [self.dataset_json["file_ending"]]
+        endings += [".npz"] if options.probabilities else []
+        endings += [f"{DISPLACEMENT_SUFFIX}{endings[0]}"] if options.displacement else []
+        return all(Path(f"{truncated}{ending}").is_file() for ending in endings)
+
+
+def list_cases(folder: Path, file_ending: str) -> dict[str, list[str]]:
+    """Cases of a folder by nnU-Net's names: identifier -> channel files in order."""
+    if not folder.is_dir():
+        raise InputError(str(folder), "no such folder", "a folder of images", "check -i")
+    cases: dict[str, list[str]] = {}
+    for file in sorted(folder.iterdir()):
+        stem, channel = file.name[: -len(file_ending) - 5], file.name[-len(file_ending) - 5 : -len(file_ending)]
+        if file.name.endswith(file_ending) and stem and channel[0] == "_" and channel[1:].isdigit():
+            cases.setdefault(stem, []).append(str(file))
+    if not cases:
+        raise InputError(
+            str(folder), "no case", f"images named CASE_0000{file_ending}", "rename them as nnU-Net asks, or check -i"
+        )
+    return cases
+
+
+def write_on_grid(array: np.ndarray, grid: FileGrid, path: Path) -> None:
+    """Write labels (d, h, w), or world vectors (d, h, w, 3), with a file grid's geometry."""
+    image = sitk.GetImageFromArray(array, isVector=array.ndim == 4)
+    grid.put_on(image)
+    with whole_file(path) as temporary:
+        sitk.WriteImage(image, str(temporary), useCompression=True)
+
+
+def _in_order(pool: ThreadPoolExecutor, function: Any, items: list[str]) -> Iterator[tuple[str, Future[Any]]]:
+    """Futures of a function in the items' order, a few ahead of their use."""
+    futures: list[Future[Any]] = []
+    for position, item in enumerate(items):
+        while len(futures) <= min(position + PREFETCH, len(items) - 1):
+            futures.append(pool.submit(function, items[len(futures)]))
+        yield item, futures[position]
+        futures[position] = Future()  # lets go of the image

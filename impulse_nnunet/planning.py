@@ -1,0 +1,147 @@
+"""Plan and preprocess a data set: what the command line and Python users call."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from batchgenerators.utilities.file_and_folder_operations import load_json
+from nnunetv2.experiment_planning.plan_and_preprocess_api import extract_fingerprint_dataset
+from nnunetv2.paths import nnUNet_preprocessed, nnUNet_raw
+from nnunetv2.utilities.dataset_name_id_conversion import convert_dataset_name_to_id, maybe_convert_to_dataset_name
+from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
+
+from impulse_nnunet.environment import FOLDERS
+from impulse_nnunet.errors import InputError
+from impulse_nnunet.planners import ImPulSePlanner
+from impulse_nnunet.preprocessing.preprocessor import ImPulSePreprocessor
+from impulse_nnunet.preprocessing.reading import reader_for
+from impulse_nnunet.preprocessing.survey import CaseSurvey, survey_dataset
+from impulse_nnunet.settings import CONFIGURATION, PLANS
+
+
+def plan_dataset(
+    dataset: int | str,
+    gpu_memory_target_gb: float = 8.0,
+    plans_name: str = PLANS,
+    preset: str = "auto",
+    overrides: Mapping[str, Any] | None = None,
+    workers: int = 4,
+    clean_fingerprint: bool = False,
+    progress_bar: bool = True,
+    verbose: bool = False,
+) -> dict[str, Any]:
+    """Check the cases, extract nnU-Net's fingerprint and write the plans.
+
+    Args:
+        dataset: ID or name.
+        gpu_memory_target_gb: GPU memory that training may take.
+        plans_name: Name of the plans file.
+        preset: ``auto`` or ``paper``.
+        overrides: Settings to change, by dotted names, e.g. ``{"impulse.training.epochs": 20}``.
+        workers: Threads and processes.
+        clean_fingerprint: Extract the fingerprint even if there is one.
+        progress_bar: Show them.
+        verbose: nnU-Net's own output.
+
+    Returns:
+        The plans.
+
+    Raises:
+        InputError: The data set as a whole is unfit.
+        CasesFailedError: Cases are; nothing was written.
+    """
+    name = dataset_name(dataset)
+    survey = survey_raw_dataset(name, workers, progress_bar)
+    extract_fingerprint_dataset(
+        convert_dataset_name_to_id(name), num_processes=workers, clean=clean_fingerprint, verbose=verbose,
+        show_progress_bar=progress_bar,
+    )  # fmt: skip
+    planner = ImPulSePlanner(
+        name, gpu_memory_target_gb, plans_name=plans_name, preset=preset, overrides=overrides, survey=survey
+    )
+    return planner.plan_experiment()
+
+
+def preprocess_dataset(
+    dataset: int | str,
+    plans_name: str = PLANS,
+    configuration: str = CONFIGURATION,
+    workers: int = 4,
+    progress_bar: bool = True,
+    verbose: bool = False,
+) -> Path:
+    """Preprocess the training cases and copy the references, as nnU-Net does; returns the preprocessed folder.
+
+    Args:
+        dataset: ID or name.
+        plans_name: Name of the plans file.
+        configuration: Of the plans.
+        workers: Threads.
+        progress_bar: Show one.
+        verbose: nnU-Net's own output.
+    """
+    name = dataset_name(dataset)
+    base = Path(nnUNet_preprocessed, name)
+    if not (base / f"{plans_name}.json").is_file():
+        raise InputError(str(base), f"no {plans_name}.json", "plans", "run impulse_nnunet plan_and_preprocess first")
+    preprocessor = ImPulSePreprocessor(verbose=verbose)
+    preprocessor.show_progress_bar = progress_bar
+    preprocessor.run(name, configuration, plans_name, workers)
+    raw = Path(nnUNet_raw, name)
+    dataset_json = load_json(str(raw / "dataset.json"))
+    references = base / "gt_segmentations"
+    references.mkdir(exist_ok=True)
+    for case, files in get_filenames_of_train_images_and_targets(str(raw), dataset_json).items():
+        shutil.copy2(files["label"], references / (case + dataset_json["file_ending"]))
+    return base
+
+
+def survey_raw_dataset(name: str, workers: int, progress_bar: bool) -> dict[str, CaseSurvey]:
+    """Check and measure all training cases of a raw data set; nothing is written."""
+    raw = Path(nnUNet_raw, name)
+    dataset_json = read_dataset_json(raw)
+    cases = get_filenames_of_train_images_and_targets(str(raw), dataset_json)
+    if not cases:
+        raise InputError(str(raw / "imagesTr"), "no case", "training images", "see nnU-Net's dataset format")
+    return survey_dataset(cases, reader_for(dataset_json), dataset_json, workers, progress_bar)
+
+
+def read_dataset_json(raw: Path) -> dict[str, Any]:
+    """Content of a raw data set's dataset.json, its required keys checked."""
+    path = raw / "dataset.json"
+    if not path.is_file():
+        raise InputError(str(raw), "no dataset.json", "an nnU-Net raw data set", "see nnU-Net's dataset format")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(str(path), f"no valid JSON ({error})", "nnU-Net's dataset.json", "mend the file") from error
+    missing = [key for key in ("labels", "numTraining", "file_ending") if key not in content]
+    if "channel_names" not in content and "modality" not in content:
+        missing.append("channel_names")
+    if missing:
+        raise InputError(str(path), f"no entry {missing[0]!r}", "nnU-Net's dataset.json", "add the entry")
+    return content
+
+
+def dataset_name(dataset: int | str) -> str:
+    """The name of a data set from its ID or name."""
+    require_folders()
+    try:
+        return str(maybe_convert_to_dataset_name(dataset))
+    except RuntimeError as error:
+        raise InputError(
+            f"dataset {dataset}", "no such data set", f"a folder Dataset{int(dataset):03d}_NAME in {nnUNet_raw.get()}",
+            "check the ID and nnUNet_raw",
+        ) from error  # fmt: skip
+
+
+def require_folders() -> None:
+    """Refuse to work without nnU-Net's folders."""
+    for name in FOLDERS:
+        if not os.environ.get(name):
+            raise InputError(name, "no value", "a folder", 'run: eval "$(impulse_nnunet env)"')

@@ -1,0 +1,1 @@
+"""From raw data sets to what training reads: checks, survey, working volumes."""

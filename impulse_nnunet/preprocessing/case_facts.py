@@ -1,0 +1,49 @@
+"""What training needs of a case besides its volumes: foreground's box, voxels inside masks, annotated voxels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from impulse_nnunet.coordinates import Box, faces_from_indices
+from impulse_nnunet.preprocessing.survey import bounding_box
+
+FACTS_KEY = "impulse"
+LARGEST_VOXEL_LIST = 100_000
+
+
+def case_facts(
+    images: np.ndarray, segmentation: np.ndarray, mask_channels: Sequence[int], ignore_label: int | None
+) -> dict[str, Any]:
+    """Collect the facts of a case on its native grid.
+
+    Args:
+        images: (channel, d, h, w) native, normalised; mask channels are unnormalised.
+        segmentation: (1, d, h, w) native; -1 outside the nonzero region.
+        mask_channels: Channels that are masks.
+        ignore_label: Label of unannotated voxels.
+
+    Returns:
+        ``foreground_faces`` (2, 3): lower and upper faces of the foreground's box in image positions;
+        ``mask_voxels`` and ``annotated_voxels``: (n, 3) int16 indices, a random choice of at most 100 000, or None.
+    """
+    labels = segmentation[0]
+    foreground = labels > 0
+    if ignore_label is not None:
+        foreground &= labels != ignore_label
+    box = bounding_box(foreground)
+    faces = Box.whole().faces if box is None else faces_from_indices(*box, labels.shape)
+    masks = None
+    if len(mask_channels):
+        masks = _choose(np.any(images[list(mask_channels)] > 0.5, axis=0))
+    annotated = None if ignore_label is None else _choose(labels != ignore_label)
+    return {"foreground_faces": np.stack(faces), "mask_voxels": masks, "annotated_voxels": annotated}
+
+
+def _choose(mask: np.ndarray) -> np.ndarray:
+    flat = np.flatnonzero(mask)
+    if len(flat) > LARGEST_VOXEL_LIST:
+        flat = np.random.default_rng(0).choice(flat, LARGEST_VOXEL_LIST, replace=False)
+    return np.stack(np.unravel_index(flat, mask.shape), axis=-1).astype(np.int16)

@@ -1,0 +1,100 @@
+"""nnU-Net's preprocessing, stored the way implicit training reads it: working volume and native segmentation."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from batchgenerators.utilities.file_and_folder_operations import load_json
+from nnunetv2.paths import nnUNet_preprocessed, nnUNet_raw
+from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
+from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
+from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name
+from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
+from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
+
+from impulse_nnunet.preprocessing.case_facts import FACTS_KEY, case_facts
+from impulse_nnunet.preprocessing.reading import read_case
+from impulse_nnunet.preprocessing.survey import allowed_labels, for_all_cases
+from impulse_nnunet.preprocessing.working_volume import to_working_volume
+from impulse_nnunet.settings import settings_from_configuration
+
+
+class ImPulSePreprocessor(DefaultPreprocessor):
+    """Crops and normalises as nnU-Net does, then stores a working volume and the segmentation at native resolution."""
+
+    @staticmethod
+    def _sample_foreground_locations(*args: Any, **kwargs: Any) -> dict[Any, Any]:
+        """Nothing: points are sampled uniformly or inside masks, so nnU-Net's lists are unused."""
+        return {}
+
+    def run_case_npy(
+        self,
+        data: np.ndarray,
+        seg: np.ndarray | None,
+        properties: dict,
+        plans_manager: PlansManager,
+        configuration_manager: ConfigurationManager,
+        dataset_json: dict | str,
+    ) -> tuple[np.ndarray, np.ndarray, dict]:
+        """As the parent's, and without resampling; the image comes back as float16 working volume."""
+        content = load_json(dataset_json) if isinstance(dataset_json, str) else dataset_json
+        native, segmentation, properties = super().run_case_npy(
+            data, seg, properties, plans_manager, configuration_manager, content
+        )
+        settings = settings_from_configuration(configuration_manager.configuration)
+        ignore_label = plans_manager.get_label_manager(content).ignore_label
+        properties[FACTS_KEY] = case_facts(native, segmentation, settings.sampling.mask_channels, ignore_label)
+        working = to_working_volume(torch.from_numpy(native), settings.grid.working_grid)
+        return working.numpy(), segmentation, properties
+
+    def run(
+        self, dataset_name_or_id: int | str, configuration_name: str, plans_identifier: str, num_processes: int
+    ) -> None:
+        """Preprocess all training cases; the folder appears under its name only when it is complete."""
+        name = maybe_convert_to_dataset_name(dataset_name_or_id)
+        base = Path(nnUNet_preprocessed, name)
+        plans_manager = PlansManager(str(base / f"{plans_identifier}.json"))
+        configuration = plans_manager.get_configuration(configuration_name)
+        dataset_json = load_json(str(base / "dataset.json"))
+        dataset = get_filenames_of_train_images_and_targets(str(Path(nnUNet_raw, name)), dataset_json)
+        final = base / configuration.data_identifier
+        incomplete = base / f"{configuration.data_identifier}.incomplete"
+        shutil.rmtree(incomplete, ignore_errors=True)
+        incomplete.mkdir(parents=True)
+        channels = len(dataset_json.get("channel_names", dataset_json.get("modality", {})))
+        labels = allowed_labels(dataset_json)
+
+        def one(case: str) -> None:
+            entry = dataset[case]
+            raw = read_case(
+                plans_manager.image_reader_writer_class(), case, entry["images"], channels, entry["label"], labels
+            )
+            volume, segmentation, properties = self.run_case_npy(
+                raw.images, raw.segmentation, raw.properties, plans_manager, configuration, dataset_json
+            )
+            save_case(volume, segmentation, properties, incomplete / case)
+
+        try:
+            for_all_cases(one, list(dataset), num_processes, "Preprocessing cases", self.show_progress_bar)
+        except BaseException:
+            shutil.rmtree(incomplete, ignore_errors=True)
+            raise
+        shutil.rmtree(final, ignore_errors=True)
+        incomplete.rename(final)
+
+
+def save_case(volume: np.ndarray, segmentation: np.ndarray, properties: dict, truncated: Path) -> None:
+    """Store a case in nnU-Net's blosc2 layout; whole volumes are read at a time, so chunks are thick slabs."""
+    chunks, blocks = _slabs(volume.shape, 64), _slabs(volume.shape, 8)
+    chunks_seg, blocks_seg = _slabs(segmentation.shape, 64), _slabs(segmentation.shape, 8)
+    nnUNetDatasetBlosc2.save_case(
+        volume, segmentation, properties, str(truncated), chunks, blocks, chunks_seg, blocks_seg
+    )
+
+
+def _slabs(shape: tuple[int, ...], thickness: int) -> tuple[int, ...]:
+    return 1, min(thickness, shape[1]), *shape[2:]

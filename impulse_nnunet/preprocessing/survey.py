@@ -1,0 +1,124 @@
+"""One pass over a raw data set before anything is written: every case checked, every foreground measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
+from nnunetv2.utilities.label_handling.label_handling import LabelManager
+from tqdm import tqdm
+
+from impulse_nnunet.errors import CasesFailedError, InputError
+from impulse_nnunet.preprocessing.reading import read_case
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class CaseSurvey:
+    """What the planner needs of a case, in the reader's axes (d, h, w).
+
+    Args:
+        image_extent_mm: (3,) edges of the image, cropped to nonzero values as nnU-Net does.
+        region_extent_mm: (3,) edges of the foreground's box.
+        spacing_mm: (3,).
+    """
+
+    image_extent_mm: np.ndarray
+    region_extent_mm: np.ndarray
+    spacing_mm: np.ndarray
+
+
+def survey_dataset(
+    dataset: Mapping[str, Mapping[str, Any]],
+    reader_class: type[BaseReaderWriter],
+    dataset_json: Mapping[str, Any],
+    workers: int,
+    progress_bar: bool = True,
+) -> dict[str, CaseSurvey]:
+    """Check and measure all training cases.
+
+    Args:
+        dataset: Case identifier -> {"images": files, "label": file}, as nnU-Net lists it.
+        reader_class: nnU-Net reader.
+        dataset_json: Content of dataset.json.
+        workers: Threads.
+        progress_bar: Show one.
+
+    Raises:
+        CasesFailedError: Naming every bad case.
+    """
+    channels = len(dataset_json.get("channel_names", dataset_json.get("modality", {})))
+    labels = allowed_labels(dataset_json)
+
+    def one(case: str) -> CaseSurvey:
+        entry = dataset[case]
+        return survey_case(reader_class(), case, entry["images"], entry["label"], channels, labels)
+
+    return for_all_cases(one, list(dataset), workers, "Checking cases", progress_bar)
+
+
+def survey_case(
+    reader: BaseReaderWriter, case: str, images: list[str], label: str, channels: int, labels: list[int]
+) -> CaseSurvey:
+    """Check and measure one case."""
+    raw = read_case(reader, case, images, channels, label, labels)
+    spacing = np.asarray(raw.properties["spacing"], np.float64)
+    nonzero = bounding_box(np.any(raw.images != 0, axis=0))
+    if nonzero is None:
+        raise InputError(case, "an image that is zero everywhere", "an image with content", "leave the case out")
+    if raw.segmentation is None:
+        raise InputError(case, "no segmentation", "a label map", "add it or leave the case out")
+    lower, upper = bounding_box(raw.segmentation[0] > 0) or nonzero
+    return CaseSurvey((nonzero[1] - nonzero[0]) * spacing, (upper - lower) * spacing, spacing)
+
+
+def allowed_labels(dataset_json: Mapping[str, Any]) -> list[int]:
+    """Labels that a segmentation may hold, the ignore label included."""
+    manager = LabelManager(dataset_json["labels"], dataset_json.get("regions_class_order"))
+    ignore = [] if manager.ignore_label is None else [manager.ignore_label]
+    return [int(label) for label in manager.all_labels] + ignore
+
+
+def bounding_box(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """First (included) and last (excluded) index of the nonzero voxels along each axis; None for an empty mask."""
+    lower, upper = [], []
+    for axis in range(mask.ndim):
+        others = tuple(a for a in range(mask.ndim) if a != axis)
+        found = np.flatnonzero(mask.any(axis=others))
+        if not len(found):
+            return None
+        lower.append(found[0])
+        upper.append(found[-1] + 1)
+    return np.asarray(lower), np.asarray(upper)
+
+
+def for_all_cases(
+    function: Callable[[str], R], cases: list[str], workers: int, description: str, progress_bar: bool = True
+) -> dict[str, R]:
+    """Run a function on all cases in threads; bad cases do not stop the others and are named together at the end.
+
+    Raises:
+        CasesFailedError: If ``function`` raised :class:`InputError` for any case.
+    """
+    failures: dict[str, str] = {}
+    results: dict[str, R] = {}
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        futures = {pool.submit(function, case): case for case in cases}
+        try:
+            for future in tqdm(as_completed(futures), description, len(cases), disable=not progress_bar):
+                case = futures[future]
+                try:
+                    results[case] = future.result()
+                except InputError as error:
+                    failures[case] = str(error)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    if failures:
+        raise CasesFailedError(dict(sorted(failures.items())), len(cases))
+    return {case: results[case] for case in cases}

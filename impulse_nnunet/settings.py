@@ -1,0 +1,281 @@
+"""What the plans say beyond nnU-Net's own keys: one frozen dataclass for each part, read from and written to JSON.
+
+A configuration of the plans holds ``"impulse": {...}`` (:class:`ImPulSeSettings`) and, under nnU-Net's own
+``"architecture"``, the sizes of the network (:class:`~impulse_nnunet.network.NetworkSettings`). A user may edit both;
+an unknown key, or a value out of range, is refused with its name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+from impulse_nnunet.errors import InputError
+from impulse_nnunet.network.settings import NetworkSettings
+
+CONFIGURATION = "3d_impulse"
+PLANS = "ImPulSePlans"
+NETWORK_CLASS = "impulse_nnunet.network.ImPulSeNet"
+PLAN_KEY = "impulse"
+
+REGION_MODES = ("whole", "two_pass")
+TEMPLATE_MODES = ("frequency", "learned")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class GridSettings:
+    """Grids.
+
+    Args:
+        input_grid: Voxels (d, h, w) that the encoder sees.
+        working_grid: Voxels (d, h, w) of the whole image as it is stored for training; never finer than the image.
+    """
+
+    input_grid: tuple[int, int, int]
+    working_grid: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class RegionSettings:
+    """Region of interest.
+
+    Args:
+        mode: ``whole`` encodes the image; ``two_pass`` finds the foreground's box first and encodes that.
+        margin: Added to each side of the foreground's box, as a share of the box's edge.
+        whole_share: Share of training samples, in ``two_pass``, whose box lies anywhere between tight and whole image.
+        jitter: Standard deviation of the shift of each face of the other boxes, as a share of the box's edge.
+    """
+
+    mode: str = "whole"
+    margin: float = 0.05
+    whole_share: float = 0.3
+    jitter: float = 0.05
+
+    def __post_init__(self) -> None:
+        _require(self.mode in REGION_MODES, "region.mode", self.mode, f"one of {', '.join(REGION_MODES)}")
+        _require(0 <= self.margin <= 1, "region.margin", self.margin, "a share in [0, 1]")
+        _require(0 <= self.whole_share <= 1, "region.whole_share", self.whole_share, "a share in [0, 1]")
+        _require(0 <= self.jitter <= 0.5, "region.jitter", self.jitter, "a share in [0, 0.5]")
+
+
+@dataclass(frozen=True)
+class SamplingSettings:
+    """Training points (paper, section 4.5).
+
+    Args:
+        points: Points in each sample.
+        mask_share: 1 - gamma, the share of points drawn inside the mask channels; the rest is uniform.
+        mask_channels: Input channels that are masks (bronchi, arteries, veins).
+    """
+
+    points: int = 4096
+    mask_share: float = 0.0
+    mask_channels: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        _require(self.points > 0, "sampling.points", self.points, "a positive number")
+        _require(0 <= self.mask_share <= 1, "sampling.mask_share", self.mask_share, "a share in [0, 1]")
+        ok = self.mask_share == 0 or len(self.mask_channels) > 0
+        _require(ok, "sampling.mask_share", self.mask_share, "0 where sampling.mask_channels is empty")
+
+
+@dataclass(frozen=True)
+class AugmentationSettings:
+    """Random affine map of each training box, and random intensities (mask channels keep theirs).
+
+    Args:
+        rotation: Largest rotation about each axis, radians.
+        scale: Largest relative change of size, together for all axes.
+        shift: Largest shift along each axis, as a share of the box's edge.
+        brightness: Standard deviation of the added constant, in units of the normalised image.
+        contrast: Largest relative change of contrast.
+        noise: Largest standard deviation of added white noise, in units of the normalised image.
+    """
+
+    rotation: float = 0.2
+    scale: float = 0.12
+    shift: float = 0.05
+    brightness: float = 0.1
+    contrast: float = 0.15
+    noise: float = 0.1
+
+
+@dataclass(frozen=True)
+class LossSettings:
+    """Weights of the terms: cross-entropy, soft Dice, mean length of the displacement (box units)."""
+
+    cross_entropy: float = 0.5
+    dice: float = 1.0
+    displacement: float = 0.001
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """Length and step size.
+
+    Args:
+        epochs: Epochs of the network's training.
+        iterations: Optimiser steps in each epoch.
+        validation_iterations: Batches in each epoch's validation.
+        max_minutes: Stop after this wall-clock time instead, the learning rate following the clock; 0: no limit.
+        learning_rate: AdamW's first step size; a cosine takes it to ``final_learning_rate``, step by step.
+        final_learning_rate: Where the cosine ends.
+        weight_decay: AdamW's.
+        seed: Of everything random in training.
+    """
+
+    epochs: int = 100
+    iterations: int = 140
+    validation_iterations: int = 20
+    max_minutes: float = 0.0
+    learning_rate: float = 1e-3
+    final_learning_rate: float = 1e-6
+    weight_decay: float = 1e-2
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "iterations", "validation_iterations"):
+            _require(getattr(self, name) > 0, f"training.{name}", getattr(self, name), "a positive number")
+
+
+@dataclass(frozen=True)
+class TemplateSettings:
+    """The template.
+
+    Args:
+        mode: ``frequency`` (log of the class frequency at each template voxel) or ``learned`` (pre-trained network).
+        iterations: Steps of the pre-training of a learned template.
+        learning_rate: AdamW's first step size in pre-training, cosine to zero.
+        smoothing: Pseudo-count given to each class at each voxel of a frequency template, in cases.
+    """
+
+    mode: str = "frequency"
+    iterations: int = 2000
+    learning_rate: float = 1e-3
+    smoothing: float = 0.5
+
+    def __post_init__(self) -> None:
+        _require(self.mode in TEMPLATE_MODES, "template.mode", self.mode, f"one of {', '.join(TEMPLATE_MODES)}")
+        _require(self.iterations > 0, "template.iterations", self.iterations, "a positive number")
+        _require(self.smoothing > 0, "template.smoothing", self.smoothing, "a positive number")
+
+
+@dataclass(frozen=True)
+class InferenceSettings:
+    """Decoding.
+
+    Args:
+        block_points: Points that are decoded at once; memory grows with it, labels do not change.
+    """
+
+    block_points: int = 65536
+
+    def __post_init__(self) -> None:
+        _require(self.block_points > 0, "inference.block_points", self.block_points, "a positive number")
+
+
+@dataclass(frozen=True)
+class ImPulSeSettings:
+    """All parts."""
+
+    grid: GridSettings
+    region: RegionSettings = field(default_factory=RegionSettings)
+    sampling: SamplingSettings = field(default_factory=SamplingSettings)
+    augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
+    loss: LossSettings = field(default_factory=LossSettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    template: TemplateSettings = field(default_factory=TemplateSettings)
+    inference: InferenceSettings = field(default_factory=InferenceSettings)
+
+
+def settings_from_configuration(configuration: Mapping[str, Any]) -> ImPulSeSettings:
+    """Read the ``impulse`` part of a plans configuration.
+
+    Raises:
+        InputError: The plans are another planner's, or a key or value is wrong.
+    """
+    if PLAN_KEY not in configuration:
+        raise InputError(
+            "plans", f"a configuration without {PLAN_KEY!r}", f"{CONFIGURATION} of {PLANS}",
+            "run impulse_nnunet plan_and_preprocess and give -p ImPulSePlans and configuration 3d_impulse",
+        )  # fmt: skip
+    return from_json(ImPulSeSettings, configuration[PLAN_KEY], PLAN_KEY)
+
+
+def network_settings_from_configuration(configuration: Mapping[str, Any]) -> NetworkSettings:
+    """Read the sizes of the network from nnU-Net's ``architecture`` entry of a plans configuration."""
+    architecture = configuration["architecture"]
+    if architecture["network_class_name"] != NETWORK_CLASS:
+        raise InputError(
+            "plans", f"the network {architecture['network_class_name']}", NETWORK_CLASS,
+            "give -p ImPulSePlans and configuration 3d_impulse",
+        )  # fmt: skip
+    return from_json(NetworkSettings, architecture["arch_kwargs"], "architecture.arch_kwargs")
+
+
+def from_json(cls: type[T], content: Mapping[str, Any], where: str) -> T:
+    """Build a settings dataclass from JSON content; unknown or ill-typed entries raise :class:`InputError`."""
+    hints = get_type_hints(cls)
+    unknown = sorted(set(content) - set(hints))
+    if unknown:
+        raise InputError(
+            f"plans, {where}",
+            f"the unknown setting {unknown[0]!r}",
+            f"one of {', '.join(hints)}",
+            "mend the plans file",
+        )
+    values = {name: _convert(hints[name], value, f"{where}.{name}") for name, value in content.items()}
+    try:
+        return cls(**values)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"plans, {where}", str(error), "a complete, consistent entry", "mend the plans file"
+        ) from error
+
+
+def to_json(settings: Any) -> dict[str, Any]:
+    """The JSON content of a settings dataclass."""
+    return dataclasses.asdict(settings)
+
+
+def with_overrides(content: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Change entries of nested JSON content by dotted names, e.g. ``{"training.epochs": 20}``; returns ``content``."""
+    for name, value in overrides.items():
+        *parents, last = name.split(".")
+        entry = content
+        for parent in parents:
+            entry = entry.get(parent) if isinstance(entry, dict) else None
+        if not isinstance(entry, dict) or last not in entry:
+            raise InputError(
+                f"--set {name}", "no such setting", "a dotted name from the plans file, e.g. training.epochs",
+                "see docs/planning.md",
+            )  # fmt: skip
+        entry[last] = value
+    return content
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        _require(isinstance(value, Mapping), where, value, "an object")
+        return from_json(hint, value, where)
+    if get_origin(hint) is tuple:
+        _require(isinstance(value, list | tuple), where, value, "a list")
+        kinds = get_args(hint)
+        kinds = kinds[:1] * len(value) if kinds[-1] is Ellipsis else kinds
+        _require(len(kinds) == len(value), where, value, f"{len(kinds)} entries")
+        return tuple(_convert(kind, item, where) for kind, item in zip(kinds, value, strict=True))
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    _require(type(value) is hint, where, value, f"a value of type {hint.__name__}")
+    return value
+
+
+def _require(condition: bool, name: str, value: Any, expected: str) -> None:
+    if not condition:
+        raise InputError(f"plans, {name}", repr(value), expected, "mend the plans file")

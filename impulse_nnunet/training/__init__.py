@@ -1,0 +1,1 @@
+"""Training: cases, random boxes and points, losses, the template; nothing here imports nnU-Net's trainer."""

@@ -1,0 +1,206 @@
+"""Training batches as a pure function of (seed, step): resumed and distributed runs see what one long run would."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import torch
+from nnunetv2.training.dataloading.nnunet_dataset import nnUNetBaseDataset
+from torch import Tensor
+
+from impulse_nnunet.coordinates import Box
+from impulse_nnunet.preprocessing.case_facts import FACTS_KEY, case_facts
+from impulse_nnunet.preprocessing.working_volume import to_working_volume, working_shape
+from impulse_nnunet.settings import ImPulSeSettings
+from impulse_nnunet.training.boxes import augment_box, random_region_box
+from impulse_nnunet.training.points import draw_points, labels_at
+
+CACHE_BYTES = 4 * 1024**3
+
+
+@dataclass(frozen=True)
+class TrainingCase:
+    """A preprocessed case in memory.
+
+    Args:
+        volume: Working volume (channel, d, h, w) float16.
+        segmentation: (d, h, w) native labels.
+        extent_mm: (3,) edges of the image.
+        foreground_faces: (2, 3) faces of the foreground's box, image positions.
+        mask_voxels: (n, 3) voxel indices inside mask channels, or None.
+        annotated_voxels: (n, 3) voxel indices with a label, or None if all have one.
+    """
+
+    volume: Tensor
+    segmentation: np.ndarray
+    extent_mm: np.ndarray
+    foreground_faces: np.ndarray
+    mask_voxels: np.ndarray | None
+    annotated_voxels: np.ndarray | None
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the volumes."""
+        return self.volume.nbytes + self.segmentation.nbytes
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One training sample: an image to interpolate on a box's grid, and labelled points of the box.
+
+    Args:
+        volume: Working volume (channel, d, h, w) float16.
+        box: Where the input grid lies.
+        points: (point, 3) float32 box positions.
+        labels: (point,) int64.
+        seed: Of the sample's random intensities.
+    """
+
+    volume: Tensor
+    box: Box
+    points: Tensor
+    labels: Tensor
+    seed: int
+
+
+class CaseStore:
+    """Cases of a preprocessed folder, ours or stock nnU-Net's (native images), kept in memory up to a limit.
+
+    Args:
+        dataset: nnU-Net dataset of the folder.
+        settings: Of the plans.
+        ignore_label: Of the data set, or None.
+        transpose_forward: Of the plans; brings the stored spacing to the volumes' axes.
+        cache_bytes: Memory for decompressed volumes.
+    """
+
+    def __init__(
+        self,
+        dataset: nnUNetBaseDataset,
+        settings: ImPulSeSettings,
+        ignore_label: int | None,
+        transpose_forward: Sequence[int] = (0, 1, 2),
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
+        self.dataset, self.settings, self.ignore_label = dataset, settings, ignore_label
+        self.transpose_forward = list(transpose_forward)
+        self.identifiers: list[str] = list(dataset.identifiers)
+        self.cache_bytes = cache_bytes
+        self._cache: OrderedDict[str, TrainingCase] = OrderedDict()
+        self._cached_bytes = 0
+        self._lock = Lock()
+
+    def __getitem__(self, identifier: str) -> TrainingCase:
+        with self._lock:
+            if identifier in self._cache:
+                self._cache.move_to_end(identifier)
+                return self._cache[identifier]
+        case = self._load(identifier)
+        with self._lock:
+            if identifier not in self._cache:
+                self._cache[identifier] = case
+                self._cached_bytes += case.nbytes
+            while self._cached_bytes > self.cache_bytes and len(self._cache) > 1:
+                _, dropped = self._cache.popitem(last=False)
+                self._cached_bytes -= dropped.nbytes
+        return case
+
+    def _load(self, identifier: str) -> TrainingCase:
+        data, segmentation, _, properties = self.dataset.load_case(identifier)
+        image, labels = np.asarray(data[:]), np.asarray(segmentation[:])
+        facts = properties.get(FACTS_KEY)
+        if facts is None:
+            facts = case_facts(image, labels, self.settings.sampling.mask_channels, self.ignore_label)
+        volume = torch.from_numpy(image)
+        grid = self.settings.grid.working_grid
+        if volume.dtype != torch.float16 or tuple(volume.shape[1:]) != working_shape(labels.shape[1:], grid):
+            volume = to_working_volume(volume, grid)
+        spacing = np.asarray(properties["spacing"])[self.transpose_forward]
+        return TrainingCase(
+            volume, labels[0], spacing * labels.shape[1:], np.asarray(facts["foreground_faces"]),
+            facts["mask_voxels"], facts["annotated_voxels"],
+        )  # fmt: skip
+
+
+class BatchMaker:
+    """Draws the samples of any step.
+
+    Args:
+        cases: Where the cases come from.
+        settings: Of the plans.
+        stream: Distinguishes training (0) from validation (1); validation boxes are not augmented.
+        first: Place of this process's first sample in the global batch.
+        number: Samples that this process draws.
+    """
+
+    def __init__(self, cases: CaseStore, settings: ImPulSeSettings, stream: int, first: int, number: int) -> None:
+        self.cases, self.settings, self.stream = cases, settings, stream
+        self.places = range(first, first + number)
+
+    def __call__(self, step: int) -> list[Sample]:
+        """The samples of a step."""
+        return [self.sample(step, place) for place in self.places]
+
+    def sample(self, step: int, place: int) -> Sample:
+        """The sample at one place of the global batch of a step."""
+        rng = np.random.default_rng([self.settings.training.seed, self.stream, step, place])
+        identifiers = self.cases.identifiers
+        case = self.cases[identifiers[rng.integers(len(identifiers))]]
+        box = random_region_box(rng, case.foreground_faces, self.settings.region)
+        if self.stream == 0:
+            box = augment_box(rng, box, case.extent_mm, self.settings.augmentation)
+        sampling = self.settings.sampling
+        points = draw_points(
+            rng, box, case.segmentation.shape, sampling.points, sampling.mask_share,
+            case.mask_voxels, case.annotated_voxels,
+        )  # fmt: skip
+        labels = labels_at(case.segmentation, box, points, self.cases.ignore_label)
+        seed = int(rng.integers(2**31))
+        return Sample(case.volume, box, torch.from_numpy(points), torch.from_numpy(labels), seed)
+
+
+class OrderedPrefetcher(Iterator[Any]):
+    """Calls a function of the step number in threads, a few steps ahead, and yields the results in order.
+
+    Args:
+        make: Function of the step.
+        workers: Threads; 0 calls in the caller's thread.
+        ahead: Steps to prepare.
+    """
+
+    def __init__(self, make: Callable[[int], Any], workers: int, ahead: int = 4) -> None:
+        self.make, self.step, self.ahead = make, 0, max(1, ahead)
+        self.pool = ThreadPoolExecutor(workers) if workers > 0 else None
+        self.queue: deque[Future[Any]] = deque()
+        self.next_step = 0
+
+    def seek(self, step: int) -> None:
+        """Continue with ``step``."""
+        if step == self.step:
+            return
+        for future in self.queue:
+            future.cancel()
+        self.queue.clear()
+        self.step = self.next_step = step
+
+    def __next__(self) -> Any:
+        if self.pool is None:
+            result = self.make(self.step)
+        else:
+            while len(self.queue) < self.ahead:
+                self.queue.append(self.pool.submit(self.make, self.next_step))
+                self.next_step += 1
+            result = self.queue.popleft().result()
+        self.step += 1
+        return result
+
+    def close(self) -> None:
+        """End the threads."""
+        if self.pool is not None:
+            self.pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,70 @@
+"""The training loss: cross-entropy, soft Dice over the whole batch, and the length of the displacement."""
+
+from __future__ import annotations
+
+import torch
+import torch.distributed.nn.functional as distributed_functional
+from torch import Tensor, distributed
+from torch.nn import functional
+
+from impulse_nnunet.network.impulse_net import PointPrediction
+from impulse_nnunet.settings import LossSettings
+from impulse_nnunet.training.points import IGNORED
+
+SMOOTH = 1e-5
+
+
+def point_loss(prediction: PointPrediction, labels: Tensor, settings: LossSettings) -> Tensor:
+    """0.5 CE + 1.0 Dice + 0.001 LD with the default weights (paper, section 4.5 and Table 2).
+
+    Args:
+        prediction: Logits (batch, point, class) and displacement (batch, point, 3).
+        labels: (batch, point) int64; :data:`IGNORED` points count nowhere.
+        settings: Weights of the terms.
+    """
+    logits = prediction.logits.float()
+    total = settings.dice * soft_dice_loss(logits, labels)
+    total = total + settings.cross_entropy * cross_entropy(logits, labels)
+    return total + settings.displacement * displacement_length(prediction.displacement)
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy over all points that are not ignored."""
+    return functional.cross_entropy(logits.flatten(0, -2), labels.flatten(), ignore_index=IGNORED)
+
+
+def soft_dice_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """1 - mean soft Dice over the foreground classes that occur in the batch; with DDP, in the global batch.
+
+    Args:
+        logits: (..., class).
+        labels: (...) int64.
+    """
+    classes = logits.shape[-1]
+    valid = labels != IGNORED
+    probabilities = logits.softmax(-1)[valid]
+    reference = functional.one_hot(labels[valid], classes).to(probabilities.dtype)
+    sums = torch.stack([(probabilities * reference).sum(0), probabilities.sum(0), reference.sum(0)])[:, 1:]
+    if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
+        sums = distributed_functional.all_reduce(sums)
+    both, predicted, present = sums
+    dice = (2 * both + SMOOTH) / (predicted + present + SMOOTH)
+    occurs = present > 0
+    if not occurs.any():
+        return 0 * dice.sum()
+    return 1 - dice[occurs].mean()
+
+
+def displacement_length(displacement: Tensor) -> Tensor:
+    """LD: mean Euclidean length of the displacements (..., 3), box units; its gradient at zero is zero."""
+    return torch.linalg.vector_norm(displacement.float(), dim=-1).mean()
+
+
+def hard_counts(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """True positives, false positives and false negatives of each foreground class: (class - 1,) each."""
+    classes = logits.shape[-1]
+    valid = labels != IGNORED
+    reference, predicted = labels[valid], logits.argmax(-1)[valid]
+    confusion = torch.bincount(reference * classes + predicted, minlength=classes**2).reshape(classes, classes)
+    tp = confusion.diagonal()
+    return tp[1:], (confusion.sum(0) - tp)[1:], (confusion.sum(1) - tp)[1:]

@@ -1,0 +1,141 @@
+"""Making the template: closed form, or the paper's pre-training with a curve and checkpoints."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import time
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from impulse_nnunet.coordinates import Box, grid_points
+from impulse_nnunet.evaluation import dice_per_label
+from impulse_nnunet.files import whole_file
+from impulse_nnunet.network.template import TemplateGenerator
+from impulse_nnunet.settings import ImPulSeSettings
+from impulse_nnunet.training.batches import CaseStore, TrainingCase
+from impulse_nnunet.training.boxes import region_box
+from impulse_nnunet.training.losses import cross_entropy, soft_dice_loss
+from impulse_nnunet.training.points import IGNORED, labels_at
+
+CHECKPOINT_SECONDS = 60.0
+TEMPLATE_STREAM = 2
+
+
+def template_labels(
+    case: TrainingCase, grid: Sequence[int], settings: ImPulSeSettings, ignore: int | None
+) -> np.ndarray:
+    """Labels of a case on the template grid of its region of interest: (d, h, w) int64, IGNORED where unknown."""
+    two_pass = settings.region.mode == "two_pass"
+    box = region_box(case.foreground_faces, settings.region.margin) if two_pass else Box.whole()
+    points = grid_points(grid).reshape(-1, 3).numpy()
+    return labels_at(case.segmentation, box, points, ignore).reshape(tuple(grid))
+
+
+def frequency_template(
+    cases: CaseStore, grid: Sequence[int], number_of_classes: int, settings: ImPulSeSettings, progress_bar: bool = True
+) -> Tensor:
+    """Log of the class frequency at each template voxel: (class, d, h, w).
+
+    It is where cross-entropy alone drives a free template. Each class gets ``template.smoothing`` cases on top.
+    """
+    voxels = math.prod(grid)
+    counts = np.zeros(number_of_classes * voxels)
+    where = np.arange(voxels)
+    for identifier in tqdm(cases.identifiers, "Template from class frequencies", disable=not progress_bar):
+        labels = template_labels(cases[identifier], grid, settings, cases.ignore_label).ravel()
+        known = labels != IGNORED
+        counts[labels[known] * voxels + where[known]] += 1
+    smoothed = counts.reshape(number_of_classes, *grid) + settings.template.smoothing
+    return torch.from_numpy(np.log(smoothed / smoothed.sum(0, keepdims=True))).float()
+
+
+@dataclass
+class TemplateFit:
+    """Pre-training of a learned template (paper, section 4.5), resumable.
+
+    Args:
+        cases: Training cases.
+        grid: Template grid.
+        number_of_classes: Background included.
+        settings: Of the plans.
+        device: Where to train.
+        folder: Holds ``template_checkpoint.pth`` while training and ``template_progress.png`` afterwards.
+        log: Receives lines of text.
+    """
+
+    cases: CaseStore
+    grid: Sequence[int]
+    number_of_classes: int
+    settings: ImPulSeSettings
+    device: torch.device
+    folder: Path
+    log: Callable[[str], None]
+    losses: list[float] = field(default_factory=list)
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the state is kept while training."""
+        return self.folder / "template_checkpoint.pth"
+
+    def run(self, resume: bool, progress_bar: bool = True) -> Tensor:
+        """Train and return the template's logits: (class, d, h, w) on the CPU."""
+        torch.manual_seed(self.settings.training.seed)
+        generator = TemplateGenerator(self.number_of_classes, self.grid).to(self.device)
+        optimiser = torch.optim.AdamW(generator.parameters(), self.settings.template.learning_rate)
+        if resume and self.checkpoint.is_file():
+            state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
+            generator.load_state_dict(state["generator"])
+            optimiser.load_state_dict(state["optimiser"])
+            self.losses = list(state["losses"])
+            self.log(f"Template pre-training goes on at step {len(self.losses)}")
+        total, saved = self.settings.template.iterations, time()
+        steps = tqdm(range(len(self.losses), total), "Template pre-training", total, initial=len(self.losses),
+                     disable=not progress_bar)  # fmt: skip
+        for step in steps:
+            self.losses.append(self._step(generator, optimiser, step))
+            if (step + 1) % 50 == 0:
+                steps.set_postfix(loss=f"{np.mean(self.losses[-50:]):.3f}")
+            if time() - saved > CHECKPOINT_SECONDS:
+                self._save(generator, optimiser)
+                saved = time()
+        self._save(generator, optimiser)
+        generator.eval()
+        with torch.no_grad():
+            return generator()[0].float().cpu()
+
+    def _step(self, generator: TemplateGenerator, optimiser: torch.optim.Optimizer, step: int) -> float:
+        generator.train()
+        progress = step / self.settings.template.iterations
+        optimiser.param_groups[0]["lr"] = self.settings.template.learning_rate * (1 + math.cos(math.pi * progress)) / 2
+        rng = np.random.default_rng([self.settings.training.seed, TEMPLATE_STREAM, step])
+        case = self.cases[self.cases.identifiers[rng.integers(len(self.cases.identifiers))]]
+        labels = template_labels(case, self.grid, self.settings, self.cases.ignore_label)
+        target = torch.from_numpy(labels.ravel()).to(self.device)
+        logits = generator()[0].flatten(1).T
+        weights = self.settings.loss
+        loss = weights.cross_entropy * cross_entropy(logits, target) + weights.dice * soft_dice_loss(logits, target)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        return float(loss)
+
+    def _save(self, generator: TemplateGenerator, optimiser: torch.optim.Optimizer) -> None:
+        state = {"generator": generator.state_dict(), "optimiser": optimiser.state_dict(), "losses": self.losses}
+        with whole_file(self.checkpoint) as path:
+            torch.save(state, path)
+
+
+def template_dice(logits: Tensor, cases: CaseStore, settings: ImPulSeSettings) -> float:
+    """Mean foreground Dice of the template alone, on the template grid of each case's true region of interest."""
+    predicted = logits.argmax(0).numpy()
+    scores = []
+    for identifier in cases.identifiers:
+        labels = template_labels(cases[identifier], predicted.shape, settings, cases.ignore_label)
+        scores.append(np.nanmean(dice_per_label(np.maximum(labels, 0), predicted, len(logits), labels != IGNORED)))
+    return float(np.mean(scores))

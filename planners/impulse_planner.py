@@ -1,0 +1,174 @@
+"""The nnU-Net planner that writes ImPulSePlans: nnU-Net's fingerprint, our survey of the foreground, our rules."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from impulse_nnunet.planners.rules import DatasetProperties, Sizes, estimate_memory_gb, network_for, plan_sizes
+from nnunetv2.configuration import default_num_processes
+from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import ExperimentPlanner
+from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
+from nnunetv2.paths import nnUNet_preprocessed
+from nnunetv2.preprocessing.normalization.map_channel_name_to_normalization import get_normalization_scheme
+
+from impulse_nnunet.errors import InputError
+from impulse_nnunet.network.settings import NetworkSettings
+from impulse_nnunet.preprocessing.reading import reader_for
+from impulse_nnunet.preprocessing.survey import CaseSurvey, survey_dataset
+from impulse_nnunet.settings import (
+    CONFIGURATION,
+    NETWORK_CLASS,
+    PLAN_KEY,
+    PLANS,
+    GridSettings,
+    ImPulSeSettings,
+    SamplingSettings,
+    from_json,
+    to_json,
+    with_overrides,
+)
+
+PRESETS = ("auto", "paper")
+MASK_SHARE = 0.3  # the paper's Fig. 10: 20-50 % lowers intrusions at almost no Dice
+MASK_NORMALISATION = "NoNormalization"
+
+
+class ImPulSePlanner(ExperimentPlanner):
+    """Plans the configuration ``3d_impulse``; the rules stand in docs/planning.md.
+
+    Args:
+        preset: ``auto`` (rules) or ``paper`` (128^3, ResNet-18, batch 4, 4096 points, template 128^3).
+        overrides: Dotted settings to change after planning, e.g. ``{"impulse.training.epochs": 20}``.
+        survey: Of the training cases, if it was made already.
+    """
+
+    def __init__(
+        self,
+        dataset_name_or_id: str | int,
+        gpu_memory_target_in_gb: float = 8,
+        preprocessor_name: str = "DefaultPreprocessor",
+        plans_name: str = PLANS,
+        overwrite_target_spacing: list[float] | tuple[float, ...] | None = None,
+        suppress_transpose: bool = True,
+        preset: str = "auto",
+        overrides: Mapping[str, Any] | None = None,
+        survey: Mapping[str, CaseSurvey] | None = None,
+    ) -> None:
+        if overwrite_target_spacing is not None:
+            raise InputError(
+                "-overwrite_target_spacing", str(overwrite_target_spacing), "no such flag with this planner",
+                "images are not resampled; use -gpu_memory_target or --set impulse.grid.input_grid",
+            )  # fmt: skip
+        if preset not in PRESETS:
+            raise InputError("--preset", repr(preset), f"one of {', '.join(PRESETS)}", "choose one")
+        super().__init__(dataset_name_or_id, gpu_memory_target_in_gb, preprocessor_name, plans_name, None, True)
+        self.preset, self.overrides = preset, dict(overrides or {})
+        self.survey = survey
+
+    def determine_reader_writer(self) -> type[BaseReaderWriter]:
+        """nnU-Net's choice; for NIfTI the reader that reorients, unless dataset.json names one."""
+        return reader_for(self.dataset_json)
+
+    def plan_experiment(self) -> dict[str, Any]:
+        """Survey the cases, apply the rules, write the plans and return them."""
+        reader = self.determine_reader_writer()
+        survey = self.survey or survey_dataset(self.dataset, reader, self.dataset_json, default_num_processes)
+        settings, network, sizes = self._choose(survey)
+        configuration = self._configuration(settings, network, sizes, list(survey.values()))
+        plans = {
+            "dataset_name": self.dataset_name,
+            "plans_name": self.plans_identifier,
+            "original_median_spacing_after_transp": _median([case.spacing_mm for case in survey.values()]),
+            "original_median_shape_after_transp": configuration["median_image_size_in_voxels"],
+            "image_reader_writer": reader.__name__,
+            "transpose_forward": [0, 1, 2],
+            "transpose_backward": [0, 1, 2],
+            "configurations": {CONFIGURATION: configuration},
+            "experiment_planner_used": type(self).__name__,
+            "label_manager": "LabelManager",
+            "foreground_intensity_properties_per_channel": self.dataset_fingerprint[
+                "foreground_intensity_properties_per_channel"
+            ],
+        }
+        folder = Path(nnUNet_preprocessed, self.dataset_name)
+        shutil.copy(Path(self.raw_dataset_folder, "dataset.json"), folder / "dataset.json")
+        self.plans = plans
+        self.save_plans(plans)
+        return plans
+
+    def _choose(self, survey: Mapping[str, CaseSurvey]) -> tuple[ImPulSeSettings, NetworkSettings, Sizes]:
+        schemes = [get_normalization_scheme(name).__name__ for name in self._channel_names()]
+        masks = tuple(i for i, scheme in enumerate(schemes) if scheme == MASK_NORMALISATION)
+        sampling = SamplingSettings(mask_share=MASK_SHARE if masks else 0.0, mask_channels=masks)
+        cases = list(survey.values())
+        properties = DatasetProperties(
+            np.stack([case.image_extent_mm for case in cases]),
+            np.stack([case.region_extent_mm for case in cases]),
+            np.stack([case.spacing_mm for case in cases]),
+            len(schemes),
+            len([name for name in self.dataset_json["labels"] if name != "ignore"]),
+        )
+        sizes = plan_sizes(properties, self.UNet_vram_target_GB, sampling.points)
+        settings = ImPulSeSettings(sizes.grid, sizes.region, sampling)
+        network = sizes.network
+        if self.preset == "paper":
+            settings, network = _paper(settings, sizes)
+            memory = estimate_memory_gb(
+                settings.grid.input_grid, network, sizes.batch_size, sampling.points, properties
+            )
+            sizes = dataclasses.replace(sizes, memory_gb=memory)
+        return settings, network, sizes
+
+    def _configuration(
+        self, settings: ImPulSeSettings, network: NetworkSettings, sizes: Sizes, cases: list[CaseSurvey]
+    ) -> dict[str, Any]:
+        schemes, use_mask = self.determine_normalization_scheme_and_whether_mask_is_used_for_norm()
+        shapes = [case.image_extent_mm / case.spacing_mm for case in cases]
+        configuration = {
+            "data_identifier": self.generate_data_identifier(CONFIGURATION),
+            "preprocessor_name": self.preprocessor_name,
+            "batch_size": sizes.batch_size,
+            "patch_size": list(settings.grid.input_grid),
+            "median_image_size_in_voxels": [round(n) for n in _median(shapes)],
+            "spacing": _median([case.spacing_mm for case in cases]),
+            "normalization_schemes": schemes,
+            "use_mask_for_norm": use_mask,
+            **{f"resampling_fn_{what}": "no_resampling_hack" for what in ("data", "seg", "probabilities")},
+            **{f"resampling_fn_{what}_kwargs": {} for what in ("data", "seg", "probabilities")},
+            "batch_dice": True,
+            "architecture": {
+                "network_class_name": NETWORK_CLASS,
+                "arch_kwargs": to_json(network),
+                "_kw_requires_import": [],
+            },
+            PLAN_KEY: to_json(settings),
+            "estimates": {"memory_gb": round(sizes.memory_gb, 2), "extent_mm": [round(e, 1) for e in sizes.extent_mm]},
+        }
+        with_overrides(configuration, self.overrides)
+        configuration["patch_size"] = list(configuration[PLAN_KEY]["grid"]["input_grid"])
+        from_json(ImPulSeSettings, configuration[PLAN_KEY], PLAN_KEY)
+        from_json(NetworkSettings, configuration["architecture"]["arch_kwargs"], "architecture.arch_kwargs")
+        return configuration
+
+    def _channel_names(self) -> list[str]:
+        return list(self.dataset_json.get("channel_names", self.dataset_json.get("modality", {})).values())
+
+
+def _paper(settings: ImPulSeSettings, sizes: Sizes) -> tuple[ImPulSeSettings, NetworkSettings]:
+    """The paper's sizes (FACTS of section 4 and of the release), whatever the data and the GPU."""
+    grid = (128, 128, 128)
+    working = tuple(max(128, n) for n in sizes.grid.working_grid)
+    wide = network_for(grid, float("inf"))
+    network = NetworkSettings(wide.features_per_stage, wide.strides, wide.blocks_per_stage, 7, "batch", 64, 0.3, grid)
+    content = to_json(settings) | {"grid": to_json(GridSettings(grid, working))}
+    content["template"]["mode"] = "learned"
+    return from_json(ImPulSeSettings, content, PLAN_KEY), network
+
+
+def _median(rows: list[np.ndarray]) -> list[float]:
+    return [float(v) for v in np.median(np.stack(rows), axis=0)]

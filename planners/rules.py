@@ -1,0 +1,181 @@
+"""The rules of self-configuration, pure functions on a data set's properties (stated in docs/planning.md)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from impulse_nnunet.network.settings import NetworkSettings
+from impulse_nnunet.settings import GridSettings, RegionSettings
+
+LARGEST_INPUT_VOXELS = 128**3  # the paper's grid
+SMALLEST_EDGE = 16
+FEATURES_LARGEST = 64  # ResNet-18
+FEATURES_SMALLEST = 16
+FEATURE_STEP = 8
+MEMORY_FOR_FULL_WIDTH_GB = 24.0  # from here on the paper's own widths are affordable at its own grid
+BATCH_SIZE = 4
+LARGEST_TEMPLATE_EDGE = 128
+REGION_CLEARLY_SMALLER = 0.7
+REGION_FINER = 1.2
+WORKING_FINER = 1.25
+MAPS_PER_STAGE = 14  # activations kept for the backward pass in two residual blocks, measured (docs/planning.md)
+BYTES_PER_ACTIVATION = 2
+BYTES_PER_PARAMETER = 16  # weight, gradient and AdamW's two moments in float32
+FIXED_GB = 0.8  # CUDA context and workspaces
+GIGABYTE = 1e9
+
+
+@dataclass(frozen=True)
+class DatasetProperties:
+    """What the rules look at; each array has one row for each training case, axes (d, h, w) as the reader gives them.
+
+    Args:
+        image_extents_mm: (case, 3) edges of the images.
+        region_extents_mm: (case, 3) edges of the foreground's boxes, without margin.
+        spacings_mm: (case, 3).
+        input_channels: Channels of the images.
+        number_of_classes: Classes, background included.
+    """
+
+    image_extents_mm: np.ndarray
+    region_extents_mm: np.ndarray
+    spacings_mm: np.ndarray
+    input_channels: int
+    number_of_classes: int
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What the rules decide.
+
+    Args:
+        grid: Input and working grid.
+        region: Mode and margin.
+        network: Encoder, heads and template grid.
+        batch_size: Cases in a training batch.
+        extent_mm: Median extent (d, h, w) that the input grid covers.
+        memory_gb: Estimated peak GPU memory in training.
+    """
+
+    grid: GridSettings
+    region: RegionSettings
+    network: NetworkSettings
+    batch_size: int
+    extent_mm: tuple[float, float, float]
+    memory_gb: float
+
+
+def plan_sizes(
+    properties: DatasetProperties, memory_target_gb: float, points: int, region: RegionSettings | None = None
+) -> Sizes:
+    """Choose grids, network, batch size and region mode for a data set and a GPU.
+
+    Args:
+        properties: The data set.
+        memory_target_gb: Peak GPU memory to stay below in training.
+        points: Training points in each sample.
+        region: Margins and shares; its mode is decided here.
+    """
+    region = region or RegionSettings()
+    spacing = np.median(properties.spacings_mm, axis=0)
+    image = np.median(properties.image_extents_mm, axis=0)
+    interest = np.minimum(np.median(properties.region_extents_mm, axis=0) * (1 + 2 * region.margin), image)
+    whole_grid = _largest_grid(image, spacing, properties, memory_target_gb, points)
+    mode = _region_mode(image, interest, spacing, whole_grid)
+    extent = interest if mode == "two_pass" else image
+    input_grid = _largest_grid(extent, spacing, properties, memory_target_gb, points)
+    network = network_for(input_grid, memory_target_gb)
+    working = np.ceil(np.asarray(input_grid) * WORKING_FINER * image / extent).astype(int)
+    settings = RegionSettings(mode, region.margin, region.whole_share, region.jitter)
+    return Sizes(
+        GridSettings(input_grid, _triple(working)),
+        settings,
+        network,
+        BATCH_SIZE,
+        tuple(float(e) for e in extent),
+        estimate_memory_gb(input_grid, network, BATCH_SIZE, points, properties),
+    )
+
+
+def network_for(input_grid: Sequence[int], memory_target_gb: float) -> NetworkSettings:
+    """Encoder, heads and template for an input grid: four stages, widths by the memory target."""
+    share = min(1.0, memory_target_gb / MEMORY_FOR_FULL_WIDTH_GB)
+    steps = int(FEATURES_LARGEST * share) // FEATURE_STEP
+    width = min(FEATURES_LARGEST, max(FEATURES_SMALLEST, steps * FEATURE_STEP))
+    strides = strides_for(input_grid)
+    return NetworkSettings(
+        features_per_stage=tuple(width * 2**stage for stage in range(len(strides))),
+        strides=strides,
+        blocks_per_stage=(2,) * len(strides),
+        template_grid=_triple([min(n, LARGEST_TEMPLATE_EDGE) for n in input_grid]),
+    )
+
+
+def strides_for(grid: Sequence[int]) -> tuple[tuple[int, int, int], ...]:
+    """Four stages; each halves the axes that stay divisible and at least 4 voxels long."""
+    shape = list(grid)
+    strides = [(1, 1, 1)]
+    for _ in range(3):
+        stride = [2 if n % 2 == 0 and n // 2 >= 4 else 1 for n in shape]
+        shape = [n // s for n, s in zip(shape, stride, strict=True)]
+        strides.append(_triple(stride))
+    return tuple(strides)
+
+
+def estimate_memory_gb(
+    grid: Sequence[int], network: NetworkSettings, batch_size: int, points: int, properties: DatasetProperties
+) -> float:
+    """Estimate the peak GPU memory of a training step: activations in half precision, parameters, point features."""
+    shape = np.asarray(grid, dtype=float)
+    activations, parameters, channels = 0.0, 0.0, properties.input_channels
+    for width, stride in zip(network.features_per_stage, network.strides, strict=True):
+        shape = shape / np.asarray(stride)
+        activations += float(np.prod(shape)) * width * MAPS_PER_STAGE
+        parameters += 27 * width * (channels + 3 * width)
+        channels = width
+    encoding = sum(network.features_per_stage) + 3
+    # encoding, its gradient, hidden layers of both heads and the logits, all float32
+    per_point = 4 * (2 * encoding + 8 * network.head_features + 6 * properties.number_of_classes)
+    total = batch_size * (activations * BYTES_PER_ACTIVATION + points * per_point) + parameters * BYTES_PER_PARAMETER
+    return FIXED_GB + total / GIGABYTE
+
+
+def _largest_grid(
+    extent: np.ndarray, spacing: np.ndarray, properties: DatasetProperties, memory_target_gb: float, points: int
+) -> tuple[int, int, int]:
+    """The largest grid in proportion to the extent that fits memory, the paper's voxel count and the data."""
+    finest = extent / spacing
+    for edge in range(256, SMALLEST_EDGE, -1):
+        voxel = (float(np.prod(extent)) / edge**3) ** (1 / 3)
+        grid = _divisible(np.minimum(extent / voxel, finest))
+        if math.prod(grid) > LARGEST_INPUT_VOXELS:
+            continue
+        network = network_for(grid, memory_target_gb)
+        if estimate_memory_gb(grid, network, BATCH_SIZE, points, properties) <= memory_target_gb:
+            return grid
+    return _divisible(np.minimum(extent / (float(np.prod(extent)) ** (1 / 3) / SMALLEST_EDGE), finest))
+
+
+def _divisible(edges: np.ndarray) -> tuple[int, int, int]:
+    """Round each edge down to a multiple of 8 (of 4, 2 or 1 where that would lose more than a tenth)."""
+    result = []
+    for edge in np.maximum(1, np.floor(edges + 1e-6)).astype(int):
+        choices = [int(edge) // m * m for m in (8, 4, 2, 1)]
+        result.append(next(n for n in choices if n >= 0.9 * edge))
+    return _triple(result)
+
+
+def _region_mode(image: np.ndarray, interest: np.ndarray, spacing: np.ndarray, whole_grid: Sequence[int]) -> str:
+    """Two passes where the region is clearly smaller and a grid on it alone would be clearly finer."""
+    smaller = float(np.prod(interest / image)) < REGION_CLEARLY_SMALLER
+    coarse = float(np.prod(image / np.asarray(whole_grid) / spacing)) ** (1 / 3) > REGION_FINER
+    return "two_pass" if smaller and coarse else "whole"
+
+
+def _triple(values: Sequence[int] | np.ndarray) -> tuple[int, int, int]:
+    d, h, w = (int(v) for v in values)
+    return d, h, w

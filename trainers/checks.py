@@ -1,0 +1,40 @@
+"""What is refused before a training starts, and before any folder is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
+from impulse_nnunet.errors import InputError
+from impulse_nnunet.settings import (
+    CONFIGURATION,
+    PLANS,
+    network_settings_from_configuration,
+    settings_from_configuration,
+)
+
+
+def check_supported(plans: Mapping[str, Any], configuration: str, dataset_json: Mapping[str, Any]) -> None:
+    """Refuse plans and data sets that this trainer cannot serve.
+
+    Raises:
+        InputError: Another planner's plans, an unknown configuration, or settings out of range.
+        NotImplementedError: Regions or cascades.
+    """
+    if configuration not in plans["configurations"]:
+        raise InputError(
+            f"configuration {configuration}", f"no such entry in {plans.get('plans_name', 'the plans')}",
+            ", ".join(plans["configurations"]), f"train {CONFIGURATION} with -p {PLANS}",
+        )  # fmt: skip
+    manager = PlansManager({k: v for k, v in plans.items() if k != "continue_training"})
+    content = manager.get_configuration(configuration).configuration
+    settings_from_configuration(content)
+    network_settings_from_configuration(content)
+    if any(isinstance(label, list | tuple) and len(label) > 1 for label in dataset_json["labels"].values()):
+        raise NotImplementedError("region-based labels are not supported by nnUNetTrainerImPulSe; use plain labels")
+    if content.get("previous_stage") or content.get("next_stage"):
+        raise NotImplementedError(
+            "cascades are not supported by nnUNetTrainerImPulSe; remove previous_stage/next_stage"
+        )

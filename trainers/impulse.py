@@ -1,0 +1,299 @@
+"""``nnUNetTrainerImPulSe``: nnU-Net's training loop, folders, logs and checkpoints around the implicit network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import time
+from typing import Any
+
+import numpy as np
+import torch
+from impulse_nnunet.trainers.checks import check_supported
+from impulse_nnunet.trainers.schedule import CosineSchedule
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
+from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
+from torch import Tensor, distributed
+
+from impulse_nnunet.errors import InputError
+from impulse_nnunet.files import whole_file
+from impulse_nnunet.inference.encoding import Ensemble
+from impulse_nnunet.inference.validation import predict_preprocessed, summarise
+from impulse_nnunet.network import ImPulSeNet, PointPrediction, build_network
+from impulse_nnunet.settings import (
+    network_settings_from_configuration,
+    settings_from_configuration,
+)
+from impulse_nnunet.training.batches import BatchMaker, CaseStore, OrderedPrefetcher, Sample
+from impulse_nnunet.training.curves import TensorBoardLogger, plot_template_curve
+from impulse_nnunet.training.images import image_on_box, random_intensities
+from impulse_nnunet.training.losses import hard_counts, point_loss
+from impulse_nnunet.training.template_fit import TemplateFit, frequency_template, template_dice
+from impulse_nnunet.training.template_image import write_template
+
+SAVE_EVERY_EPOCHS = 5
+GRADIENT_NORM = 12.0  # nnU-Net's
+
+
+class _TimeUpError(Exception):
+    """The wall-clock limit of the plans is reached."""
+
+
+class nnUNetTrainerImPulSe(nnUNetTrainer):
+    """Template-guided implicit reconstruction (ImPulSe+): the template first, then encoder and heads.
+
+    Args:
+        plans: Content of ImPulSePlans.json.
+        configuration: ``3d_impulse`` or one that inherits from it.
+        fold: Fold of the cross-validation, or "all".
+        dataset_json: Content of dataset.json.
+        device: Where to train.
+    """
+
+    def __init__(
+        self,
+        plans: dict,
+        configuration: str,
+        fold: int,
+        dataset_json: dict,
+        device: torch.device = torch.device("cuda"),  # noqa: B008  the parent's signature
+    ) -> None:
+        check_supported(plans, configuration, dataset_json)
+        self.continue_training = bool(plans.get("continue_training", False))
+        super().__init__(plans, configuration, fold, dataset_json, device)
+        self.settings = settings_from_configuration(self.configuration_manager.configuration)
+        training = self.settings.training
+        self.num_epochs = training.epochs
+        self.num_iterations_per_epoch = training.iterations
+        self.num_val_iterations_per_epoch = training.validation_iterations
+        self.initial_lr, self.weight_decay = training.learning_rate, training.weight_decay
+        self.save_every = SAVE_EVERY_EPOCHS
+        self.enable_deep_supervision = False
+        self.seconds_before = 0.0
+        self.started = time()
+        if TensorBoardLogger.enabled() and self.local_rank == 0:
+            self.logger.loggers.append(TensorBoardLogger(self.output_folder))
+
+    # ---- building -------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def build_network_architecture(
+        plans_manager: PlansManager,
+        configuration_manager: ConfigurationManager,
+        num_input_channels: int,
+        num_output_channels: int,
+        enable_deep_supervision: bool = False,
+    ) -> ImPulSeNet:
+        """The network of the plans; stock prediction calls this too."""
+        settings = network_settings_from_configuration(configuration_manager.configuration)
+        return build_network(settings, num_input_channels, num_output_channels)
+
+    def initialize(self) -> None:
+        """As the parent's, with seeded weights."""
+        torch.manual_seed(self.settings.training.seed)
+        super().initialize()
+
+    def configure_optimizers(self) -> tuple[torch.optim.Optimizer, CosineSchedule]:
+        """AdamW and a cosine that :meth:`train_step` moves."""
+        optimiser = torch.optim.AdamW(self.network.parameters(), self.initial_lr, weight_decay=self.weight_decay)
+        return optimiser, CosineSchedule(optimiser, self.initial_lr, self.settings.training.final_learning_rate)
+
+    def _build_loss(self) -> Any:
+        settings = self.settings.loss
+        return lambda prediction, labels: point_loss(prediction, labels, settings)
+
+    def _do_i_compile(self) -> bool:
+        return False
+
+    def set_deep_supervision_enabled(self, enabled: bool) -> None:
+        """Nothing: the network has one output."""
+
+    def plot_network_architecture(self) -> None:
+        """Nothing: the picture needs a package that no longer works."""
+
+    def get_dataloaders(self) -> tuple[OrderedPrefetcher, OrderedPrefetcher]:
+        """Samples of boxes, points and labels instead of patches."""
+        self.cases, self.validation_cases = (self._case_store(dataset) for dataset in self.get_tr_and_val_datasets())
+        first = self._first_place_in_batch()
+        workers = max(1, min(get_allowed_n_proc_DA(), 2 * self.batch_size))
+        makers = (
+            BatchMaker(self.cases, self.settings, 0, first, self.batch_size),
+            BatchMaker(self.validation_cases, self.settings, 1, first, self.batch_size),
+        )
+        return OrderedPrefetcher(makers[0], workers), OrderedPrefetcher(makers[1], max(1, workers // 2))
+
+    def _case_store(self, dataset: Any) -> CaseStore:
+        forward = self.plans_manager.transpose_forward
+        return CaseStore(dataset, self.settings, self.label_manager.ignore_label, forward)
+
+    def _first_place_in_batch(self) -> int:
+        if not self.is_ddp:
+            return 0
+        sizes: list[Any] = [None] * distributed.get_world_size()
+        distributed.all_gather_object(sizes, self.batch_size)
+        return sum(sizes[: self.local_rank])
+
+    # ---- training -------------------------------------------------------------------------------------------------
+
+    def run_training(self) -> None:
+        """The parent's loop, ended early by the plans' wall-clock limit."""
+        try:
+            super().run_training()
+        except _TimeUpError:
+            self.on_train_end()
+
+    def on_train_start(self) -> None:
+        """As the parent's; then the template, which stays fixed from here on."""
+        self.started = time()
+        super().on_train_start()
+        if self.current_epoch == 0:
+            self._make_template()
+        durations = zip(
+            self.logger.get_value("epoch_end_timestamps", step=None),
+            self.logger.get_value("epoch_start_timestamps", step=None),
+            strict=False,
+        )
+        self.seconds_before = sum(end - start for end, start in durations)
+
+    def on_train_end(self) -> None:
+        """As the parent's; ends the loaders' threads."""
+        super().on_train_end()
+        for loader in (self.dataloader_train, self.dataloader_val):
+            loader.close()
+
+    def on_epoch_start(self) -> None:
+        """As the parent's; everything random in the epoch follows from the seed and the epoch."""
+        if self._progress() >= 1 and self.current_epoch > 0:
+            raise _TimeUpError
+        super().on_epoch_start()
+        torch.manual_seed(self.settings.training.seed + 1000 * (self.current_epoch + 1) + self.local_rank)
+        self.dataloader_train.seek(self.current_epoch * self.num_iterations_per_epoch)
+        self.dataloader_val.seek(self.current_epoch * self.num_val_iterations_per_epoch)
+
+    def train_step(self, batch: list[Sample]) -> dict[str, Any]:
+        """One step on one batch of samples; the learning rate moves with every step."""
+        self.lr_scheduler.move_to(self._progress())
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.autocast("cuda", enabled=self.device.type == "cuda"):
+            prediction, labels = self._predict(batch, augment=True)
+            loss = self.loss(prediction, labels)
+        if self.grad_scaler is None:
+            loss.backward()
+        else:
+            self.grad_scaler.scale(loss).backward()
+            self.grad_scaler.unscale_(self.optimizer)
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), GRADIENT_NORM)
+        if self.grad_scaler is None:
+            self.optimizer.step()
+        else:
+            self.grad_scaler.step(self.optimizer)
+            self.grad_scaler.update()
+        return {"loss": loss.detach().cpu().numpy()}
+
+    def validation_step(self, batch: list[Sample]) -> dict[str, Any]:
+        """Loss and counts on random points of validation cases: nnU-Net's pseudo Dice."""
+        with torch.autocast("cuda", enabled=self.device.type == "cuda"):
+            prediction, labels = self._predict(batch, augment=False)
+            loss = self.loss(prediction, labels)
+        tp, fp, fn = (counts.cpu().numpy() for counts in hard_counts(prediction.logits, labels))
+        return {"loss": loss.cpu().numpy(), "tp_hard": tp, "fp_hard": fp, "fn_hard": fn}
+
+    def on_validation_epoch_end(self, val_outputs: list[dict]) -> None:
+        """As the parent's; a label that no point of the epoch met is left out of the mean, without a warning."""
+        with np.errstate(invalid="ignore"):
+            super().on_validation_epoch_end(val_outputs)
+
+    def _predict(self, batch: list[Sample], augment: bool) -> tuple[PointPrediction, Tensor]:
+        images = []
+        for sample in batch:
+            volume = sample.volume.to(self.device, non_blocking=True)
+            image = image_on_box(volume, sample.box, self.settings.grid.input_grid)
+            if augment:
+                masks = self.settings.sampling.mask_channels
+                image = random_intensities(image, sample.seed, self.settings.augmentation, masks)
+            images.append(image)
+        points = torch.stack([sample.points for sample in batch]).to(self.device, non_blocking=True)
+        labels = torch.stack([sample.labels for sample in batch]).to(self.device, non_blocking=True)
+        return self.network(torch.stack(images), points), labels
+
+    def _progress(self) -> float:
+        """Share of the training that is done, by steps or, where the plans set a limit, by the clock."""
+        training = self.settings.training
+        step = self.dataloader_train.step - 1
+        share = max(step, 0) / (training.epochs * training.iterations)
+        if training.max_minutes <= 0:
+            return min(share, 1.0)
+        minutes = (self.seconds_before + time() - self.started) / 60
+        return min(max(share, minutes / training.max_minutes), 1.0)
+
+    # ---- template -------------------------------------------------------------------------------------------------
+
+    def _make_template(self) -> None:
+        template = self._bare_network().decoder.template
+        if self.local_rank == 0:
+            classes, *grid = template.logits.shape[1:]
+            if self.settings.template.mode == "frequency":
+                logits = frequency_template(self.cases, grid, classes, self.settings)
+            else:
+                fit = TemplateFit(
+                    self.cases, grid, classes, self.settings, self.device, Path(self.output_folder),
+                    self.print_to_log_file,
+                )  # fmt: skip
+                logits = fit.run(resume=self.continue_training)
+                plot_template_curve(fit.losses, Path(self.output_folder) / "template_progress.png")
+            template.set_logits(logits.to(self.device))
+            dice = template_dice(logits, self.validation_cases, self.settings)
+            self.print_to_log_file(
+                f"Template ({self.settings.template.mode}) alone reaches a Dice of {dice:.4f} on the validation cases"
+            )
+            write_template(logits, self._template_extent_mm(), Path(self.output_folder) / "template.nii.gz")
+        if self.is_ddp:
+            distributed.broadcast(template.logits, 0)
+
+    def _template_extent_mm(self) -> list[float]:
+        return self.configuration_manager.configuration["estimates"]["extent_mm"]
+
+    def _bare_network(self) -> ImPulSeNet:
+        return self.network.module if self.is_ddp else self.network
+
+    # ---- checkpoints and validation -------------------------------------------------------------------------------
+
+    def save_checkpoint(self, filename: str) -> None:
+        """As the parent's; the file appears only when it is whole."""
+        if self.local_rank != 0 or self.disable_checkpointing:
+            super().save_checkpoint(filename)
+            return
+        with whole_file(filename) as path:
+            super().save_checkpoint(str(path))
+
+    def load_checkpoint(self, filename_or_checkpoint: dict | str) -> None:
+        """As the parent's; a checkpoint of another network is named in one line."""
+        try:
+            super().load_checkpoint(filename_or_checkpoint)
+        except (RuntimeError, KeyError) as error:
+            raise InputError(
+                str(filename_or_checkpoint), "a checkpoint of another network", "one of these plans",
+                "use the plans it was trained with, or train anew without --c",
+            ) from error  # fmt: skip
+
+    def perform_actual_validation(self, save_probabilities: bool = False) -> None:
+        """Decode the validation cases at native resolution and write ``validation/summary.json``."""
+        _, keys = self.do_split()
+        rank, world = (distributed.get_rank(), distributed.get_world_size()) if self.is_ddp else (0, 1)
+        folder = Path(self.output_folder) / "validation"
+        predict_preprocessed(
+            Ensemble(self._bare_network(), None, self.device),
+            self.dataset_class(self.preprocessed_dataset_folder, keys[rank::world]),
+            self.settings, self.plans_manager, self.dataset_json["file_ending"], folder, save_probabilities,
+            self.print_to_log_file,
+        )  # fmt: skip
+        if self.is_ddp:
+            distributed.barrier()
+        if self.local_rank == 0:
+            reference = Path(self.preprocessed_dataset_folder_base) / "gt_segmentations"
+            metrics = summarise(folder, reference, self.plans_manager, self.dataset_json)
+            for label, values in metrics["mean"].items():
+                self.logger.log_summary(f"final_val/class_{label}_dice", values["Dice"])
+            self.logger.log_summary("final_val/foreground_dice", metrics["foreground_mean"]["Dice"])
+            self.print_to_log_file("Validation complete")
+            self.print_to_log_file("Mean Validation Dice: ", metrics["foreground_mean"]["Dice"])
