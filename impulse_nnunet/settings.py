@@ -68,17 +68,22 @@ class SamplingSettings:
 
     Args:
         points: Points in each sample.
-        mask_share: 1 - gamma, the share of points drawn inside the mask channels; the rest is uniform.
+        mask_share: 1 - gamma, the share of points drawn inside the mask channels.
+        region_share: Share of points drawn in the foreground's box with the region's margin; the rest is uniform.
         mask_channels: Input channels that are masks (bronchi, arteries, veins).
     """
 
     points: int = 4096
     mask_share: float = 0.0
+    region_share: float = 0.0
     mask_channels: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         _require(self.points > 0, "sampling.points", self.points, "a positive number")
         _require(0 <= self.mask_share <= 1, "sampling.mask_share", self.mask_share, "a share in [0, 1]")
+        _require(self.region_share >= 0, "sampling.region_share", self.region_share, "a share in [0, 1]")
+        total = self.mask_share + self.region_share
+        _require(total <= 1, "sampling.mask_share + sampling.region_share", total, "at most 1")
         ok = self.mask_share == 0 or len(self.mask_channels) > 0
         _require(ok, "sampling.mask_share", self.mask_share, "0 where sampling.mask_channels is empty")
 
@@ -248,7 +253,7 @@ def with_overrides(content: dict[str, Any], overrides: Mapping[str, Any]) -> dic
     """Change entries of nested JSON content by dotted names, e.g. ``{"training.epochs": 20}``; returns ``content``."""
     for name, value in overrides.items():
         *parents, last = name.split(".")
-        entry = content
+        entry: Any = content
         for parent in parents:
             entry = entry.get(parent) if isinstance(entry, dict) else None
         if not isinstance(entry, dict) or last not in entry:

@@ -162,10 +162,10 @@ class ImPulSePlanner(ExperimentPlanner):
 def _paper(settings: ImPulSeSettings, sizes: Sizes) -> tuple[ImPulSeSettings, NetworkSettings]:
     """The paper's sizes (FACTS of section 4 and of the release), whatever the data and the GPU."""
     grid = (128, 128, 128)
-    working = tuple(max(128, n) for n in sizes.grid.working_grid)
+    d, h, w = (max(128, n) for n in sizes.grid.working_grid)
     wide = network_for(grid, float("inf"))
     network = NetworkSettings(wide.features_per_stage, wide.strides, wide.blocks_per_stage, 7, "batch", 64, 0.3, grid)
-    content = to_json(settings) | {"grid": to_json(GridSettings(grid, working))}
+    content = to_json(settings) | {"grid": to_json(GridSettings(grid, (d, h, w)))}
     content["template"]["mode"] = "learned"
     return from_json(ImPulSeSettings, content, PLAN_KEY), network
 

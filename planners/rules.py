@@ -96,7 +96,7 @@ def plan_sizes(
         settings,
         network,
         BATCH_SIZE,
-        tuple(float(e) for e in extent),
+        (float(extent[0]), float(extent[1]), float(extent[2])),
         estimate_memory_gb(input_grid, network, BATCH_SIZE, points, properties),
     )
 

@@ -20,6 +20,7 @@ from impulse_nnunet.files import whole_file
 from impulse_nnunet.inference.encoding import Ensemble
 from impulse_nnunet.inference.validation import predict_preprocessed, summarise
 from impulse_nnunet.network import ImPulSeNet, PointPrediction, build_network
+from impulse_nnunet.network.template import Template
 from impulse_nnunet.settings import (
     network_settings_from_configuration,
     settings_from_configuration,
@@ -229,7 +230,7 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
     # ---- template -------------------------------------------------------------------------------------------------
 
     def _make_template(self) -> None:
-        template = self._bare_network().decoder.template
+        template: Template = self._bare_network().decoder.template
         if self.local_rank == 0:
             classes, *grid = template.logits.shape[1:]
             if self.settings.template.mode == "frequency":

@@ -28,7 +28,7 @@ class EncodedBox:
     @property
     def number_of_classes(self) -> int:
         """Classes, background included."""
-        return int(self.members[0][0].template.logits.shape[1])
+        return self.members[0][0].number_of_classes
 
     @torch.inference_mode()
     def decode(self, points: np.ndarray) -> PointPrediction:
@@ -116,7 +116,8 @@ def decode_logits(encoded: EncodedBox, grid: OutputGrid, block_points: int) -> n
     logits = np.full((encoded.number_of_classes, *grid.shape), -30.0, np.float32)
     logits[0] = 0
     for block in decode_blocks(encoded, grid, block_points):
-        logits[(slice(None), *block.indices)] = block.prediction.logits.T.cpu().numpy()
+        d, h, w = block.indices
+        logits[:, d, h, w] = block.prediction.logits.T.cpu().numpy()
     return logits
 
 

@@ -41,10 +41,11 @@ class Ensemble:
         self.parameters = list(parameters or [])
         self.device = device
         self.decoders: list[PointDecoder] = []
-        for weights in self.parameters or [None]:
-            if weights is not None:
-                network.load_state_dict(weights)
-            self.decoders.append(copy.deepcopy(network.decoder).eval())
+        for weights in self.parameters:
+            network.load_state_dict(weights)
+            self.decoders.append(copy.deepcopy(network.decoder))
+        if not self.parameters:
+            self.decoders.append(network.decoder)
 
     @torch.inference_mode()
     def encode(self, volume: Tensor, box: Box, input_grid: Sequence[int]) -> EncodedBox:

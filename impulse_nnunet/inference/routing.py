@@ -52,8 +52,10 @@ def bare_network(network: nn.Module) -> nn.Module:
 
 def ensemble_of(predictor: nnUNetPredictor, all_folds: bool = True) -> Ensemble:
     """The folds that a predictor carries; with ``all_folds`` False, the weights that its network has now."""
-    parameters = predictor.list_of_parameters if all_folds else None
-    return Ensemble(bare_network(predictor.network), parameters, predictor.device)
+    network = bare_network(predictor.network)
+    if not isinstance(network, ImPulSeNet):
+        raise TypeError(f"the predictor carries a {type(network).__name__}, expected an ImPulSeNet")
+    return Ensemble(network, predictor.list_of_parameters if all_folds else None, predictor.device)
 
 
 def settings_of(predictor: nnUNetPredictor) -> ImPulSeSettings:
@@ -89,7 +91,7 @@ def predict_from_data_iterator(
 
 
 def predict_logits_from_preprocessed_data(predictor: nnUNetPredictor, data: Tensor) -> Tensor:
-    """As nnU-Net's: (class, d, h, w) logits of a preprocessed image, mean of the folds; float32 keeps ties as they are."""
+    """As nnU-Net's: (class, d, h, w) logits of a preprocessed image, mean of the folds, float32 to keep ties."""
     return _dense_logits(ensemble_of(predictor), data, settings_of(predictor))
 
 
@@ -116,8 +118,9 @@ def _routed(stock: Callable[..., Any], ours: Callable[..., Any]) -> Callable[...
 
 def _loaded(data: Tensor | np.ndarray | str) -> Tensor:
     if isinstance(data, str):
-        file, data = data, np.load(data)
-        os.remove(file)
+        array = np.load(data)
+        os.remove(data)
+        return torch.from_numpy(array)
     return torch.from_numpy(data) if isinstance(data, np.ndarray) else data
 
 

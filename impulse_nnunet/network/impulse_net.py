@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from impulse_nnunet.coordinates import sample_points
+from impulse_nnunet.network.template import Template
 
 
 class PointPrediction(NamedTuple):
@@ -32,9 +33,15 @@ class PointDecoder(nn.Module):
         template: T, positions -> logits.
     """
 
-    def __init__(self, deformation: nn.Module, correction: nn.Module, template: nn.Module) -> None:
+    def __init__(self, deformation: nn.Module, correction: nn.Module, template: Template) -> None:
         super().__init__()
-        self.deformation, self.correction, self.template = deformation, correction, template
+        self.deformation, self.correction = deformation, correction
+        self.template: Template = template
+
+    @property
+    def number_of_classes(self) -> int:
+        """Classes, background included."""
+        return self.template.number_of_classes
 
     def forward(self, pyramid: Sequence[Tensor], points: Tensor) -> PointPrediction:
         """Decode points (batch, point, 3) in [-1, 1] of the box that the pyramid was made from."""
@@ -61,7 +68,8 @@ class ImPulSeNet(nn.Module):
 
     def __init__(self, encoder: nn.Module, decoder: PointDecoder, encoder_bfloat16: bool = False) -> None:
         super().__init__()
-        self.encoder, self.decoder = encoder, decoder
+        self.encoder = encoder
+        self.decoder: PointDecoder = decoder
         self.encoder_bfloat16 = encoder_bfloat16
 
     def encode(self, image: Tensor) -> list[Tensor]:

@@ -28,6 +28,11 @@ class Template(nn.Module):
         self.logits: Tensor
         self.register_buffer("logits", torch.zeros(1, number_of_classes, *grid))
 
+    @property
+    def number_of_classes(self) -> int:
+        """Classes, background included."""
+        return self.logits.shape[1]
+
     def set_logits(self, logits: Tensor) -> None:
         """Fix the template: (class, d, h, w) logits on the template grid."""
         if logits.shape != self.logits.shape[1:]:

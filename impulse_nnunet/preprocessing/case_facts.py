@@ -27,18 +27,14 @@ def case_facts(
 
     Returns:
         ``foreground_faces`` (2, 3): lower and upper faces of the foreground's box in image positions;
-        ``mask_voxels`` and ``annotated_voxels``: (n, 3) int16 indices, a random choice of at most 100 000, or None.
+        ``mask_voxels`` (annotated ones) and ``annotated_voxels``: (n, 3) int16 indices, a random choice of at most 100 000, or None.
     """
     labels = segmentation[0]
-    foreground = labels > 0
-    if ignore_label is not None:
-        foreground &= labels != ignore_label
-    box = bounding_box(foreground)
+    known = np.ones(labels.shape, bool) if ignore_label is None else labels != ignore_label
+    box = bounding_box((labels > 0) & known)
     faces = Box.whole().faces if box is None else faces_from_indices(*box, labels.shape)
-    masks = None
-    if len(mask_channels):
-        masks = _choose(np.any(images[list(mask_channels)] > 0.5, axis=0))
-    annotated = None if ignore_label is None else _choose(labels != ignore_label)
+    masks = _choose(np.any(images[list(mask_channels)] > 0.5, axis=0) & known) if len(mask_channels) else None
+    annotated = None if ignore_label is None else _choose(known)
     return {"foreground_faces": np.stack(faces), "mask_voxels": masks, "annotated_voxels": annotated}
 
 

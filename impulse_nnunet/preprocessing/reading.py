@@ -83,7 +83,8 @@ def read_case(
             case, f"{len(image_files)} channel(s) ({present})", f"{number_of_channels} as dataset.json names",
             "add the missing file or leave the case out",
         )  # fmt: skip
-    volumes, properties = [], None
+    volumes: list[np.ndarray] = []
+    properties: dict[str, Any] | None = None
     for file in image_files:
         volume, found = _read(reader, file)
         if properties is None:

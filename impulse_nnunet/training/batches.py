@@ -18,7 +18,7 @@ from impulse_nnunet.coordinates import Box
 from impulse_nnunet.preprocessing.case_facts import FACTS_KEY, case_facts
 from impulse_nnunet.preprocessing.working_volume import to_working_volume, working_shape
 from impulse_nnunet.settings import ImPulSeSettings
-from impulse_nnunet.training.boxes import augment_box, random_region_box
+from impulse_nnunet.training.boxes import augment_box, random_region_box, region_box
 from impulse_nnunet.training.points import draw_points, labels_at
 
 CACHE_BYTES = 4 * 1024**3
@@ -157,8 +157,9 @@ class BatchMaker:
             box = augment_box(rng, box, case.extent_mm, self.settings.augmentation)
         sampling = self.settings.sampling
         points = draw_points(
-            rng, box, case.segmentation.shape, sampling.points, sampling.mask_share,
-            case.mask_voxels, case.annotated_voxels,
+            rng, box, case.segmentation.shape, sampling.points, sampling.mask_share, case.mask_voxels,
+            case.annotated_voxels, sampling.region_share,
+            region_box(case.foreground_faces, self.settings.region.margin),
         )  # fmt: skip
         labels = labels_at(case.segmentation, box, points, self.cases.ignore_label)
         seed = int(rng.integers(2**31))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,11 +21,14 @@ def draw_points(
     mask_share: float = 0.0,
     mask_voxels: np.ndarray | None = None,
     annotated_voxels: np.ndarray | None = None,
+    region_share: float = 0.0,
+    region: Box | None = None,
 ) -> np.ndarray:
     """Draw points of a box that have a label.
 
-    A share of the points falls inside the masks, the rest is uniform in the part of the box that lies in the image and
-    is annotated. Where a list of voxels leaves nothing inside the box, uniform points take its place.
+    One share of the points falls inside the masks, one in the region of interest, the rest is uniform in the part of
+    the box that lies in the image; all of them where voxels are annotated. What a share does not find in the box goes
+    to the rest.
 
     Args:
         rng: Random numbers.
@@ -32,23 +36,27 @@ def draw_points(
         shape: Native shape (d, h, w) of the image.
         number: Points to draw.
         mask_share: Share of points drawn inside masks.
-        mask_voxels: (n, 3) voxel indices inside masks, or None.
+        mask_voxels: (n, 3) annotated voxel indices inside masks, or None.
         annotated_voxels: (n, 3) voxel indices that have a label, or None if all have.
+        region_share: Share of points drawn in the region of interest.
+        region: Upright box of the region of interest in the image.
 
     Returns:
         (number, 3) float32 box positions in [-1, 1].
     """
-    in_masks = round(number * mask_share) if mask_voxels is not None and len(mask_voxels) else 0
-    parts = [] if in_masks == 0 else [_in_voxels(rng, box, shape, in_masks, mask_voxels)]
+    voxels = VoxelDraw(rng, shape)
+    parts = [np.empty((0, 3))]
+    if mask_voxels is not None and len(mask_voxels):
+        parts.append(_accepted(box, round(number * mask_share), lambda n: voxels(mask_voxels, n)))
+    if region is not None:
+        parts.append(_accepted(box, round(number * region_share), _proposal(rng, region, annotated_voxels, voxels)))
     rest = number - sum(len(part) for part in parts)
-    if annotated_voxels is None:
-        parts.append(_uniform_in_image(rng, box, rest))
-    else:
-        parts.append(_in_voxels(rng, box, shape, rest, annotated_voxels))
+    parts.append(_accepted(box, rest, _proposal(rng, box, annotated_voxels, voxels)))
     points = np.concatenate(parts)
-    if len(points) < number:
-        points = np.concatenate([points, _uniform_in_image(rng, box, number - len(points))])
-    return points.astype(np.float32)
+    if not len(points):
+        raise ValueError("a training box holds no labelled voxel; expected some overlap of the box and the image")
+    missing = number - len(points)
+    return np.concatenate([points, points[rng.integers(0, len(points), missing)]]).astype(np.float32)
 
 
 def labels_at(segmentation: np.ndarray, box: Box, points: np.ndarray, ignore_label: int | None) -> np.ndarray:
@@ -73,39 +81,45 @@ def labels_at(segmentation: np.ndarray, box: Box, points: np.ndarray, ignore_lab
     return labels
 
 
-def _uniform_in_image(rng: np.random.Generator, box: Box, number: int) -> np.ndarray:
-    """Uniform box positions whose image positions lie in the image; a box always overlaps its image."""
-    found: list[np.ndarray] = []
+@dataclass(frozen=True)
+class VoxelDraw:
+    """Draws image positions uniformly inside random voxels of a list.
+
+    Args:
+        rng: Random numbers.
+        shape: Native shape (d, h, w) of the image.
+    """
+
+    rng: np.random.Generator
+    shape: Sequence[int]
+
+    def __call__(self, voxels: np.ndarray, number: int) -> np.ndarray:
+        """(number, 3) image positions inside voxels of an (n, 3) list of indices."""
+        chosen = voxels[self.rng.integers(0, len(voxels), number)]
+        return 2 * (chosen + self.rng.random((number, 3))) / np.asarray(self.shape, np.float64) - 1
+
+
+def _proposal(
+    rng: np.random.Generator, area: Box, annotated_voxels: np.ndarray | None, voxels: VoxelDraw
+) -> Callable[[int], np.ndarray]:
+    """A source of image positions in an area; of annotated ones where there is a list."""
+    if annotated_voxels is None:
+        return lambda n: area.to_image(rng.uniform(-1, 1, (n, 3)))
+    centres = 2 * (annotated_voxels + 0.5) / np.asarray(voxels.shape, np.float64) - 1
+    within = annotated_voxels[inside(area.from_image(centres))]
+    return lambda n: voxels(within, n) if len(within) else np.full((n, 3), np.inf)
+
+
+def _accepted(box: Box, number: int, propose: Callable[[int], np.ndarray]) -> np.ndarray:
+    """Box positions of proposed image positions that lie in the box and the image; at most ``number``."""
+    found = [np.empty((0, 3))]
     missing = number
     for _ in range(ROUNDS):
-        candidates = rng.uniform(-1, 1, (missing, 3))
-        kept = candidates[inside(box.to_image(candidates))]
-        found.append(kept)
-        missing -= len(kept)
         if missing == 0:
-            return np.concatenate(found)
-    kept = np.concatenate(found)
-    if len(kept):
-        return np.concatenate([kept, kept[rng.integers(0, len(kept), missing)]])
-    return rng.uniform(-1, 1, (number, 3))
-
-
-def _in_voxels(
-    rng: np.random.Generator, box: Box, shape: Sequence[int], number: int, voxels: np.ndarray | None
-) -> np.ndarray:
-    """Box positions inside random voxels of a list; fewer than asked for where none of them lies in the box."""
-    if voxels is None or not len(voxels):
-        return np.empty((0, 3))
-    size = np.asarray(shape, np.float64)
-    found: list[np.ndarray] = []
-    missing = number
-    for _ in range(ROUNDS):
-        chosen = voxels[rng.integers(0, len(voxels), 2 * missing)]
-        positions = 2 * (chosen + rng.random((2 * missing, 3))) / size - 1
-        points = box.from_image(positions)
+            break
+        positions = propose(2 * missing)
+        points = box.from_image(positions[inside(positions)])
         kept = points[inside(points)][:missing]
         found.append(kept)
         missing -= len(kept)
-        if missing == 0:
-            break
     return np.concatenate(found)

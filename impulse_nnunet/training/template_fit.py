@@ -123,7 +123,7 @@ class TemplateFit:
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
-        return float(loss)
+        return float(loss.detach())
 
     def _save(self, generator: TemplateGenerator, optimiser: torch.optim.Optimizer) -> None:
         state = {"generator": generator.state_dict(), "optimiser": optimiser.state_dict(), "losses": self.losses}

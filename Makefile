@@ -1,0 +1,35 @@
+# Two commands on a fresh machine: `make demo` and `make test`; each makes .venv and installs what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: demo test quick-test lint types bench clean
+
+$(INSTALLED): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	touch $@
+
+demo: $(INSTALLED)  ## the whole job on a small generated data set
+	PATH="$(abspath $(BIN)):$$PATH" bash demo/demo.sh demo_output
+
+test: $(INSTALLED)  ## all tests
+	$(BIN)/python -m pytest
+
+quick-test: $(INSTALLED)  ## without the slow ones
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: $(INSTALLED)  ## style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED)  ## static types
+	PATH="$(abspath $(BIN)):$$PATH" bash tools/check_types.sh
+
+bench: $(INSTALLED)  ## seconds and peak memory of each step
+	$(BIN)/python -m benchmarks.bench
+
+clean:
+	rm -rf $(VENV) demo_output build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,170 @@
+"""Training in this process: resume, refusals, ignore label, stock-preprocessed data."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from nnunetv2.run.run_training import get_trainer_from_args, maybe_load_checkpoint
+
+from impulse_nnunet.errors import InputError
+from impulse_nnunet.trainers import nnUNetTrainerImPulSe
+
+pytestmark = pytest.mark.slow
+ARGUMENTS = ("990", "3d_impulse", 0, "nnUNetTrainerImPulSe", "ImPulSePlans")
+
+
+@pytest.fixture
+def folders(planned, monkeypatch, tmp_path):
+    """The planned data set, and a results folder of the test's own."""
+    for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_extTrainer", "nnUNet_n_proc_DA"):
+        monkeypatch.setenv(name, planned.environment[name])
+    monkeypatch.setenv("nnUNet_results", str(tmp_path))
+    return planned
+
+
+def trainer(continue_training=False, **settings):
+    made = get_trainer_from_args(*ARGUMENTS, continue_training=continue_training, device=torch.device("cpu"))
+    for name, value in settings.items():
+        setattr(made, name, value)
+    maybe_load_checkpoint(made, continue_training, False)
+    return made
+
+
+class Killed(Exception):
+    """Stands for a job that dies."""
+
+
+@pytest.fixture
+def plans(folders):
+    """The plans file's content; written back as it was."""
+    path = folders.preprocessed / "ImPulSePlans.json"
+    before = path.read_text()
+    yield json.loads(before)
+    path.write_text(before)
+
+
+def write_plans(folders, plans):
+    (folders.preprocessed / "ImPulSePlans.json").write_text(json.dumps(plans))
+
+
+def test_resume_gives_the_weights_of_an_uninterrupted_run(folders, plans, monkeypatch, tmp_path):
+    plans["configurations"]["3d_impulse"]["architecture"]["arch_kwargs"]["head_dropout"] = 0.3
+    write_plans(folders, plans)
+    whole = trainer()
+    whole.run_training()
+    monkeypatch.setenv("nnUNet_results", str(tmp_path / "interrupted"))
+    first = trainer(save_every=1)
+    steps = iter(range(100))
+
+    def step_until_killed(batch):
+        if next(steps) == 9:  # in the second of two epochs of six steps
+            raise Killed
+        return nnUNetTrainerImPulSe.train_step(first, batch)
+
+    first.train_step = step_until_killed
+    with pytest.raises(Killed):
+        first.run_training()
+    second = trainer(continue_training=True)
+    assert second.current_epoch == 1
+    second.run_training()
+    for (name, wanted), found in zip(
+        whole.network.state_dict().items(), second.network.state_dict().values(), strict=True
+    ):
+        torch.testing.assert_close(found, wanted, rtol=0, atol=0, msg=name)
+
+
+def test_learned_template_is_resumed_too(folders, plans, monkeypatch, tmp_path):
+    plans["configurations"]["3d_impulse"]["impulse"]["template"] |= {"mode": "learned", "iterations": 6}
+    plans["configurations"]["3d_impulse"]["architecture"]["arch_kwargs"]["template_grid"] = [8, 8, 8]
+    write_plans(folders, plans)
+    whole = trainer()
+    whole.on_train_start()
+    folder = tmp_path / "Dataset990_Tiny/nnUNetTrainerImPulSe__ImPulSePlans__3d_impulse/fold_0"
+    assert (folder / "template_progress.png").stat().st_size > 0
+    assert (folder / "template.nii.gz").stat().st_size > 0
+    monkeypatch.setenv("nnUNet_results", str(tmp_path / "interrupted"))
+    monkeypatch.setattr("impulse_nnunet.training.template_fit.CHECKPOINT_SECONDS", 0.0)
+    first = trainer()
+    from impulse_nnunet.training.template_fit import TemplateFit
+
+    original = TemplateFit._step
+
+    def step_until_killed(self, generator, optimiser, step):
+        if step == 4:
+            raise Killed
+        return original(self, generator, optimiser, step)
+
+    monkeypatch.setattr(TemplateFit, "_step", step_until_killed)
+    with pytest.raises(Killed):
+        first.on_train_start()
+    monkeypatch.setattr(TemplateFit, "_step", original)
+    second = trainer(continue_training=True)
+    second.on_train_start()
+    wanted = whole.network.decoder.template.logits
+    torch.testing.assert_close(second.network.decoder.template.logits, wanted, rtol=0, atol=0)
+
+
+def test_time_limit_ends_training_with_a_final_checkpoint(folders, plans):
+    plans["configurations"]["3d_impulse"]["impulse"]["training"] |= {"epochs": 1000, "max_minutes": 0.02}
+    write_plans(folders, plans)
+    limited = trainer()
+    limited.run_training()
+    assert 0 < limited.current_epoch < 1000
+    assert limited.optimizer.param_groups[0]["lr"] < 1e-3
+    again = trainer(continue_training=True)
+    again.run_training()
+    assert again.current_epoch == limited.current_epoch
+
+
+def test_plans_of_another_planner_are_refused_in_one_line(folders, plans):
+    del plans["configurations"]["3d_impulse"]["impulse"]
+    write_plans(folders, plans)
+    with pytest.raises(InputError, match="without 'impulse', expected 3d_impulse of ImPulSePlans"):
+        trainer()
+    finished = folders.run("nnUNetv2_train", *[str(a) for a in ARGUMENTS[:3]], "-tr", ARGUMENTS[3], "-p", ARGUMENTS[4],
+                           "-device", "cpu", expect=2)  # fmt: skip
+    assert "impulse_nnunet: plans: found a configuration without 'impulse'" in finished.stderr
+    assert "Traceback" not in finished.stderr
+
+
+def test_unknown_setting_is_refused(folders, plans):
+    plans["configurations"]["3d_impulse"]["impulse"]["training"]["epoch"] = 5
+    write_plans(folders, plans)
+    with pytest.raises(InputError, match="the unknown setting 'epoch', expected one of epochs"):
+        trainer()
+
+
+def test_cascades_and_regions_are_refused(folders, plans, monkeypatch):
+    plans["configurations"]["3d_impulse"]["previous_stage"] = "3d_lowres"
+    write_plans(folders, plans)
+    with pytest.raises(NotImplementedError, match="cascades are not supported"):
+        trainer()
+    del plans["configurations"]["3d_impulse"]["previous_stage"]
+    dataset_json = json.loads((folders.preprocessed / "dataset.json").read_text())
+    dataset_json["labels"] = {"background": 0, "lungs": [1, 2, 3, 4, 5], "left": [4, 5]}
+    with pytest.raises(NotImplementedError, match="region-based labels are not supported"):
+        nnUNetTrainerImPulSe(plans | {"continue_training": False}, "3d_impulse", 0, dataset_json, torch.device("cpu"))
+
+
+def test_checkpoint_of_another_network_is_refused(folders, plans):
+    trained = trainer()
+    trained.initialize()
+    trained.save_checkpoint(str(folders.base / "checkpoint_other.pth"))
+    plans["configurations"]["3d_impulse"]["architecture"]["arch_kwargs"]["head_features"] = 32
+    write_plans(folders, plans)
+    other = trainer()
+    with pytest.raises(InputError, match="found a checkpoint of another network, expected one of these plans"):
+        other.load_checkpoint(str(folders.base / "checkpoint_other.pth"))
+
+
+def test_stock_preprocessed_data_train_too(folders, plans):
+    plans["configurations"]["3d_impulse"]["data_identifier"] = "stock"
+    write_plans(folders, plans)
+    folders.run("nnUNetv2_preprocess", "-d", "990", "-plans_name", "ImPulSePlans", "-c", "3d_impulse", "-np", "1")
+    assert (folders.preprocessed / "stock").is_dir()
+    stock = trainer(num_epochs=1)
+    stock.run_training()
+    stock.perform_actual_validation()
+    assert stock.current_epoch == 1
