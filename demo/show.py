@@ -10,13 +10,13 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import SimpleITK as sitk
-
 from impulse_nnunet.evaluation import dice_per_label
+
 from impulse_nnunet.synthetic import LOBES
 
 mpl.use("agg")
-from matplotlib import pyplot as plt  # noqa: E402  after the choice of a backend without a screen
-from matplotlib.colors import ListedColormap  # noqa: E402
+from matplotlib import pyplot as plt
+from matplotlib.colors import ListedColormap
 
 COLOURS = ListedColormap(["black", "#d62728", "#ff7f0e", "#bcbd22", "#1f77b4", "#17becf"])
 

@@ -177,7 +177,7 @@ class InferenceSettings:
         block_points: Points that are decoded at once; memory grows with it, labels do not change.
     """
 
-    block_points: int = 65536
+    block_points: int = 32768
 
     def __post_init__(self) -> None:
         _require(self.block_points > 0, "inference.block_points", self.block_points, "a positive number")

@@ -27,7 +27,8 @@ def case_facts(
 
     Returns:
         ``foreground_faces`` (2, 3): lower and upper faces of the foreground's box in image positions;
-        ``mask_voxels`` (annotated ones) and ``annotated_voxels``: (n, 3) int16 indices, a random choice of at most 100 000, or None.
+        ``mask_voxels`` (annotated ones) and ``annotated_voxels``: (n, 3) int16 indices, at most 100 000 chosen at
+        random, or None.
     """
     labels = segmentation[0]
     known = np.ones(labels.shape, bool) if ignore_label is None else labels != ignore_label

@@ -49,7 +49,10 @@ def test_all_bad_cases_of_a_data_set_are_named_at_once(tmp_path):
     ("content", "message"),
     [
         ("{", "found no valid JSON"),
-        (json.dumps({"labels": {"background": 0}, "numTraining": 1, "file_ending": ".nii.gz"}), "no entry 'channel_names'"),
+        (
+            json.dumps({"labels": {"background": 0}, "numTraining": 1, "file_ending": ".nii.gz"}),
+            "no entry 'channel_names'",
+        ),
     ],
 )
 def test_bad_dataset_json(tmp_path, content, message):

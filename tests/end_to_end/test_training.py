@@ -6,10 +6,10 @@ import json
 
 import pytest
 import torch
+from impulse_nnunet.trainers import nnUNetTrainerImPulSe
 from nnunetv2.run.run_training import get_trainer_from_args, maybe_load_checkpoint
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.trainers import nnUNetTrainerImPulSe
 
 pytestmark = pytest.mark.slow
 ARGUMENTS = ("990", "3d_impulse", 0, "nnUNetTrainerImPulSe", "ImPulSePlans")
@@ -32,7 +32,7 @@ def trainer(continue_training=False, **settings):
     return made
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """Stands for a job that dies."""
 
 
@@ -60,11 +60,11 @@ def test_resume_gives_the_weights_of_an_uninterrupted_run(folders, plans, monkey
 
     def step_until_killed(batch):
         if next(steps) == 9:  # in the second of two epochs of six steps
-            raise Killed
+            raise KilledError
         return nnUNetTrainerImPulSe.train_step(first, batch)
 
     first.train_step = step_until_killed
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         first.run_training()
     second = trainer(continue_training=True)
     assert second.current_epoch == 1
@@ -93,11 +93,11 @@ def test_learned_template_is_resumed_too(folders, plans, monkeypatch, tmp_path):
 
     def step_until_killed(self, generator, optimiser, step):
         if step == 4:
-            raise Killed
+            raise KilledError
         return original(self, generator, optimiser, step)
 
     monkeypatch.setattr(TemplateFit, "_step", step_until_killed)
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         first.on_train_start()
     monkeypatch.setattr(TemplateFit, "_step", original)
     second = trainer(continue_training=True)
