@@ -133,9 +133,9 @@ def dataset_name(dataset: int | str) -> str:
     require_folders()
     try:
         return str(maybe_convert_to_dataset_name(dataset))
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         raise InputError(
-            f"dataset {dataset}", "no such data set", f"a folder Dataset{int(dataset):03d}_NAME in {nnUNet_raw.get()}",
+            f"dataset {dataset}", "no such data set", f"ID or name of a folder in {nnUNet_raw.get()}",
             "check the ID and nnUNet_raw",
         ) from error  # fmt: skip
 

@@ -264,8 +264,14 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         if self.local_rank != 0 or self.disable_checkpointing:
             super().save_checkpoint(filename)
             return
-        with whole_file(filename) as path:
-            super().save_checkpoint(str(path))
+        try:
+            with whole_file(filename) as path:
+                super().save_checkpoint(str(path))
+        except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+            raise InputError(
+                filename, f"a write error ({' '.join(str(error).split())[:120]})", "room for the checkpoint",
+                "free disk space and go on with --c; the checkpoint before it is whole",
+            ) from error  # fmt: skip
 
     def load_checkpoint(self, filename_or_checkpoint: dict | str) -> None:
         """As the parent's; a checkpoint of another network is named in one line."""

@@ -16,9 +16,10 @@ from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_datas
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
 
+from impulse_nnunet.errors import InputError
 from impulse_nnunet.preprocessing.case_facts import FACTS_KEY, case_facts
 from impulse_nnunet.preprocessing.reading import read_case
-from impulse_nnunet.preprocessing.survey import allowed_labels, for_all_cases
+from impulse_nnunet.preprocessing.survey import allowed_labels, for_all_cases, ignore_label
 from impulse_nnunet.preprocessing.working_volume import to_working_volume
 from impulse_nnunet.settings import settings_from_configuration
 
@@ -46,8 +47,8 @@ class ImPulSePreprocessor(DefaultPreprocessor):
             data, seg, properties, plans_manager, configuration_manager, content
         )
         settings = settings_from_configuration(configuration_manager.configuration)
-        ignore_label = plans_manager.get_label_manager(content).ignore_label
-        properties[FACTS_KEY] = case_facts(native, segmentation, settings.sampling.mask_channels, ignore_label)
+        masks = settings.sampling.mask_channels
+        properties[FACTS_KEY] = case_facts(native, segmentation, masks, ignore_label(content))
         working = to_working_volume(torch.from_numpy(native), settings.grid.working_grid)
         return working.numpy(), segmentation, properties
 
@@ -66,17 +67,29 @@ class ImPulSePreprocessor(DefaultPreprocessor):
         shutil.rmtree(incomplete, ignore_errors=True)
         incomplete.mkdir(parents=True)
         channels = len(dataset_json.get("channel_names", dataset_json.get("modality", {})))
-        labels = allowed_labels(dataset_json)
+        labels, ignore = allowed_labels(dataset_json), ignore_label(dataset_json)
 
         def one(case: str) -> None:
             entry = dataset[case]
             raw = read_case(
-                plans_manager.image_reader_writer_class(), case, entry["images"], channels, entry["label"], labels
+                plans_manager.image_reader_writer_class(),
+                case,
+                entry["images"],
+                channels,
+                entry["label"],
+                labels,
+                ignore,
             )
             volume, segmentation, properties = self.run_case_npy(
                 raw.images, raw.segmentation, raw.properties, plans_manager, configuration, dataset_json
             )
-            save_case(volume, segmentation, properties, incomplete / case)
+            try:
+                save_case(volume, segmentation, properties, incomplete / case)
+            except (OSError, RuntimeError) as error:  # blosc2 reports a full disk as a RuntimeError
+                raise InputError(
+                    case, f"a write error ({' '.join(str(error).split())[:120]})", f"room in {incomplete.parent}",
+                    "free disk space and preprocess again",
+                ) from error  # fmt: skip
 
         try:
             for_all_cases(one, list(dataset), num_processes, "Preprocessing cases", self.show_progress_bar)

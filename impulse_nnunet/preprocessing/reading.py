@@ -62,7 +62,8 @@ def read_case(
     image_files: Sequence[str],
     number_of_channels: int,
     segmentation_file: str | None = None,
-    allowed_labels: Sequence[int] | None = None,
+    allowed_labels: Sequence[int] = (),
+    ignore_label: int | None = None,
 ) -> RawCase:
     """Read one case and check it.
 
@@ -73,6 +74,7 @@ def read_case(
         number_of_channels: Channels that dataset.json names.
         segmentation_file: Label map, for training cases.
         allowed_labels: Labels of dataset.json, the ignore label included.
+        ignore_label: Of dataset.json; no foreground.
 
     Raises:
         InputError: Naming the case or file, what was found, what was expected and what to do.
@@ -98,7 +100,7 @@ def read_case(
     if segmentation_file is not None:
         segmentation, found = _read(reader, segmentation_file)
         _check_same_grid(segmentation_file, segmentation.shape[1:], found, "its image", volumes, properties or {})
-        _check_labels(case, segmentation_file, segmentation, allowed_labels or ())
+        _check_labels(case, segmentation_file, segmentation, allowed_labels, ignore_label)
     return RawCase(images, segmentation, properties or {})
 
 
@@ -154,7 +156,9 @@ def _check_is_3d(case: str, shape: Sequence[int]) -> None:
                          "this network needs volumes; use nnU-Net's 2d configuration")  # fmt: skip
 
 
-def _check_labels(case: str, file: str, segmentation: np.ndarray, allowed: Sequence[int]) -> None:
+def _check_labels(
+    case: str, file: str, segmentation: np.ndarray, allowed: Sequence[int], ignore_label: int | None
+) -> None:
     labels = np.unique(segmentation)
     unknown = [v for v in labels.tolist() if v not in allowed]
     if unknown:
@@ -163,7 +167,7 @@ def _check_labels(case: str, file: str, segmentation: np.ndarray, allowed: Seque
             f"those of dataset.json ({', '.join(str(v) for v in sorted(allowed))})",
             "correct the label map or add the label to dataset.json",
         )  # fmt: skip
-    if not np.any(segmentation > 0):
+    if not np.any((labels > 0) & (labels != ignore_label)):
         raise InputError(case, "no foreground in its segmentation", "at least one labelled voxel",
                          "label the case or leave it out")  # fmt: skip
 

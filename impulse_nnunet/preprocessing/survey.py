@@ -53,35 +53,47 @@ def survey_dataset(
         CasesFailedError: Naming every bad case.
     """
     channels = len(dataset_json.get("channel_names", dataset_json.get("modality", {})))
-    labels = allowed_labels(dataset_json)
+    labels, ignore = allowed_labels(dataset_json), ignore_label(dataset_json)
 
     def one(case: str) -> CaseSurvey:
         entry = dataset[case]
-        return survey_case(reader_class(), case, entry["images"], entry["label"], channels, labels)
+        return survey_case(reader_class(), case, entry["images"], entry["label"], channels, labels, ignore)
 
     return for_all_cases(one, list(dataset), workers, "Checking cases", progress_bar)
 
 
 def survey_case(
-    reader: BaseReaderWriter, case: str, images: list[str], label: str, channels: int, labels: list[int]
+    reader: BaseReaderWriter,
+    case: str,
+    images: list[str],
+    label: str,
+    channels: int,
+    labels: list[int],
+    ignore: int | None = None,
 ) -> CaseSurvey:
-    """Check and measure one case."""
-    raw = read_case(reader, case, images, channels, label, labels)
+    """Check and measure one case; arguments as those of :func:`read_case`."""
+    raw = read_case(reader, case, images, channels, label, labels, ignore)
     spacing = np.asarray(raw.properties["spacing"], np.float64)
     nonzero = bounding_box(np.any(raw.images != 0, axis=0))
     if nonzero is None:
         raise InputError(case, "an image that is zero everywhere", "an image with content", "leave the case out")
     if raw.segmentation is None:
         raise InputError(case, "no segmentation", "a label map", "add it or leave the case out")
-    lower, upper = bounding_box(raw.segmentation[0] > 0) or nonzero
+    foreground = (raw.segmentation[0] > 0) & (raw.segmentation[0] != ignore)
+    lower, upper = bounding_box(foreground) or nonzero
     return CaseSurvey((nonzero[1] - nonzero[0]) * spacing, (upper - lower) * spacing, spacing)
 
 
 def allowed_labels(dataset_json: Mapping[str, Any]) -> list[int]:
     """Labels that a segmentation may hold, the ignore label included."""
     manager = LabelManager(dataset_json["labels"], dataset_json.get("regions_class_order"))
-    ignore = [] if manager.ignore_label is None else [manager.ignore_label]
-    return [int(label) for label in manager.all_labels] + ignore
+    ignore = ignore_label(dataset_json)
+    return [int(label) for label in manager.all_labels] + ([] if ignore is None else [ignore])
+
+
+def ignore_label(dataset_json: Mapping[str, Any]) -> int | None:
+    """The label of unannotated voxels, if the data set has one."""
+    return dataset_json["labels"].get("ignore")
 
 
 def bounding_box(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:

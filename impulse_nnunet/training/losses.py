@@ -29,8 +29,9 @@ def point_loss(prediction: PointPrediction, labels: Tensor, settings: LossSettin
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross-entropy over all points that are not ignored."""
-    return functional.cross_entropy(logits.flatten(0, -2), labels.flatten(), ignore_index=IGNORED)
+    """Mean cross-entropy over all points that are not ignored; 0 where all are."""
+    total = functional.cross_entropy(logits.flatten(0, -2), labels.flatten(), ignore_index=IGNORED, reduction="sum")
+    return total / (labels != IGNORED).sum().clamp_min(1)
 
 
 def soft_dice_loss(logits: Tensor, labels: Tensor) -> Tensor:

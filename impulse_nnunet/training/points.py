@@ -53,8 +53,8 @@ def draw_points(
     rest = number - sum(len(part) for part in parts)
     parts.append(_accepted(box, rest, _proposal(rng, box, annotated_voxels, voxels)))
     points = np.concatenate(parts)
-    if not len(points):
-        raise ValueError("a training box holds no labelled voxel; expected some overlap of the box and the image")
+    if not len(points):  # sparse annotation that misses the box: these points will have no label
+        return rng.uniform(-1, 1, (number, 3)).astype(np.float32)
     missing = number - len(points)
     return np.concatenate([points, points[rng.integers(0, len(points), missing)]]).astype(np.float32)
 

@@ -132,10 +132,14 @@ class TemplateFit:
 
 
 def template_dice(logits: Tensor, cases: CaseStore, settings: ImPulSeSettings) -> float:
-    """Mean foreground Dice of the template alone, on the template grid of each case's true region of interest."""
+    """Mean foreground Dice of the template alone, on the template grid of each case's true region of interest.
+
+    Cases whose annotated voxels all lie between the template's are left out; NaN if that leaves none.
+    """
     predicted = logits.argmax(0).numpy()
     scores = []
     for identifier in cases.identifiers:
         labels = template_labels(cases[identifier], predicted.shape, settings, cases.ignore_label)
-        scores.append(np.nanmean(dice_per_label(np.maximum(labels, 0), predicted, len(logits), labels != IGNORED)))
-    return float(np.mean(scores))
+        dice = dice_per_label(np.maximum(labels, 0), predicted, len(logits), labels != IGNORED)
+        scores.extend([np.nanmean(dice)] if np.isfinite(dice).any() else [])
+    return float(np.mean(scores)) if scores else float("nan")

@@ -1,0 +1,27 @@
+"""What all tests share: one thread, random numbers from a seed, hypothesis without a clock."""
+
+import hypothesis
+import pytest
+import torch
+
+hypothesis.settings.register_profile("reproducible", deadline=None, derandomize=True, max_examples=50)
+hypothesis.settings.load_profile("reproducible")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def nnunet_folders(tmp_path, monkeypatch):
+    """nnU-Net's three folders, empty; returns the folder that holds them."""
+    for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
+        (tmp_path / name).mkdir()
+        monkeypatch.setenv(name, str(tmp_path / name))
+    return tmp_path

@@ -1,0 +1,110 @@
+import logging
+
+import numpy as np
+import pytest
+import torch
+
+from impulse_nnunet.coordinates import Box
+from impulse_nnunet.inference.encoding import Ensemble, encode_image, encode_working_volume, foreground_faces
+from impulse_nnunet.settings import RegionSettings
+from tests.support import settings_for, small_network
+
+GRID = (4, 6, 8)
+TWO_PASS = settings_for(GRID, (8, 12, 16), region=RegionSettings("two_pass", margin=0.1))
+
+
+def network_that_finds(block):
+    """A fresh network, which gives back its template: foreground in a block of the template, nothing elsewhere."""
+    network = small_network(classes=2, channels=1)
+    logits = torch.zeros(2, *GRID)
+    logits[0] = 1
+    logits[(1, *block)] = 2
+    network.decoder.template.set_logits(logits)
+    return network
+
+
+def ensemble_of(network, parameters=None):
+    return Ensemble(network, parameters, torch.device("cpu"))
+
+
+def test_specks_do_not_widen_the_box():
+    mask = np.zeros((10, 10, 20), bool)
+    mask[2:8, 3:7, 4:12] = True  # 192 voxels
+    mask[9, 9, 17:20] = True  # 3 of 195, less than 2 %
+    # 2 * 2/10 - 1, 2 * 3/10 - 1, 2 * 4/20 - 1 and 2 * 8/10 - 1, 2 * 7/10 - 1, 2 * 12/20 - 1
+    np.testing.assert_allclose(foreground_faces(mask), [[-0.6, -0.4, -0.6], [0.6, 0.4, 0.2]])
+
+
+def test_two_large_parts_are_both_kept():
+    mask = np.zeros((10, 10, 20), bool)
+    mask[2:8, 3:7, 4:8] = mask[2:8, 3:7, 12:16] = True  # two lungs
+    np.testing.assert_allclose(foreground_faces(mask), [[-0.6, -0.4, -0.6], [0.6, 0.4, 0.6]])
+
+
+def test_voxels_that_meet_at_a_corner_are_one_part():
+    mask = np.zeros((4, 4, 4), bool)
+    mask[0, 0, 0] = mask[1, 1, 1] = True
+    np.testing.assert_allclose(foreground_faces(mask), [[-1] * 3, [0] * 3])
+
+
+def test_an_empty_mask_has_no_faces():
+    assert foreground_faces(np.zeros((3, 3, 3), bool)) is None
+
+
+def test_whole_mode_encodes_the_image():
+    network = network_that_finds((slice(1, 3), slice(1, 5), slice(2, 6)))
+    encoded = encode_working_volume(ensemble_of(network), torch.randn(1, 8, 12, 16).half(), settings_for(GRID))
+    np.testing.assert_array_equal(encoded.box.matrix, Box.whole().matrix)
+
+
+def test_two_passes_encode_the_region_that_the_first_one_finds():
+    network = network_that_finds((slice(1, 3), slice(1, 5), slice(2, 6)))
+    encoded = encode_working_volume(ensemble_of(network), torch.randn(1, 8, 12, 16).half(), TWO_PASS)
+    # d: 1/4 to 3/4 of 2, edge 1, margin 0.1; h: -2/3 to 2/3, edge 4/3; w: -0.5 to 0.5
+    expected = np.array([[-0.6, -0.8, -0.6], [0.6, 0.8, 0.6]])
+    np.testing.assert_allclose(encoded.box.faces, expected, atol=1e-6)
+
+
+def test_without_foreground_the_image_is_used_with_a_warning(caplog):
+    network = network_that_finds((slice(0, 0), slice(0, 0), slice(0, 0)))
+    with caplog.at_level(logging.WARNING):
+        encoded = encode_working_volume(ensemble_of(network), torch.randn(1, 8, 12, 16).half(), TWO_PASS, "case_7")
+    np.testing.assert_array_equal(encoded.box.matrix, Box.whole().matrix)
+    assert caplog.messages == ["case_7: the first pass found no foreground; the whole image is used"]
+
+
+def test_an_image_is_encoded_through_its_working_volume():
+    from impulse_nnunet.preprocessing.working_volume import to_working_volume
+
+    ensemble, image = ensemble_of(small_network(channels=1)), torch.randn(1, 20, 20, 20)
+    settings = settings_for(GRID, (8, 12, 16))
+    direct = encode_working_volume(ensemble, to_working_volume(image, (8, 12, 16)), settings)
+    whole = encode_image(ensemble, image, settings)
+    for ours, expected in zip(whole.members[0][1], direct.members[0][1], strict=True):
+        assert torch.equal(ours, expected)
+
+
+@pytest.mark.parametrize("folds", [1, 2])
+def test_each_fold_brings_its_own_encoder_and_decoder(folds):
+    states = []
+    for _ in range(folds):
+        network = small_network(channels=1)
+        network.decoder.template.set_logits(torch.randn(3, *GRID))
+        states.append({name: value.clone() for name, value in network.state_dict().items()})
+    volume = torch.randn(1, *GRID).half()
+    encoded = ensemble_of(small_network(channels=1), states).encode(volume, Box.whole(), GRID)
+    assert len(encoded.members) == folds
+    for (decoder, pyramid), state in zip(encoded.members, states, strict=True):
+        single = small_network(channels=1)
+        single.load_state_dict(state)
+        assert torch.equal(decoder.template.logits, state["decoder.template.logits"])
+        (alone,) = ensemble_of(single).encode(volume, Box.whole(), GRID).members
+        for ours, expected in zip(pyramid, alone[1], strict=True):
+            assert torch.equal(ours, expected)
+
+
+def test_networks_are_used_in_evaluation_mode():
+    network = small_network(channels=1).train()
+    ensemble = ensemble_of(network)
+    assert not network.training
+    assert not ensemble.decoders[0].training

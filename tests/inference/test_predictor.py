@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from impulse_nnunet.errors import InputError
+from impulse_nnunet.inference.geometry import FileGrid
+from impulse_nnunet.inference.predictor import ImPulSePredictor, OutputOptions, list_cases, write_on_grid
+
+
+def touch(folder, *names):
+    for name in names:
+        (folder / name).touch()
+
+
+def test_cases_and_their_channels_are_listed_in_order(tmp_path):
+    touch(tmp_path, "b_0000.nii.gz", "a_x_0001.nii.gz", "a_x_0000.nii.gz", "dataset.json", "c.nii.gz", "_0000.nii.gz")
+    cases = list_cases(tmp_path, ".nii.gz")
+    assert list(cases) == ["a_x", "b"]
+    assert cases["a_x"] == [str(tmp_path / f"a_x_000{c}.nii.gz") for c in range(2)]
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"nowhere: found no such folder, expected a folder of images; check -i"):
+        list_cases(tmp_path / "nowhere", ".nii.gz")
+
+
+def test_a_folder_without_cases_is_named(tmp_path):
+    touch(tmp_path, "case.nii.gz", "case_0000.mha")
+    with pytest.raises(InputError, match=r"found no case, expected images named CASE_0000\.nii\.gz; rename them as"):
+        list_cases(tmp_path, ".nii.gz")
+
+
+def test_two_other_grids_at_once_are_refused():
+    with pytest.raises(InputError, match=r"--spacing and --like: found both, expected one of them; leave one out"):
+        OutputOptions(spacing_mm=(1, 1, 1), like="a.nii.gz")
+
+
+@pytest.mark.parametrize("other", [{"spacing_mm": (1, 1, 1)}, {"like": "a.nii.gz"}])
+def test_probabilities_come_on_the_images_own_grid_only(other):
+    message = "--save_probabilities: found another output grid, expected the image's own grid; leave --spacing and"
+    with pytest.raises(InputError, match=message):
+        OutputOptions(probabilities=True, **other)
+    assert not OutputOptions(**other).own_grid
+
+
+def test_a_part_that_does_not_exist_is_refused(tmp_path):
+    with pytest.raises(InputError, match="-part_id: found 2, expected 0 to 1; count parts from 0"):
+        ImPulSePredictor().predict_folder(tmp_path, tmp_path, num_parts=2, part_id=2)
+
+
+def test_a_folder_that_is_no_model_is_named(tmp_path):
+    with pytest.raises(
+        InputError, match=r"found no dataset\.json, expected a folder of a trained model; check -d, -tr"
+    ):
+        ImPulSePredictor().initialize_from_trained_model_folder(str(tmp_path), (0,))
+    touch(tmp_path, "dataset.json")
+    with pytest.raises(InputError, match=r"found no plans\.json, expected a folder of a trained model; check -d, -tr"):
+        ImPulSePredictor().initialize_from_trained_model_folder(str(tmp_path), (0,))
+
+
+def test_a_fold_that_is_not_trained_is_named(tmp_path):
+    touch(tmp_path, "dataset.json", "plans.json")
+    message = r"fold_3: found no checkpoint_best\.pth, expected a trained fold; train it, or choose -f/-chk"
+    with pytest.raises(InputError, match=message):
+        ImPulSePredictor().initialize_from_trained_model_folder(str(tmp_path), (3,), "checkpoint_best.pth")
+
+
+@pytest.mark.parametrize("vectors", [False, True])
+def test_arrays_are_written_with_a_grids_geometry(tmp_path, vectors):
+    shape = (4, 3, 2)
+    array = np.random.default_rng(0).random((*shape, 3)) if vectors else np.arange(24).reshape(shape)
+    array = array.astype(np.float32 if vectors else np.uint8)
+    grid = FileGrid((2, 3, 4), np.array([0.5, 1, 2]), np.array([1.0, 2, 3]), np.eye(3))
+    write_on_grid(array, grid, tmp_path / "a.mha")
+    image = sitk.ReadImage(str(tmp_path / "a.mha"))
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(image), array)
+    assert image.GetSpacing() == (0.5, 1, 2)
+    assert image.GetOrigin() == (1, 2, 3)

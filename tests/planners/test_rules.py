@@ -1,0 +1,150 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from impulse_nnunet.planners import DatasetProperties, plan_sizes
+from impulse_nnunet.planners.rules import estimate_memory_gb, network_for, strides_for
+
+POINTS = 4096
+MEMORY = (4, 6, 8, 11, 16, 24, 40)
+edges = st.floats(60, 500)
+spacings = st.floats(0.5, 5)
+datasets = st.tuples(st.tuples(edges, edges, edges), st.tuples(spacings, spacings, spacings))
+
+
+def properties(image_mm, spacing_mm=(1.0, 1.0, 1.0), region_mm=None, channels=1, classes=19):
+    region_mm = image_mm if region_mm is None else region_mm
+    rows = [np.array([values], float) for values in (image_mm, region_mm, spacing_mm)]
+    return DatasetProperties(*rows, channels, classes)
+
+
+CHEST = properties((300, 360, 360), region_mm=(250, 180, 280))
+
+
+def test_a_chest_is_read_in_two_passes():
+    # region with 5 % margins: 275 x 198 x 308 of 300 x 360 x 360 mm is 43 %, and 39 million voxels of 1 mm do not fit
+    sizes = plan_sizes(CHEST, 8, POINTS)
+    assert sizes.region.mode == "two_pass"
+    np.testing.assert_allclose(sizes.extent_mm, (275, 198, 308))
+
+
+def test_a_region_that_fills_its_image_is_read_in_one_pass():
+    sizes = plan_sizes(properties((300, 360, 360), region_mm=(290, 350, 350)), 8, POINTS)
+    assert sizes.region.mode == "whole"
+    assert sizes.extent_mm == (300, 360, 360)
+
+
+def test_a_small_image_is_read_in_one_pass_at_its_own_resolution():
+    # 40 x 48 x 32 voxels fit anywhere; a second pass could not be finer
+    sizes = plan_sizes(properties((40, 48, 32), region_mm=(20, 24, 16)), 8, POINTS)
+    assert sizes.region.mode == "whole"
+    assert sizes.grid.input_grid == (40, 48, 32)
+
+
+def test_medians_decide():
+    rows = np.array([[300.0, 360, 360], [310, 350, 360], [3000, 3600, 3600]])
+    data = DatasetProperties(rows, rows, np.array([[1.0, 1, 1], [1, 1, 1], [9, 9, 9]]), 1, 19)
+    assert plan_sizes(data, 8, POINTS) == plan_sizes(properties((310, 360, 360)), 8, POINTS)
+
+
+@settings(max_examples=25)
+@given(datasets, st.sampled_from(MEMORY))
+def test_a_grid_is_never_finer_than_the_data(data, memory):
+    image, spacing = data
+    sizes = plan_sizes(properties(image, spacing), memory, POINTS)
+    voxels = np.array(image) / np.array(spacing)
+    assert np.all(np.array(sizes.grid.input_grid) <= voxels + 1e-6)
+
+
+@settings(max_examples=25)
+@given(datasets, st.sampled_from(MEMORY))
+def test_memory_target_voxel_limit_and_divisibility_are_kept(data, memory):
+    image, spacing = data
+    sizes = plan_sizes(properties(image, spacing), memory, POINTS)
+    grid, network = sizes.grid.input_grid, sizes.network
+    assert sizes.memory_gb <= memory
+    assert math.prod(grid) <= 128**3
+    for axis in range(3):
+        assert grid[axis] % math.prod(stride[axis] for stride in network.strides) == 0
+    assert all(t <= min(g, 128) for t, g in zip(network.template_grid, grid, strict=True))
+
+
+@settings(max_examples=25)
+@given(st.tuples(edges, edges, edges), st.sampled_from(MEMORY))
+def test_a_grid_is_in_proportion_to_what_it_covers(image, memory):
+    # data so fine that only memory limits; edges of at least 16 lose less than 1/16 to whole voxels, then at most a
+    # tenth to divisibility: voxel edges differ by less than 1 / (0.9 * 15/16) = 1.19
+    sizes = plan_sizes(properties(image, (0.1, 0.1, 0.1)), memory, POINTS)
+    if min(sizes.grid.input_grid) >= 16:
+        voxel = np.array(image) / np.array(sizes.grid.input_grid)
+        assert voxel.max() / voxel.min() < 1.19
+
+
+@settings(max_examples=20)
+@given(datasets)
+def test_more_memory_never_gives_a_smaller_grid(data):
+    image, spacing = data
+    voxels = [math.prod(plan_sizes(properties(image, spacing), m, POINTS).grid.input_grid) for m in MEMORY]
+    assert voxels == sorted(voxels)
+
+
+def test_the_working_grid_is_a_quarter_finer_over_the_whole_image():
+    sizes = plan_sizes(CHEST, 8, POINTS)
+    # as fine as 1.25 x the input grid, continued from the region to the image, rounded up
+    finer = [1.25 * n * i / e for n, i, e in zip(sizes.grid.input_grid, (300, 360, 360), (275, 198, 308), strict=True)]
+    assert sizes.grid.working_grid == tuple(math.ceil(n) for n in finer)
+
+
+@pytest.mark.parametrize("image", [(2, 300, 300), (300, 2, 300), (2, 2, 300), (2, 2, 2)])
+def test_thin_axes_are_planned(image):
+    sizes = plan_sizes(properties(image), 8, POINTS)
+    grid = sizes.grid.input_grid
+    assert all(1 <= g <= i for g, i in zip(grid, image, strict=True))
+    assert grid[image.index(2)] == 2
+    assert all(stride[image.index(2)] == 1 for stride in sizes.network.strides)
+
+
+def test_a_region_of_one_voxel_is_planned():
+    sizes = plan_sizes(properties((300, 300, 300), region_mm=(1, 1, 1)), 8, POINTS)
+    assert min(sizes.grid.input_grid) >= 1
+    assert sizes.memory_gb <= 8
+
+
+@pytest.mark.parametrize(
+    ("grid", "expected"),
+    [
+        ((128, 128, 128), ((1, 1, 1), (2, 2, 2), (2, 2, 2), (2, 2, 2))),  # the paper's pyramid, down to 16
+        ((16, 40, 12), ((1, 1, 1), (2, 2, 2), (2, 2, 1), (1, 2, 1))),  # 16-8-4-4, 40-20-10-5, 12-6-6-6
+        ((7, 8, 2), ((1, 1, 1), (1, 2, 1), (1, 1, 1), (1, 1, 1))),
+    ],
+)
+def test_strides_by_hand(grid, expected):
+    assert strides_for(grid) == expected
+
+
+def test_the_papers_network_on_a_large_gpu():
+    network = network_for((128, 128, 128), 24)
+    assert network.features_per_stage == (64, 128, 256, 512)
+    assert network.template_grid == (128, 128, 128)
+
+
+@given(st.floats(1, 100))
+def test_widths_are_multiples_of_eight_between_16_and_64(memory):
+    width = network_for((64, 64, 64), memory).features_per_stage[0]
+    assert width % 8 == 0
+    assert 16 <= width <= 64
+
+
+@pytest.mark.parametrize("larger", ["grid", "batch", "points", "channels"])
+def test_everything_larger_costs_more_memory(larger):
+    data, network = properties((100, 100, 100)), network_for((64, 64, 64), 8)
+    least = estimate_memory_gb((64, 64, 64), network, 2, 1000, data)
+    more = {
+        "grid": lambda: estimate_memory_gb((64, 64, 72), network, 2, 1000, data),
+        "batch": lambda: estimate_memory_gb((64, 64, 64), network, 3, 1000, data),
+        "points": lambda: estimate_memory_gb((64, 64, 64), network, 2, 2000, data),
+        "channels": lambda: estimate_memory_gb((64, 64, 64), network, 2, 1000, properties((100, 100, 100), channels=9)),
+    }[larger]()
+    assert more > least

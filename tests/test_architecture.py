@@ -1,0 +1,95 @@
+"""Imports point inwards: read from the source, nothing is imported here."""
+
+import ast
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "impulse_nnunet"
+OUTSIDE = ("trainers", "planners", "evaluation")  # installed as impulse_nnunet.<name>
+SOURCES = sorted(p for folder in (PACKAGE, *[ROOT / name for name in OUTSIDE]) for p in folder.rglob("*.py"))
+PURE = sorted(
+    [
+        *(PACKAGE / "network").glob("*.py"),
+        *(ROOT / "evaluation").glob("*.py"),
+        PACKAGE / "coordinates.py",
+        ROOT / "planners" / "rules.py",
+        *[PACKAGE / "training" / f"{name}.py" for name in ("boxes", "points", "losses", "images")],
+    ]
+)
+
+
+def name_of(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    parts = parts if parts[0] == "impulse_nnunet" else ("impulse_nnunet", *parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {name_of(path): path for path in SOURCES}
+
+
+@cache
+def imports_of(path):
+    """Names of all modules that a file imports, wherever in the file; relative imports resolved."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            package = name_of(path).split(".")
+            package = package[: len(package) + (path.name == "__init__.py") - node.level] if node.level else []
+            base = ".".join([*package, *([node.module] if node.module else [])])
+            found |= {base} | {f"{base}.{alias.name}" for alias in node.names}
+    return found
+
+
+def reach_of(path):
+    """All modules that a file imports, directly or through modules of this project."""
+    seen, todo = set(), [path]
+    while todo:
+        new = imports_of(todo.pop()) - seen
+        seen |= new
+        todo += [MODULES[name] for name in new if name in MODULES]
+    return seen
+
+
+def belongs_to(name, package):
+    return name == package or name.startswith(package + ".")
+
+
+def test_the_reader_of_imports_sees_them():
+    # the adapters do import nnU-Net: if the reader above were blind, the tests below could not fail
+    assert any(belongs_to(name, "nnunetv2") for name in imports_of(ROOT / "trainers" / "impulse.py"))
+    assert "impulse_nnunet.coordinates" in reach_of(PACKAGE / "network" / "build.py")
+    assert len(SOURCES) > 40
+
+
+@pytest.mark.parametrize("path", PURE, ids=name_of)
+def test_the_inner_rooms_do_not_know_nnunet(path):
+    assert [name for name in reach_of(path) if belongs_to(name, "nnunetv2")] == []
+
+
+# __main__.py is the command line, under another name
+@pytest.mark.parametrize(
+    "path", [p for p in SOURCES if p.parent != PACKAGE / "cli" and p.name != "__main__.py"], ids=name_of
+)
+def test_nothing_knows_the_command_line(path):
+    assert [name for name in imports_of(path) if belongs_to(name, "impulse_nnunet.cli")] == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_no_assert_no_print_no_bare_except_no_wildcard(path):
+    bad = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Assert):
+            bad.append(f"assert in line {node.lineno}")
+        if isinstance(node, ast.ExceptHandler) and node.type is None:
+            bad.append(f"bare except in line {node.lineno}")
+        if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
+            bad.append(f"wildcard import in line {node.lineno}")
+        is_print = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+        if is_print and path.parent != PACKAGE / "cli":
+            bad.append(f"print in line {node.lineno}")
+    assert bad == []

@@ -1,0 +1,100 @@
+import json
+
+import pytest
+from impulse_nnunet.planners import ImPulSePlanner
+
+from impulse_nnunet.errors import InputError
+from impulse_nnunet.planning import (
+    dataset_name,
+    preprocess_dataset,
+    read_dataset_json,
+    require_folders,
+    survey_raw_dataset,
+)
+
+CONTENT = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "a": 1}, "numTraining": 0, "file_ending": ".nii"}
+
+
+def write_content(folder, content):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "dataset.json").write_text(content if isinstance(content, str) else json.dumps(content))
+
+
+def test_a_folder_without_dataset_json(tmp_path):
+    with pytest.raises(InputError, match=r"found no dataset\.json, expected an nnU-Net raw data set; see nnU-Net's"):
+        read_dataset_json(tmp_path)
+
+
+def test_a_dataset_json_that_is_none(tmp_path):
+    write_content(tmp_path, "{")
+    with pytest.raises(
+        InputError, match=r"dataset\.json: found no valid JSON \(.+\), expected nnU-Net's dataset\.json"
+    ):
+        read_dataset_json(tmp_path)
+
+
+@pytest.mark.parametrize("key", CONTENT)
+def test_a_dataset_json_that_lacks_an_entry(tmp_path, key):
+    write_content(tmp_path, {k: v for k, v in CONTENT.items() if k != key})
+    with pytest.raises(InputError, match=f"found no entry '{key}', expected nnU-Net's dataset.json; add the entry"):
+        read_dataset_json(tmp_path)
+
+
+def test_the_old_name_of_the_channels_will_do(tmp_path):
+    old = {k: v for k, v in CONTENT.items() if k != "channel_names"} | {"modality": {"0": "CT"}}
+    write_content(tmp_path, old)
+    assert read_dataset_json(tmp_path) == old
+
+
+def test_folders_must_be_named(nnunet_folders, monkeypatch):
+    require_folders()
+    monkeypatch.delenv("nnUNet_results")
+    with pytest.raises(InputError, match="nnUNet_results: found no value, expected a folder; run: eval"):
+        require_folders()
+
+
+@pytest.mark.parametrize("dataset", [704, "704", "Dataset704_Made"])
+def test_a_data_set_is_found_by_id_or_name(nnunet_folders, dataset):
+    (nnunet_folders / "nnUNet_raw" / "Dataset704_Made").mkdir()
+    assert dataset_name(dataset) == "Dataset704_Made"
+
+
+def test_a_data_set_that_does_not_exist(nnunet_folders):
+    message = "dataset 704: found no such data set, expected ID or name of a folder in .*nnUNet_raw; check the ID"
+    with pytest.raises(InputError, match=message):
+        dataset_name(704)
+
+
+def test_a_name_that_is_no_data_set(nnunet_folders):
+    with pytest.raises(InputError, match="dataset hippo: found no such data set"):
+        dataset_name("hippo")
+
+
+def test_preprocessing_needs_plans(nnunet_folders):
+    (nnunet_folders / "nnUNet_raw" / "Dataset704_Made").mkdir()
+    message = r"found no ImPulSePlans\.json, expected plans; run impulse_nnunet plan_and_preprocess first"
+    with pytest.raises(InputError, match=message):
+        preprocess_dataset(704)
+
+
+def test_a_data_set_without_cases(nnunet_folders):
+    raw = nnunet_folders / "nnUNet_raw" / "Dataset704_Made"
+    write_content(raw, CONTENT)
+    (raw / "imagesTr").mkdir()
+    with pytest.raises(InputError, match="imagesTr: found no case, expected training images; see nnU-Net's dataset"):
+        survey_raw_dataset("Dataset704_Made", 1, False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"overwrite_target_spacing": [1, 1, 1]},
+            r"-overwrite_target_spacing: found \[1, 1, 1\], expected no such flag",
+        ),
+        ({"preset": "fast"}, "--preset: found 'fast', expected one of auto, paper; choose one"),
+    ],
+)
+def test_the_planner_refuses_what_it_cannot_serve(arguments, message):
+    with pytest.raises(InputError, match=message):
+        ImPulSePlanner("Dataset704_Made", **arguments)

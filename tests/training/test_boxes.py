@@ -1,0 +1,104 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.distance import pdist
+from scipy.spatial.transform import Rotation
+
+from impulse_nnunet.coordinates import Box
+from impulse_nnunet.settings import AugmentationSettings, RegionSettings
+from impulse_nnunet.training.boxes import augment_box, random_region_box, region_box, rotation_matrix
+
+FOREGROUND = np.array([[-0.5, -0.2, 0.0], [0.5, 0.2, 1.0]])
+EXTENT_MM = np.array([100.0, 220.0, 340.0])
+STILL = {"rotation": 0.0, "scale": 0.0, "shift": 0.0}
+
+
+def draws(region, number=300):
+    return [random_region_box(np.random.default_rng(i), FOREGROUND, region) for i in range(number)]
+
+
+def test_margins_are_added_and_clipped():
+    lower, upper = region_box(FOREGROUND, 0.1).faces
+    # edges 1, 0.4, 1: margins 0.1, 0.04, 0.1; the last upper face 1.1 is clipped
+    np.testing.assert_allclose(lower, [-0.6, -0.24, -0.1])
+    np.testing.assert_allclose(upper, [0.6, 0.24, 1.0])
+
+
+def test_whole_takes_the_image():
+    for box in draws(RegionSettings("whole"), 5):
+        np.testing.assert_array_equal(box.faces, Box.whole().faces)
+
+
+def test_two_pass_without_jitter_takes_the_region():
+    for box in draws(RegionSettings("two_pass", 0.1, whole_share=0.0, jitter=0.0), 5):
+        np.testing.assert_allclose(box.faces, region_box(FOREGROUND, 0.1).faces)
+
+
+def test_two_pass_jitters_each_face_and_stays_in_the_image():
+    faces = np.array([box.faces for box in draws(RegionSettings("two_pass", 0.0, whole_share=0.0, jitter=0.05))])
+    moved = faces - FOREGROUND
+    # at most two standard deviations of 0.05 of the edges 1, 0.4, 1; the last upper face cannot move out
+    assert np.all(np.abs(moved) <= 0.1 * np.array([1, 0.4, 1]) + 1e-9)
+    assert np.all(np.abs(faces) <= 1)
+    assert np.all(moved.std(axis=0) > 0.01)
+
+
+def test_two_pass_takes_anything_from_tight_to_the_image():
+    lower, upper = region_box(FOREGROUND, 0.05).faces
+    faces = np.array([box.faces for box in draws(RegionSettings("two_pass", 0.05, whole_share=1.0), 2000)])
+    assert np.all(faces[:, 0] <= lower + 1e-9)
+    assert np.all(faces[:, 1] >= upper - 1e-9)
+    whole = np.all(np.abs(faces) == 1, axis=(1, 2)).mean()
+    assert whole == pytest.approx(1 / 11, abs=0.03)  # one in eleven; standard deviation 0.0064
+    np.testing.assert_allclose(faces[:, 0].mean(0), (1 / 11) * -1 + (10 / 11) * (lower - 1) / 2, atol=0.02)
+
+
+@given(st.integers(0, 2**32))
+def test_without_ranges_the_box_stays(seed):
+    box = region_box(FOREGROUND, 0.1)
+    same = augment_box(np.random.default_rng(seed), box, EXTENT_MM, AugmentationSettings(**STILL))
+    np.testing.assert_allclose(same.matrix, box.matrix, atol=1e-12)
+    np.testing.assert_allclose(same.centre, box.centre, atol=1e-12)
+
+
+@given(st.integers(0, 2**32))
+def test_rotation_is_rigid_in_mm(seed):
+    box = region_box(FOREGROUND, 0.1)
+    settings = AugmentationSettings(**(STILL | {"rotation": 0.5}))
+    turned = augment_box(np.random.default_rng(seed), box, EXTENT_MM, settings)
+    points = np.random.default_rng(0).uniform(-1, 1, (6, 3))
+    before, after = (pdist(b.to_image(points) * EXTENT_MM / 2) for b in (box, turned))
+    np.testing.assert_allclose(after, before, rtol=1e-9)
+    np.testing.assert_allclose(turned.centre, box.centre, atol=1e-12)
+
+
+def test_rotation_does_turn():
+    turned = augment_box(np.random.default_rng(0), Box.whole(), EXTENT_MM, AugmentationSettings(0.5, 0, 0))
+    assert np.abs(turned.matrix - np.eye(3)).max() > 0.05
+
+
+@given(st.integers(0, 2**32))
+def test_scale_is_one_factor_for_all_axes_within_its_range(seed):
+    box = region_box(FOREGROUND, 0.1)
+    scaled = augment_box(np.random.default_rng(seed), box, EXTENT_MM, AugmentationSettings(0, 0.12, 0))
+    factors = np.diag(scaled.matrix) / np.diag(box.matrix)
+    np.testing.assert_allclose(factors, factors[0])
+    assert abs(factors[0] - 1) <= 0.12
+
+
+def test_shift_is_a_share_of_the_boxs_edge():
+    box = region_box(FOREGROUND, 0.0)  # edges 1, 0.4, 1
+    settings = AugmentationSettings(0, 0, 0.05)
+    moved = [augment_box(np.random.default_rng(i), box, EXTENT_MM, settings).centre - box.centre for i in range(300)]
+    largest = np.abs(moved).max(0)
+    assert np.all(largest <= 0.05 * np.array([1, 0.4, 1]))
+    np.testing.assert_allclose(largest, 0.05 * np.array([1, 0.4, 1]), rtol=0.1)
+
+
+@given(st.tuples(*[st.floats(-3, 3)] * 3))
+def test_rotation_matrix_agrees_with_scipy(angles):
+    # ours turns each pair of axes from the lower towards the higher one; scipy's y turns z towards x
+    a, b, c = angles
+    expected = Rotation.from_euler("xyz", [a, -b, c]).as_matrix()
+    np.testing.assert_allclose(rotation_matrix(np.array(angles)), expected, atol=1e-12)
