@@ -23,8 +23,8 @@ import numpy as np
 import torch
 
 SIZES: dict[str, dict[str, Any]] = {
-    "small": {"shape": (64, 64, 64), "grid": (64, 64, 64), "width": 16, "classes": 19, "runs": 3},
-    "large": {"shape": (300, 512, 512), "grid": (128, 128, 128), "width": 64, "classes": 19, "runs": 1},
+    "small": {"shape": (64, 64, 64), "grid": (64, 64, 64), "width": 16, "classes": 19, "batch": 4, "runs": 3},
+    "large": {"shape": (300, 512, 512), "grid": (128, 128, 128), "width": 64, "classes": 19, "batch": 1, "runs": 1},
 }
 STEPS = ("preprocess", "train step", "encode", "decode")
 DECODED_SHARE = 16  # the large case decodes one block in 16 and the table says so
@@ -123,14 +123,15 @@ def preprocess(size: str) -> Job:
 
 
 def train_step(size: str) -> Job:
-    """One optimiser step, batch 4, 4096 points."""
+    """One optimiser step, 4096 points a sample."""
     from impulse_nnunet.settings import LossSettings
     from impulse_nnunet.training.losses import point_loss
 
     network, grid = _network(size), SIZES[size]["grid"]
     optimiser = torch.optim.AdamW(network.parameters(), 1e-3)
-    images, points = torch.randn(4, 1, *grid), torch.rand(4, 4096, 3) * 2 - 1
-    labels = torch.randint(0, SIZES[size]["classes"], (4, 4096))
+    batch = SIZES[size]["batch"]
+    images, points = torch.randn(batch, 1, *grid), torch.rand(batch, 4096, 3) * 2 - 1
+    labels = torch.randint(0, SIZES[size]["classes"], (batch, 4096))
 
     def job() -> None:
         loss = point_loss(network(images, points), labels, LossSettings())
@@ -138,7 +139,7 @@ def train_step(size: str) -> Job:
         loss.backward()
         optimiser.step()
 
-    return job, f"batch 4, 4096 points, grid {grid[0]}^3, width {SIZES[size]['width']}", 1.0
+    return job, f"batch {batch}, 4096 points, grid {grid[0]}^3, width {SIZES[size]['width']}", 1.0
 
 
 def encode(size: str) -> Job:

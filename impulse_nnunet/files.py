@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 INCOMPLETE = ".incomplete"
 
@@ -28,3 +31,15 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
         with suppress(OSError):  # other files may still be on their way
             folder.rmdir()
+
+
+def copy_whole(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
+    """Copy a file with its times; it appears only when it is whole."""
+    with whole_file(target) as path:
+        shutil.copy2(source, path)
+
+
+def write_json(content: Any, path: str | os.PathLike[str]) -> None:
+    """Write JSON as nnU-Net does (4 spaces); the file appears only when it is whole."""
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=4), encoding="utf-8")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
 
 from impulse_nnunet.environment import FOLDERS
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.files import copy_whole
 from impulse_nnunet.planners import ImPulSePlanner
 from impulse_nnunet.preprocessing.preprocessor import ImPulSePreprocessor
 from impulse_nnunet.preprocessing.reading import reader_for
@@ -97,7 +97,7 @@ def preprocess_dataset(
     references = base / "gt_segmentations"
     references.mkdir(exist_ok=True)
     for case, files in get_filenames_of_train_images_and_targets(str(raw), dataset_json).items():
-        shutil.copy2(files["label"], references / (case + dataset_json["file_ending"]))
+        copy_whole(files["label"], references / (case + dataset_json["file_ending"]))
     return base
 
 

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from impulse_nnunet.planners.rules import DatasetProperties, Sizes, estimate_memory_gb, network_for, plan_sizes
+from batchgenerators.utilities.file_and_folder_operations import load_json
 from nnunetv2.configuration import default_num_processes
 from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import ExperimentPlanner
 from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
 from nnunetv2.paths import nnUNet_preprocessed
 from nnunetv2.preprocessing.normalization.map_channel_name_to_normalization import get_normalization_scheme
+from nnunetv2.utilities.json_export import recursive_fix_for_json_export
 
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.files import copy_whole, write_json
 from impulse_nnunet.network.settings import NetworkSettings
+from impulse_nnunet.planners.rules import DatasetProperties, Sizes, estimate_memory_gb, network_for, plan_sizes
 from impulse_nnunet.preprocessing.reading import reader_for
 from impulse_nnunet.preprocessing.survey import CaseSurvey, survey_dataset
 from impulse_nnunet.settings import (
@@ -32,6 +35,8 @@ from impulse_nnunet.settings import (
     to_json,
     with_overrides,
 )
+
+logger = logging.getLogger(__name__)
 
 PRESETS = ("auto", "paper")
 MASK_SHARE = 0.3  # the paper's Fig. 10: 20-50 % lowers intrusions at almost no Dice
@@ -96,10 +101,20 @@ class ImPulSePlanner(ExperimentPlanner):
             ],
         }
         folder = Path(nnUNet_preprocessed, self.dataset_name)
-        shutil.copy(Path(self.raw_dataset_folder, "dataset.json"), folder / "dataset.json")
+        copy_whole(Path(self.raw_dataset_folder, "dataset.json"), folder / "dataset.json")
         self.plans = plans
         self.save_plans(plans)
         return plans
+
+    def save_plans(self, plans: dict[str, Any]) -> None:
+        """As the parent's, configurations of the user's own kept; the file appears only when it is whole."""
+        path = Path(nnUNet_preprocessed, self.dataset_name, f"{self.plans_identifier}.json")
+        recursive_fix_for_json_export(plans)
+        if path.is_file():
+            kept = load_json(str(path))["configurations"]
+            plans["configurations"] = kept | plans["configurations"]
+        write_json(plans, path)
+        logger.info("plans were written to %s", path)
 
     def _choose(self, survey: Mapping[str, CaseSurvey]) -> tuple[ImPulSeSettings, NetworkSettings, Sizes]:
         schemes = [get_normalization_scheme(name).__name__ for name in self._channel_names()]

@@ -1,9 +1,9 @@
 import json
 
 import pytest
-from impulse_nnunet.planners import ImPulSePlanner
 
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.planners import ImPulSePlanner
 from impulse_nnunet.planning import (
     dataset_name,
     preprocess_dataset,

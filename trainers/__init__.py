@@ -1,9 +1,8 @@
 """nnU-Net trainers. Importing this package also routes nnU-Net's predictor for our networks (decision 0002)."""
 
-from impulse_nnunet.trainers.impulse import nnUNetTrainerImPulSe
-
 from impulse_nnunet.errors import install_one_line_errors
 from impulse_nnunet.inference.routing import route_stock_predictor
+from impulse_nnunet.trainers.impulse import nnUNetTrainerImPulSe
 
 __all__ = ["nnUNetTrainerImPulSe"]
 

@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from impulse_nnunet.trainers.checks import check_supported
-from impulse_nnunet.trainers.schedule import CosineSchedule
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
@@ -25,6 +23,8 @@ from impulse_nnunet.settings import (
     network_settings_from_configuration,
     settings_from_configuration,
 )
+from impulse_nnunet.trainers.checks import check_supported
+from impulse_nnunet.trainers.schedule import CosineSchedule
 from impulse_nnunet.training.batches import BatchMaker, CaseStore, OrderedPrefetcher, Sample
 from impulse_nnunet.training.curves import TensorBoardLogger, plot_template_curve
 from impulse_nnunet.training.images import image_on_box, random_intensities
@@ -33,6 +33,7 @@ from impulse_nnunet.training.template_fit import TemplateFit, frequency_template
 from impulse_nnunet.training.template_image import write_template
 
 SAVE_EVERY_EPOCHS = 5
+FINAL_CHECKPOINT = "checkpoint_final.pth"  # after a wall-clock limit the number of epochs does not tell the end
 GRADIENT_NORM = 12.0  # nnU-Net's
 
 
@@ -71,6 +72,7 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         self.save_every = SAVE_EVERY_EPOCHS
         self.enable_deep_supervision = False
         self.seconds_before = 0.0
+        self.finished = False
         self.started = time()
         if TensorBoardLogger.enabled() and self.local_rank == 0:
             self.logger.loggers.append(TensorBoardLogger(self.output_folder))
@@ -164,7 +166,7 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
 
     def on_epoch_start(self) -> None:
         """As the parent's; everything random in the epoch follows from the seed and the epoch."""
-        if self._progress() >= 1 and self.current_epoch > 0:
+        if self.finished or (self._progress() >= 1 and self.current_epoch > 0):
             raise _TimeUpError
         super().on_epoch_start()
         torch.manual_seed(self.settings.training.seed + 1000 * (self.current_epoch + 1) + self.local_rank)
@@ -282,6 +284,8 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
                 str(filename_or_checkpoint), "a checkpoint of another network", "one of these plans",
                 "use the plans it was trained with, or train anew without --c",
             ) from error  # fmt: skip
+        limited = self.settings.training.max_minutes > 0
+        self.finished = limited and Path(str(filename_or_checkpoint)).name == FINAL_CHECKPOINT
 
     def perform_actual_validation(self, save_probabilities: bool = False) -> None:
         """Decode the validation cases at native resolution and write ``validation/summary.json``."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,7 +17,7 @@ from tqdm import tqdm
 
 from impulse_nnunet.environment import ensure_variables
 from impulse_nnunet.errors import CasesFailedError, InputError
-from impulse_nnunet.files import whole_file
+from impulse_nnunet.files import whole_file, write_json
 from impulse_nnunet.inference.cases import decode_case, write_case
 from impulse_nnunet.inference.decoding import EncodedBox, decode_displacement, decode_labels
 from impulse_nnunet.inference.encoding import Ensemble, encode_image
@@ -153,8 +152,7 @@ class ImPulSePredictor(nnUNetPredictor):
         output = Path(output_folder)
         output.mkdir(parents=True, exist_ok=True)
         for name, content in (("dataset.json", self.dataset_json), ("plans.json", self.plans_manager.plans)):
-            with whole_file(output / name) as path:
-                path.write_text(json.dumps(content, indent=4), encoding="utf-8")
+            write_json(content, output / name)
         todo = [case for case in cases if overwrite or not self._is_done(output / case, options)]
         ensemble, failures = ensemble_of(self), {}
         with ThreadPoolExecutor(max(1, workers)) as readers, ThreadPoolExecutor(max(1, workers)) as writers:

@@ -43,14 +43,16 @@ def test_prediction(trained, tmp_path):
 
 def test_preprocessing_keeps_what_was_there(planned):
     folder = planned.preprocessed / "ImPulSePlans_3d_impulse"
-    before = sorted(path.name for path in folder.iterdir())
+    files = [*planned.preprocessed.glob("*.json"), *folder.iterdir()]
+    before = {path: path.read_bytes() for path in files}
     finished = run_limited(
         planned, 5000, "impulse_nnunet.cli.main", "main", "impulse_nnunet", "plan_and_preprocess", "-d", "990",
         "--no_pbar", "-overwrite_plans_name", "ImPulSePlans", "-np", "1",
     )  # fmt: skip
     assert finished.returncode == 2, finished.stderr
     assert "Traceback" not in finished.stderr
-    assert sorted(path.name for path in folder.iterdir()) == before
+    assert {path: path.read_bytes() for path in files} == before
+    assert sorted(folder.iterdir()) == sorted(path for path in files if path.parent == folder)
     assert not Path(f"{folder}.incomplete").exists()
 
 

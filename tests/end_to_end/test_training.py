@@ -6,10 +6,10 @@ import json
 
 import pytest
 import torch
-from impulse_nnunet.trainers import nnUNetTrainerImPulSe
 from nnunetv2.run.run_training import get_trainer_from_args, maybe_load_checkpoint
 
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.trainers import nnUNetTrainerImPulSe
 
 pytestmark = pytest.mark.slow
 ARGUMENTS = ("990", "3d_impulse", 0, "nnUNetTrainerImPulSe", "ImPulSePlans")

@@ -3,8 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from impulse_nnunet.evaluation import dice_per_label
 from sklearn.metrics import f1_score
+
+from impulse_nnunet.evaluation import dice_per_label
 
 label_maps = arrays(np.int64, (2, 3, 4), elements=st.integers(0, 3))
 

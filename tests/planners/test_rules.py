@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from impulse_nnunet.planners import DatasetProperties, plan_sizes
 from impulse_nnunet.planners.rules import estimate_memory_gb, network_for, strides_for
 

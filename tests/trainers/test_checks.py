@@ -1,8 +1,8 @@
 import pytest
-from impulse_nnunet.trainers.checks import check_supported
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.settings import NETWORK_CLASS, to_json
+from impulse_nnunet.trainers.checks import check_supported
 from tests.support import SMALL, settings_for
 
 LABELS = {"labels": {"background": 0, "a": 1, "b": 2}}

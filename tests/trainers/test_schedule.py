@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+
 from impulse_nnunet.trainers.schedule import CosineSchedule
 
 
