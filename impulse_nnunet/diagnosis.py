@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import platform
+import warnings
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -90,7 +91,8 @@ def _trainer() -> Finding:
 
     what = f"nnU-Net finds {TRAINER}"
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of modules that nnU-Net imports on its search
             found = recursive_find_trainer_class_by_name(TRAINER)
     except (RuntimeError, ImportError) as error:
         if not os.environ.get(TRAINERS):

@@ -17,7 +17,7 @@ from impulse_nnunet.errors import InputError
 from impulse_nnunet.files import whole_file
 from impulse_nnunet.inference.encoding import Ensemble
 from impulse_nnunet.inference.validation import predict_preprocessed, summarise
-from impulse_nnunet.network import ImPulSeNet, PointPrediction, build_network
+from impulse_nnunet.network import ImPulSeNet, build_network
 from impulse_nnunet.network.template import Template
 from impulse_nnunet.settings import (
     network_settings_from_configuration,
@@ -177,9 +177,9 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         """One step on one batch of samples; the learning rate moves with every step."""
         self.lr_scheduler.move_to(self._progress())
         self.optimizer.zero_grad(set_to_none=True)
+        images, points, labels = self._inputs(batch, augment=True)
         with torch.autocast("cuda", enabled=self.device.type == "cuda"):
-            prediction, labels = self._predict(batch, augment=True)
-            loss = self.loss(prediction, labels)
+            loss = self.loss(self.network(images, points), labels)
         if self.grad_scaler is None:
             loss.backward()
         else:
@@ -195,8 +195,9 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
 
     def validation_step(self, batch: list[Sample]) -> dict[str, Any]:
         """Loss and counts on random points of validation cases: nnU-Net's pseudo Dice."""
+        images, points, labels = self._inputs(batch, augment=False)
         with torch.autocast("cuda", enabled=self.device.type == "cuda"):
-            prediction, labels = self._predict(batch, augment=False)
+            prediction = self.network(images, points)
             loss = self.loss(prediction, labels)
         tp, fp, fn = (counts.cpu().numpy() for counts in hard_counts(prediction.logits, labels))
         return {"loss": loss.cpu().numpy(), "tp_hard": tp, "fp_hard": fp, "fn_hard": fn}
@@ -206,7 +207,8 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         with np.errstate(invalid="ignore"):
             super().on_validation_epoch_end(val_outputs)
 
-    def _predict(self, batch: list[Sample], augment: bool) -> tuple[PointPrediction, Tensor]:
+    def _inputs(self, batch: list[Sample], augment: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """Images on their boxes' input grids, points and labels; outside autocast, which would round positions."""
         images = []
         for sample in batch:
             volume = sample.volume.to(self.device, non_blocking=True)
@@ -217,7 +219,7 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
             images.append(image)
         points = torch.stack([sample.points for sample in batch]).to(self.device, non_blocking=True)
         labels = torch.stack([sample.labels for sample in batch]).to(self.device, non_blocking=True)
-        return self.network(torch.stack(images), points), labels
+        return torch.stack(images), points, labels
 
     def _progress(self) -> float:
         """Share of the training that is done, by steps or, where the plans set a limit, by the clock."""

@@ -96,6 +96,8 @@ def read_case(
         volumes.append(volume)
     images = np.concatenate(volumes).astype(np.float32, copy=False)
     _check_is_3d(case, images.shape[1:])
+    if not images.any():
+        raise InputError(case, "an image that is zero everywhere", "an image with content", "leave the case out")
     segmentation = None
     if segmentation_file is not None:
         segmentation, found = _read(reader, segmentation_file)

@@ -74,14 +74,12 @@ def survey_case(
     """Check and measure one case; arguments as those of :func:`read_case`."""
     raw = read_case(reader, case, images, channels, label, labels, ignore)
     spacing = np.asarray(raw.properties["spacing"], np.float64)
-    nonzero = bounding_box(np.any(raw.images != 0, axis=0))
-    if nonzero is None:
-        raise InputError(case, "an image that is zero everywhere", "an image with content", "leave the case out")
-    if raw.segmentation is None:
-        raise InputError(case, "no segmentation", "a label map", "add it or leave the case out")
-    foreground = (raw.segmentation[0] > 0) & (raw.segmentation[0] != ignore)
-    lower, upper = bounding_box(foreground) or nonzero
-    return CaseSurvey((nonzero[1] - nonzero[0]) * spacing, (upper - lower) * spacing, spacing)
+    labels = raw.segmentation
+    image = bounding_box(np.any(raw.images != 0, axis=0))
+    region = None if labels is None else bounding_box((labels[0] > 0) & (labels[0] != ignore))
+    if image is None or region is None:
+        raise ValueError(f"{case} passed the checks of read_case without content; expected an image and a foreground")
+    return CaseSurvey((image[1] - image[0]) * spacing, (region[1] - region[0]) * spacing, spacing)
 
 
 def allowed_labels(dataset_json: Mapping[str, Any]) -> list[int]:
