@@ -8,6 +8,7 @@ mkdir -p "$output"
 output=$(cd "$output" && pwd)
 unset nnUNet_raw nnUNet_preprocessed nnUNet_results nnUNet_extTrainer
 dataset="$output/nnUNet_raw/Dataset999_ImPulSeDemo"
+export PYTHONUNBUFFERED=1 PYTHONWARNINGS=ignore  # lines as they come; other packages' warnings are no news here
 device=$(python -c 'import torch; print("cuda" if torch.cuda.is_available() else "cpu")')
 
 step() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
@@ -19,9 +20,10 @@ step '2/6 eval "$(impulse_nnunet env)"'
 eval "$(impulse_nnunet env --base "$output")"
 impulse_nnunet doctor
 
-step "3/6 impulse_nnunet plan_and_preprocess -d 999"
-impulse_nnunet plan_and_preprocess -d 999 -npfp 2 -np 2 \
-    --set impulse.training.iterations=25 --set impulse.training.max_minutes="${DEMO_MINUTES:-4}"
+step "3/6 impulse_nnunet plan_and_preprocess -d 999 -gpu_memory_target 1  (small, for two cores)"
+impulse_nnunet plan_and_preprocess -d 999 -npfp 2 -np 2 -gpu_memory_target 1 \
+    --set impulse.training.iterations=30 --set impulse.training.validation_iterations=4 \
+    --set impulse.training.max_minutes="${DEMO_MINUTES:-4}"
 
 step "4/6 nnUNetv2_train 999 3d_impulse 0 -tr nnUNetTrainerImPulSe -p ImPulSePlans -device $device"
 nnUNetv2_train 999 3d_impulse 0 -tr nnUNetTrainerImPulSe -p ImPulSePlans -device "$device" > "$output/train.log" 2>&1 &

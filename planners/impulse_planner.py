@@ -104,6 +104,7 @@ class ImPulSePlanner(ExperimentPlanner):
         copy_whole(Path(self.raw_dataset_folder, "dataset.json"), folder / "dataset.json")
         self.plans = plans
         self.save_plans(plans)
+        logger.info("%s", _summary(configuration))
         return plans
 
     def save_plans(self, plans: dict[str, Any]) -> None:
@@ -183,6 +184,19 @@ def _paper(settings: ImPulSeSettings, sizes: Sizes) -> tuple[ImPulSeSettings, Ne
     content = to_json(settings) | {"grid": to_json(GridSettings(grid, (d, h, w)))}
     content["template"]["mode"] = "learned"
     return from_json(ImPulSeSettings, content, PLAN_KEY), network
+
+
+def _summary(configuration: Mapping[str, Any]) -> str:
+    settings, estimates = configuration[PLAN_KEY], configuration["estimates"]
+    grid = " x ".join(str(n) for n in settings["grid"]["input_grid"])
+    extent = " x ".join(f"{e:.0f}" for e in estimates["extent_mm"])
+    widths = ", ".join(str(n) for n in configuration["architecture"]["arch_kwargs"]["features_per_stage"])
+    steps = settings["training"]["epochs"] * settings["training"]["iterations"]
+    return (
+        f"{CONFIGURATION}: input grid {grid} over {extent} mm, region of interest: {settings['region']['mode']}, "
+        f"encoder widths {widths}, batch {configuration['batch_size']}, {steps} steps, "
+        f"about {estimates['memory_gb']:.1f} GB of GPU memory"
+    )
 
 
 def _median(rows: list[np.ndarray]) -> list[float]:
