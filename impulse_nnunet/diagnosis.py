@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
 import platform
-import warnings
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -17,6 +14,7 @@ from packaging.requirements import Requirement
 from impulse_nnunet import __version__
 from impulse_nnunet.environment import FOLDERS, TRAINERS
 from impulse_nnunet.network.build import cpu_has_bfloat16
+from impulse_nnunet.quiet import quiet
 
 TRAINER = "nnUNetTrainerImPulSe"
 DISTRIBUTION = "impulse-nnunet"
@@ -91,8 +89,7 @@ def _trainer() -> Finding:
 
     what = f"nnU-Net finds {TRAINER}"
     try:
-        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of modules that nnU-Net imports on its search
+        with quiet():
             found = recursive_find_trainer_class_by_name(TRAINER)
     except (RuntimeError, ImportError) as error:
         if not os.environ.get(TRAINERS):

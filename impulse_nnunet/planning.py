@@ -21,6 +21,7 @@ from impulse_nnunet.planners import ImPulSePlanner
 from impulse_nnunet.preprocessing.preprocessor import ImPulSePreprocessor
 from impulse_nnunet.preprocessing.reading import reader_for
 from impulse_nnunet.preprocessing.survey import CaseSurvey, survey_dataset
+from impulse_nnunet.quiet import quiet
 from impulse_nnunet.settings import CONFIGURATION, PLANS
 
 
@@ -57,10 +58,11 @@ def plan_dataset(
     """
     name = dataset_name(dataset)
     survey = survey_raw_dataset(name, workers, progress_bar)
-    extract_fingerprint_dataset(
-        convert_dataset_name_to_id(name), num_processes=workers, clean=clean_fingerprint, verbose=verbose,
-        show_progress_bar=progress_bar,
-    )  # fmt: skip
+    with quiet(verbose):
+        extract_fingerprint_dataset(
+            convert_dataset_name_to_id(name), num_processes=workers, clean=clean_fingerprint, verbose=verbose,
+            show_progress_bar=progress_bar,
+        )  # fmt: skip
     planner = ImPulSePlanner(
         name, gpu_memory_target_gb, plans_name=plans_name, preset=preset, overrides=overrides, survey=survey
     )

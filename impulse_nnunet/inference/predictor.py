@@ -25,6 +25,7 @@ from impulse_nnunet.inference.geometry import FileGrid, image_to_world, output_g
 from impulse_nnunet.inference.routing import bare_network, ensemble_of, settings_of
 from impulse_nnunet.network import ImPulSeNet
 from impulse_nnunet.preprocessing.reading import read_case
+from impulse_nnunet.quiet import quiet
 
 logger = logging.getLogger(__name__)
 
@@ -81,10 +82,11 @@ class ImPulSePredictor(nnUNetPredictor):
 
     def __init__(self, device: torch.device | None = None, progress_bar: bool = True, verbose: bool = False) -> None:
         device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        super().__init__(
-            use_mirroring=False, perform_everything_on_device=device.type == "cuda", device=device, verbose=verbose,
-            verbose_preprocessing=verbose, allow_tqdm=progress_bar,
-        )  # fmt: skip
+        with quiet(verbose):
+            super().__init__(
+                use_mirroring=False, perform_everything_on_device=device.type == "cuda", device=device, verbose=verbose,
+                verbose_preprocessing=verbose, allow_tqdm=progress_bar,
+            )  # fmt: skip
 
     def initialize_from_trained_model_folder(
         self,
@@ -107,7 +109,8 @@ class ImPulSePredictor(nnUNetPredictor):
                 )
         ensure_variables()
         try:
-            super().initialize_from_trained_model_folder(str(folder), use_folds, checkpoint_name)
+            with quiet(self.verbose):
+                super().initialize_from_trained_model_folder(str(folder), use_folds, checkpoint_name)
         except (RuntimeError, KeyError) as error:
             raise InputError(
                 str(folder), f"a checkpoint that does not fit its plans ({' '.join(str(error).split())[:120]})",
