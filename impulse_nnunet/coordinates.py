@@ -102,3 +102,16 @@ def voxel_indices(points: np.ndarray, shape: Sequence[int]) -> np.ndarray:
 def inside(points: np.ndarray) -> np.ndarray:
     """Which positions (n, 3) lie within the faces: (n,) bool."""
     return np.all(np.abs(points) <= 1, axis=-1)
+
+
+def bounding_box(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """First (included) and last (excluded) index of the nonzero voxels along each axis; None for an empty mask."""
+    lower, upper = [], []
+    for axis in range(mask.ndim):
+        others = tuple(a for a in range(mask.ndim) if a != axis)
+        found = np.flatnonzero(mask.any(axis=others))
+        if not len(found):
+            return None
+        lower.append(found[0])
+        upper.append(found[-1] + 1)
+    return np.asarray(lower), np.asarray(upper)

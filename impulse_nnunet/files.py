@@ -5,32 +5,30 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-INCOMPLETE = ".incomplete"
+INCOMPLETE = ".incomplete_"
 
 
 @contextmanager
 def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path in a hidden folder beside ``path``; rename it to ``path`` when the block succeeds.
+    """Yield a temporary path in a hidden folder of its own beside ``path``; rename it when the block succeeds.
 
-    The temporary name ends like the real one, for writers that choose a format by the ending. On an error the temporary
-    file is removed and whatever stood at ``path`` stays.
+    The temporary name is the real one, for writers that choose a format by the ending. On an error nothing of the new
+    file is left and whatever stood at ``path`` stays.
     """
     path = Path(path)
-    folder = path.parent / INCOMPLETE
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f"{os.getpid()}_{path.name}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=INCOMPLETE, dir=path.parent))
     try:
-        yield temporary
-        os.replace(temporary, path)
+        yield folder / path.name
+        os.replace(folder / path.name, path)
     finally:
-        temporary.unlink(missing_ok=True)
-        with suppress(OSError):  # other files may still be on their way
-            folder.rmdir()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def copy_whole(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:

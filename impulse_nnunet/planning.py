@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from impulse_nnunet.files import copy_whole
 from impulse_nnunet.planners import ImPulSePlanner
 from impulse_nnunet.preprocessing.preprocessor import ImPulSePreprocessor
 from impulse_nnunet.preprocessing.reading import reader_for
-from impulse_nnunet.preprocessing.survey import CaseSurvey, survey_dataset
+from impulse_nnunet.preprocessing.survey import CaseSurvey, allowed_labels, survey_dataset
 from impulse_nnunet.quiet import quiet
 from impulse_nnunet.settings import CONFIGURATION, PLANS
 
@@ -91,6 +91,9 @@ def preprocess_dataset(
     base = Path(nnUNet_preprocessed, name)
     if not (base / f"{plans_name}.json").is_file():
         raise InputError(str(base), f"no {plans_name}.json", "plans", "run impulse_nnunet plan_and_preprocess first")
+    known = load_json(str(base / f"{plans_name}.json"))["configurations"]
+    if configuration not in known:
+        raise InputError(f"-c {configuration}", "no such configuration in the plans", ", ".join(known), "choose one")
     preprocessor = ImPulSePreprocessor(verbose=verbose)
     preprocessor.show_progress_bar = progress_bar
     preprocessor.run(name, configuration, plans_name, workers)
@@ -127,23 +130,39 @@ def read_dataset_json(raw: Path) -> dict[str, Any]:
         missing.append("channel_names")
     if missing:
         raise InputError(str(path), f"no entry {missing[0]!r}", "nnU-Net's dataset.json", "add the entry")
+    _check_label_numbers(content, path)
     return content
 
 
-def dataset_name(dataset: int | str) -> str:
-    """The name of a data set from its ID or name."""
-    require_folders()
+def _check_label_numbers(content: dict[str, Any], path: Path) -> None:
+    try:
+        labels = allowed_labels(content)
+    except (RuntimeError, AssertionError, TypeError, ValueError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise InputError(
+            str(path), f"labels that nnU-Net refuses ({reason})", 'e.g. {"background": 0, "a": 1}', "mend the entry"
+        ) from error
+    if labels != list(range(len(labels))):
+        raise InputError(
+            str(path), f"labels {labels}", f"{list(range(len(labels)))}, ignore last",
+            "number the labels without gaps in dataset.json and in the label maps",
+        )  # fmt: skip
+
+
+def dataset_name(dataset: int | str, folders: Sequence[str] = FOLDERS) -> str:
+    """The name of a data set from its ID or name; ``folders`` are the variables that must be set."""
+    require_folders(folders)
     try:
         return str(maybe_convert_to_dataset_name(dataset))
     except (RuntimeError, ValueError) as error:
         raise InputError(
-            f"dataset {dataset}", "no such data set", f"ID or name of a folder in {nnUNet_raw.get()}",
-            "check the ID and nnUNet_raw",
+            f"dataset {dataset}", "no such data set", f"ID or name of a folder in {os.environ.get(folders[0])}",
+            f"check the ID and {folders[0]}",
         ) from error  # fmt: skip
 
 
-def require_folders() -> None:
+def require_folders(names: Sequence[str] = FOLDERS) -> None:
     """Refuse to work without nnU-Net's folders."""
-    for name in FOLDERS:
+    for name in names:
         if not os.environ.get(name):
             raise InputError(name, "no value", "a folder", 'run: eval "$(impulse_nnunet env)"')

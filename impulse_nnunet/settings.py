@@ -8,6 +8,7 @@ an unknown key, or a value out of range, is refused with its name.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -37,6 +38,10 @@ class GridSettings:
 
     input_grid: tuple[int, int, int]
     working_grid: tuple[int, int, int]
+
+    def __post_init__(self) -> None:
+        for name in ("input_grid", "working_grid"):
+            _require(min(getattr(self, name)) > 0, f"grid.{name}", getattr(self, name), "positive numbers")
 
 
 @dataclass(frozen=True)
@@ -145,6 +150,9 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         for name in ("epochs", "iterations", "validation_iterations"):
             _require(getattr(self, name) > 0, f"training.{name}", getattr(self, name), "a positive number")
+        for name in ("max_minutes", "final_learning_rate", "weight_decay"):
+            _require(getattr(self, name) >= 0, f"training.{name}", getattr(self, name), "0 or more")
+        _require(self.learning_rate > 0, "training.learning_rate", self.learning_rate, "a positive number")
 
 
 @dataclass(frozen=True)
@@ -219,7 +227,14 @@ def network_settings_from_configuration(configuration: Mapping[str, Any]) -> Net
             "plans", f"the network {architecture['network_class_name']}", NETWORK_CLASS,
             "give -p ImPulSePlans and configuration 3d_impulse",
         )  # fmt: skip
-    return from_json(NetworkSettings, architecture["arch_kwargs"], "architecture.arch_kwargs")
+    network = from_json(NetworkSettings, architecture["arch_kwargs"], "architecture.arch_kwargs")
+    grid = settings_from_configuration(configuration).grid.input_grid
+    product = tuple(math.prod(stride[axis] for stride in network.strides) for axis in range(3))
+    divides = all(n % p == 0 for n, p in zip(grid, product, strict=True))
+    _require(divides, "impulse.grid.input_grid", grid, f"multiples of the encoder's strides {product}")
+    batch = configuration["batch_size"]
+    _require(type(batch) is int and batch > 0, "batch_size", batch, "a positive number")
+    return network
 
 
 def from_json(cls: type[T], content: Mapping[str, Any], where: str) -> T:

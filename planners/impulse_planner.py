@@ -20,7 +20,14 @@ from nnunetv2.utilities.json_export import recursive_fix_for_json_export
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.files import copy_whole, write_json
 from impulse_nnunet.network.settings import NetworkSettings
-from impulse_nnunet.planners.rules import DatasetProperties, Sizes, estimate_memory_gb, network_for, plan_sizes
+from impulse_nnunet.planners.rules import (
+    DatasetProperties,
+    Sizes,
+    estimate_memory_gb,
+    network_for,
+    plan_sizes,
+    working_grid,
+)
 from impulse_nnunet.preprocessing.reading import reader_for
 from impulse_nnunet.preprocessing.survey import CaseSurvey, survey_dataset
 from impulse_nnunet.settings import (
@@ -133,7 +140,7 @@ class ImPulSePlanner(ExperimentPlanner):
         settings = ImPulSeSettings(sizes.grid, sizes.region, sampling)
         network = sizes.network
         if self.preset == "paper":
-            settings, network = _paper(settings, sizes)
+            settings, network = _paper(settings, sizes, properties)
             memory = estimate_memory_gb(
                 settings.grid.input_grid, network, sizes.batch_size, sampling.points, properties
             )
@@ -175,13 +182,16 @@ class ImPulSePlanner(ExperimentPlanner):
         return list(self.dataset_json.get("channel_names", self.dataset_json.get("modality", {})).values())
 
 
-def _paper(settings: ImPulSeSettings, sizes: Sizes) -> tuple[ImPulSeSettings, NetworkSettings]:
+def _paper(
+    settings: ImPulSeSettings, sizes: Sizes, properties: DatasetProperties
+) -> tuple[ImPulSeSettings, NetworkSettings]:
     """The paper's sizes (FACTS of section 4 and of the release), whatever the data and the GPU."""
     grid = (128, 128, 128)
-    d, h, w = (max(128, n) for n in sizes.grid.working_grid)
+    image_mm = np.median(properties.image_extents_mm, axis=0)
+    working = working_grid(grid, image_mm, np.asarray(sizes.extent_mm))
     wide = network_for(grid, float("inf"))
     network = NetworkSettings(wide.features_per_stage, wide.strides, wide.blocks_per_stage, 7, "batch", 64, 0.3, grid)
-    content = to_json(settings) | {"grid": to_json(GridSettings(grid, (d, h, w)))}
+    content = to_json(settings) | {"grid": to_json(GridSettings(grid, working))}
     content["template"]["mode"] = "learned"
     return from_json(ImPulSeSettings, content, PLAN_KEY), network
 

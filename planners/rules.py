@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ BYTES_PER_ACTIVATION = 2
 BYTES_PER_PARAMETER = 16  # weight, gradient and AdamW's two moments in float32
 FIXED_GB = 0.8  # CUDA context and workspaces
 GIGABYTE = 1e9
+
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -89,16 +93,20 @@ def plan_sizes(
     extent = interest if mode == "two_pass" else image
     input_grid = _largest_grid(extent, spacing, properties, memory_target_gb, points)
     network = network_for(input_grid, memory_target_gb)
-    working = np.ceil(np.asarray(input_grid) * WORKING_FINER * image / extent).astype(int)
     settings = RegionSettings(mode, region.margin, region.whole_share, region.jitter)
     return Sizes(
-        GridSettings(input_grid, _triple(working)),
+        GridSettings(input_grid, working_grid(input_grid, image, extent)),
         settings,
         network,
         BATCH_SIZE,
         (float(extent[0]), float(extent[1]), float(extent[2])),
         estimate_memory_gb(input_grid, network, BATCH_SIZE, points, properties),
     )
+
+
+def working_grid(input_grid: Sequence[int], image_mm: np.ndarray, extent_mm: np.ndarray) -> tuple[int, int, int]:
+    """Voxels of the whole image that are a little finer than the input grid over ``extent_mm``."""
+    return _triple(np.ceil(np.asarray(input_grid) * WORKING_FINER * image_mm / extent_mm).astype(int))
 
 
 def network_for(input_grid: Sequence[int], memory_target_gb: float) -> NetworkSettings:
@@ -157,6 +165,7 @@ def _largest_grid(
         network = network_for(grid, memory_target_gb)
         if estimate_memory_gb(grid, network, BATCH_SIZE, points, properties) <= memory_target_gb:
             return grid
+    logger.warning("no grid fits %.1f GB of GPU memory; the smallest is planned", memory_target_gb)
     return _divisible(np.minimum(extent / (float(np.prod(extent)) ** (1 / 3) / SMALLEST_EDGE), finest))
 
 

@@ -65,6 +65,8 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         super().__init__(plans, configuration, fold, dataset_json, device)
         self.settings = settings_from_configuration(self.configuration_manager.configuration)
         training = self.settings.training
+        if self.is_ddp and training.max_minutes > 0:
+            raise NotImplementedError("training.max_minutes is not supported on several GPUs: their clocks differ")
         self.num_epochs = training.epochs
         self.num_iterations_per_epoch = training.iterations
         self.num_val_iterations_per_epoch = training.validation_iterations
@@ -235,23 +237,27 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
 
     def _make_template(self) -> None:
         template: Template = self._bare_network().decoder.template
-        if self.local_rank == 0:
-            classes, *grid = template.logits.shape[1:]
-            if self.settings.template.mode == "frequency":
-                logits = frequency_template(self.cases, grid, classes, self.settings)
-            else:
-                fit = TemplateFit(
-                    self.cases, grid, classes, self.settings, self.device, Path(self.output_folder),
-                    self.print_to_log_file,
-                )  # fmt: skip
-                logits = fit.run(resume=self.continue_training)
+        classes, *grid = template.logits.shape[1:]
+        first = self.local_rank == 0
+        if self.settings.template.mode == "frequency":
+            logits = frequency_template(self.cases, grid, classes, self.settings, progress_bar=first)
+        else:  # on every rank: none waits for another longer than a collective may take
+            fit = TemplateFit(
+                self.cases, grid, classes, self.settings, self.device, Path(self.output_folder),
+                self.print_to_log_file, writes=first,
+            )  # fmt: skip
+            logits = fit.run(resume=self.continue_training, progress_bar=first)
+            if first:
                 plot_template_curve(fit.losses, Path(self.output_folder) / "template_progress.png")
-            template.set_logits(logits.to(self.device))
+        template.set_logits(logits.to(self.device))
+        if first:
             dice = template_dice(logits, self.validation_cases, self.settings)
             self.print_to_log_file(
                 f"Template ({self.settings.template.mode}) alone reaches a Dice of {dice:.4f} on the validation cases"
             )
-            write_template(logits, self._template_extent_mm(), Path(self.output_folder) / "template.nii.gz")
+            reader = self.plans_manager.image_reader_writer_class
+            turned = "Reorient" in reader.__name__
+            write_template(logits, self._template_extent_mm(), Path(self.output_folder) / "template.nii.gz", turned)
         if self.is_ddp:
             distributed.broadcast(template.logits, 0)
 

@@ -60,6 +60,8 @@ def run(options: argparse.Namespace) -> int:
         )  # fmt: skip
         if not options.no_pp:
             workers = options.np * len(options.c) if len(options.np) == 1 else options.np
+            if len(workers) != len(options.c):
+                raise InputError("-np", f"{len(workers)} numbers", f"1 or {len(options.c)} as -c has", "correct it")
             for configuration, number in zip(options.c, workers, strict=True):
                 preprocess_dataset(
                     dataset, options.overwrite_plans_name, configuration, number, not options.no_pbar, options.verbose

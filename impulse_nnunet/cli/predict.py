@@ -66,9 +66,11 @@ def run(options: argparse.Namespace) -> int:
 
     if options.device in (None, "cpu") and not (options.device is None and torch.cuda.is_available()):
         torch.set_num_threads(os.cpu_count() or 1)
+    if options.device == "cuda" and not torch.cuda.is_available():
+        raise InputError("-device", "cuda", "a device of this machine", "give -device cpu")
     device = torch.device(options.device) if options.device else None
     predictor = ImPulSePredictor(device, not options.disable_progress_bar, options.verbose)
-    folds = None if options.f is None else tuple(fold if fold == "all" else int(fold) for fold in options.f)
+    folds = None if options.f is None else tuple(_fold(text) for text in options.f)
     predictor.initialize_from_trained_model_folder(str(_model_folder(options)), folds, options.chk)
     output = OutputOptions(
         options.save_probabilities, options.save_displacement,
@@ -81,6 +83,12 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _fold(text: str) -> int | str:
+    if text != "all" and not text.isdigit():
+        raise InputError("-f", repr(text), "fold numbers or all", "e.g. -f 0 1 2 3 4")
+    return text if text == "all" else int(text)
+
+
 def _model_folder(options: argparse.Namespace) -> Path:
     if options.m is not None:
         return Path(options.m)
@@ -88,7 +96,7 @@ def _model_folder(options: argparse.Namespace) -> Path:
 
     from impulse_nnunet.planning import dataset_name
 
-    folder = Path(get_output_folder(dataset_name(options.d), options.tr, options.p, options.c))
+    folder = Path(get_output_folder(dataset_name(options.d, ["nnUNet_results"]), options.tr, options.p, options.c))
     if not folder.is_dir():
         raise InputError(str(folder), "no such folder", "a trained model", "train it, or check -d, -tr, -p and -c")
     return folder

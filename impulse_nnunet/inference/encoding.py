@@ -5,16 +5,16 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 
 import numpy as np
 import torch
 from scipy import ndimage
 from torch import Tensor
 
-from impulse_nnunet.coordinates import Box, faces_from_indices
+from impulse_nnunet.coordinates import Box, bounding_box, faces_from_indices
 from impulse_nnunet.inference.decoding import EncodedBox, OutputGrid, decode_labels
 from impulse_nnunet.network import ImPulSeNet, PointDecoder
-from impulse_nnunet.preprocessing.survey import bounding_box
 from impulse_nnunet.preprocessing.working_volume import to_working_volume
 from impulse_nnunet.settings import ImPulSeSettings
 from impulse_nnunet.training.boxes import region_box
@@ -55,9 +55,14 @@ class Ensemble:
         for number, decoder in enumerate(self.decoders):
             if len(self.parameters) > 1:
                 self.network.load_state_dict(self.parameters[number])
-            with torch.autocast("cuda", enabled=self.device.type == "cuda"):
+            with _same_every_time(), torch.autocast("cuda", enabled=self.device.type == "cuda"):
                 members.append((decoder, [level.float() for level in self.network.encode(image)]))
         return EncodedBox(members, box)
+
+
+def _same_every_time() -> AbstractContextManager[None]:
+    """No choice of cuDNN algorithms by timing: two processes must give the same labels."""
+    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
 
 
 def encode_image(ensemble: Ensemble, image: Tensor, settings: ImPulSeSettings, case: str = "image") -> EncodedBox:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,16 +22,19 @@ from impulse_nnunet.files import whole_file, write_json
 from impulse_nnunet.inference.cases import decode_case, write_case
 from impulse_nnunet.inference.decoding import EncodedBox, decode_displacement, decode_labels
 from impulse_nnunet.inference.encoding import Ensemble, encode_image
-from impulse_nnunet.inference.geometry import FileGrid, image_to_world, output_grid, read_file_grid
+from impulse_nnunet.inference.geometry import image_to_world, output_grid
 from impulse_nnunet.inference.routing import bare_network, ensemble_of, settings_of
+from impulse_nnunet.inference.writers import Writers
 from impulse_nnunet.network import ImPulSeNet
-from impulse_nnunet.preprocessing.reading import read_case
+from impulse_nnunet.preprocessing.reading import check_image, read_case
 from impulse_nnunet.quiet import quiet
+from impulse_nnunet.world import FileGrid, read_file_grid
 
 logger = logging.getLogger(__name__)
 
-DISPLACEMENT_SUFFIX = "_displacement"
+DISPLACEMENT_FOLDER = "displacement"
 PREFETCH = 2
+LOADING_ERRORS = (RuntimeError, KeyError, ValueError, EOFError, OSError, pickle.UnpicklingError)
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class OutputOptions:
     def __post_init__(self) -> None:
         if self.spacing_mm is not None and self.like is not None:
             raise InputError("--spacing and --like", "both", "one of them", "leave one out")
+        if self.like is not None:
+            read_file_grid(self.like)
         if self.probabilities and (self.spacing_mm is not None or self.like is not None):
             raise InputError(
                 "--save_probabilities", "another output grid", "the image's own grid", "leave --spacing and --like out"
@@ -99,7 +105,8 @@ class ImPulSePredictor(nnUNetPredictor):
         for name in ("dataset.json", "plans.json"):
             if not (folder / name).is_file():
                 raise InputError(str(folder), f"no {name}", "a folder of a trained model", "check -d, -tr, -p and -c")
-        for fold in use_folds or ():
+        folds = use_folds or trained_folds(folder, checkpoint_name)
+        for fold in folds:
             if not (folder / f"fold_{fold}" / checkpoint_name).is_file():
                 raise InputError(
                     str(folder / f"fold_{fold}"),
@@ -110,8 +117,8 @@ class ImPulSePredictor(nnUNetPredictor):
         ensure_variables()
         try:
             with quiet(self.verbose):
-                super().initialize_from_trained_model_folder(str(folder), use_folds, checkpoint_name)
-        except (RuntimeError, KeyError) as error:
+                super().initialize_from_trained_model_folder(str(folder), folds, checkpoint_name)
+        except LOADING_ERRORS as error:
             raise InputError(
                 str(folder), f"a checkpoint that does not fit its plans ({' '.join(str(error).split())[:120]})",
                 "checkpoint and plans of one training", "use the model folder as training left it",
@@ -158,19 +165,21 @@ class ImPulSePredictor(nnUNetPredictor):
             write_json(content, output / name)
         todo = [case for case in cases if overwrite or not self._is_done(output / case, options)]
         ensemble, failures = ensemble_of(self), {}
-        with ThreadPoolExecutor(max(1, workers)) as readers, ThreadPoolExecutor(max(1, workers)) as writers:
-            pending: dict[str, Future[None]] = {}
+        with ThreadPoolExecutor(max(1, workers)) as readers, Writers(workers) as writers:
+            pending: dict[str, Future[object]] = {}
             prepared = _in_order(readers, lambda case: self._prepare(case, cases[case]), todo)
             for case, future in tqdm(prepared, "Predicting", len(todo), unit="case", disable=not self.allow_tqdm):
                 try:
                     pending[case] = writers.submit(self._predict_one(ensemble, future.result(), output, options))
                 except InputError as error:
                     failures[case] = str(error)
+                except (RuntimeError, MemoryError) as error:
+                    failures[case] = f"{case}: could not be predicted: {_one_line(error)}"
             for case, written in pending.items():
                 try:
                     written.result()
-                except OSError as error:
-                    failures[case] = f"{case}: could not be written: {error}"
+                except (OSError, RuntimeError) as error:  # ITK reports a full disk as a RuntimeError
+                    failures[case] = f"{case}: could not be written: {_one_line(error)}"
         if failures:
             raise CasesFailedError(failures, len(todo))
         return todo
@@ -186,6 +195,7 @@ class ImPulSePredictor(nnUNetPredictor):
         Returns:
             (d, h, w) labels, or labels and probabilities.
         """
+        check_image("image", image, len(self._channels()))
         preprocessor = self.configuration_manager.preprocessor_class(verbose=False)
         data, _, properties = preprocessor.run_case_npy(
             image,
@@ -200,9 +210,11 @@ class ImPulSePredictor(nnUNetPredictor):
         prediction = decode_case(encoded, properties, self.plans_manager, block, with_probabilities)
         return (prediction.labels, prediction.probabilities) if with_probabilities else prediction.labels
 
+    def _channels(self) -> Any:
+        return self.dataset_json.get("channel_names", self.dataset_json.get("modality", {}))
+
     def _prepare(self, case: str, files: list[str]) -> _Prepared:
-        channels = len(self.dataset_json.get("channel_names", self.dataset_json.get("modality", {})))
-        raw = read_case(self.plans_manager.image_reader_writer_class(), case, files, channels)
+        raw = read_case(self.plans_manager.image_reader_writer_class(), case, files, len(self._channels()))
         preprocessor = self.configuration_manager.preprocessor_class(verbose=False)
         data, _, properties = preprocessor.run_case_npy(
             raw.images, None, raw.properties, self.plans_manager, self.configuration_manager, self.dataset_json
@@ -226,7 +238,7 @@ class ImPulSePredictor(nnUNetPredictor):
         if options.displacement:
             own = read_file_grid(prepared.files[0])
             field = self._world_displacement(encoded, own, properties, block)
-            path = Path(f"{target}{DISPLACEMENT_SUFFIX}{ending}")
+            path = output / DISPLACEMENT_FOLDER / f"{prepared.case}{ending}"
             writes.append(lambda: write_on_grid(field, own, path))
         return lambda: [write() for write in writes]
 
@@ -246,10 +258,11 @@ class ImPulSePredictor(nnUNetPredictor):
         return read_file_grid(prepared.files[0]).with_spacing((options.spacing_mm or (1, 1, 1))[::-1])
 
     def _is_done(self, truncated: Path, options: OutputOptions) -> bool:
-        endings = [self.dataset_json["file_ending"]]
-        endings += [".npz"] if options.probabilities else []
-        endings += [f"{DISPLACEMENT_SUFFIX}{endings[0]}"] if options.displacement else []
-        return all(Path(f"{truncated}{ending}").is_file() for ending in endings)
+        ending = self.dataset_json["file_ending"]
+        files = [Path(f"{truncated}{ending}")]
+        files += [Path(f"{truncated}.npz")] if options.probabilities else []
+        files += [truncated.parent / DISPLACEMENT_FOLDER / f"{truncated.name}{ending}"] if options.displacement else []
+        return all(file.is_file() for file in files)
 
 
 def list_cases(folder: Path, file_ending: str) -> dict[str, list[str]]:
@@ -266,6 +279,19 @@ def list_cases(folder: Path, file_ending: str) -> dict[str, list[str]]:
             str(folder), "no case", f"images named CASE_0000{file_ending}", "rename them as nnU-Net asks, or check -i"
         )
     return cases
+
+
+def trained_folds(folder: Path, checkpoint_name: str) -> tuple[int | str, ...]:
+    """Folds of a model folder that have a checkpoint: the numbered ones, else ``all``."""
+    found = sorted(path.parent.name.removeprefix("fold_") for path in folder.glob(f"fold_*/{checkpoint_name}"))
+    numbered = tuple(int(fold) for fold in found if fold.isdigit())
+    if not numbered and "all" not in found:
+        raise InputError(str(folder), f"no fold with {checkpoint_name}", "a trained model", "finish a training")
+    return numbered or ("all",)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def write_on_grid(array: np.ndarray, grid: FileGrid, path: Path) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from tqdm import tqdm
 from impulse_nnunet.inference.cases import CasePrediction, decode_case, write_case
 from impulse_nnunet.inference.decoding import OutputGrid, decode_logits
 from impulse_nnunet.inference.encoding import Ensemble, encode_image
+from impulse_nnunet.inference.writers import Writers
 from impulse_nnunet.network import ImPulSeNet
 from impulse_nnunet.settings import ImPulSeSettings, settings_from_configuration
 
@@ -72,7 +73,7 @@ def predict_from_data_iterator(
     """As nnU-Net's: write each case, or return it where ``ofile`` is None; no logits volume is made."""
     ensemble, settings = ensemble_of(predictor), settings_of(predictor)
     results: list[Any] = []
-    with ThreadPoolExecutor(max(1, num_processes_segmentation_export)) as writers:
+    with Writers(num_processes_segmentation_export) as writers:
         for item in tqdm(data_iterator, "Predicting cases", unit="case", disable=not predictor.allow_tqdm):
             properties, truncated = item["data_properties"], item["ofile"]
             case = "image" if truncated is None else os.path.basename(truncated)
@@ -84,9 +85,10 @@ def predict_from_data_iterator(
                 results.append(_as_stock_returns(prediction))
             else:
                 ending = predictor.dataset_json["file_ending"]
-                results.append(
-                    writers.submit(write_case, prediction, properties, predictor.plans_manager, ending, truncated)
+                write = functools.partial(
+                    write_case, prediction, properties, predictor.plans_manager, ending, truncated
                 )
+                results.append(writers.submit(write))
         return [result.result() if isinstance(result, Future) else result for result in results]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,11 @@ from nnunetv2.configuration import default_num_processes
 from nnunetv2.evaluation.evaluate_predictions import compute_metrics_on_folder
 from nnunetv2.training.dataloading.nnunet_dataset import nnUNetBaseDataset
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
-from torch import Tensor
 
 from impulse_nnunet.inference.cases import decode_case, write_case
 from impulse_nnunet.inference.encoding import Ensemble, encode_working_volume
-from impulse_nnunet.preprocessing.working_volume import to_working_volume, working_shape
+from impulse_nnunet.inference.writers import Writers
+from impulse_nnunet.preprocessing.working_volume import stored_working_volume
 from impulse_nnunet.settings import ImPulSeSettings
 
 
@@ -33,18 +33,21 @@ def predict_preprocessed(
 ) -> None:
     """Predict the cases of a preprocessed data set (ours, or stock nnU-Net's native one) into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    with ThreadPoolExecutor(2) as writers:
+    with Writers(2) as writers:
         pending = []
         for case in dataset.identifiers:
             log(f"predicting {case}")
             data, segmentation, _, properties = dataset.load_case(case)
-            volume = _working_volume(torch.from_numpy(np.asarray(data[:])), segmentation.shape[1:], settings)
+            image = torch.from_numpy(np.asarray(data[:]))
+            volume = stored_working_volume(image, segmentation.shape[1:], settings.grid.working_grid, case)
             encoded = encode_working_volume(ensemble, volume, settings, case)
             prediction = decode_case(
                 encoded, properties, plans_manager, settings.inference.block_points, save_probabilities
             )
             target = str(folder / case)
-            pending.append(writers.submit(write_case, prediction, properties, plans_manager, file_ending, target))
+            pending.append(
+                writers.submit(partial(write_case, prediction, properties, plans_manager, file_ending, target))
+            )
         for result in pending:
             result.result()
 
@@ -59,10 +62,3 @@ def summarise(
         dataset_json["file_ending"], manager.foreground_labels, manager.ignore_label,
         num_processes=default_num_processes, chill=True,
     )  # fmt: skip
-
-
-def _working_volume(image: Tensor, native_shape: tuple[int, ...], settings: ImPulSeSettings) -> Tensor:
-    grid = settings.grid.working_grid
-    if image.dtype == torch.float16 and tuple(image.shape[1:]) == working_shape(native_shape, grid):
-        return image
-    return to_working_volume(image, grid)

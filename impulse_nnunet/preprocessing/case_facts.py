@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from impulse_nnunet.coordinates import Box, faces_from_indices
-from impulse_nnunet.preprocessing.survey import bounding_box
+from impulse_nnunet.coordinates import Box, bounding_box, faces_from_indices
 
 FACTS_KEY = "impulse"
 LARGEST_VOXEL_LIST = 100_000

@@ -11,17 +11,19 @@ from typing import Any
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
-from nnunetv2.imageio.nibabel_reader_writer import NibabelIOWithReorient
+from nnunetv2.imageio.nibabel_reader_writer import NibabelIO, NibabelIOWithReorient
 from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from_dataset_json
+from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO, SimpleITKIOWithReorient
 
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.world import largest_offset_mm, reader_to_world
 
 READING_ERRORS = (OSError, RuntimeError, ValueError, EOFError, zlib.error, ImageFileError, AssertionError, KeyError)
 SPACING_TOLERANCE = 1e-3  # relative
 
 
 def reader_for(dataset_json: Mapping[str, Any]) -> type[BaseReaderWriter]:
-    """nnU-Net's reader for a data set; for NIfTI the one that reorients, unless dataset.json names one.
+    """nnU-Net's reader for a data set; one that reorients, unless dataset.json names one or the format has none.
 
     Left and right are different labels, so a case stored in another orientation must be turned, not learned.
     """
@@ -36,9 +38,10 @@ def reader_for(dataset_json: Mapping[str, Any]) -> type[BaseReaderWriter]:
             "convert the images",
         ) from error
     named = dataset_json.get("overwrite_image_reader_writer", "None")
-    if named == "None" and ending.lower() in NibabelIOWithReorient.supported_file_endings:
-        return NibabelIOWithReorient
-    return chosen
+    if named != "None" or chosen not in (SimpleITKIO, NibabelIO):
+        return chosen
+    nifti = ending.lower() in NibabelIOWithReorient.supported_file_endings
+    return NibabelIOWithReorient if nifti else SimpleITKIOWithReorient
 
 
 @dataclass(frozen=True)
@@ -95,15 +98,23 @@ def read_case(
         _check_values(file, volume)
         volumes.append(volume)
     images = np.concatenate(volumes).astype(np.float32, copy=False)
-    _check_is_3d(case, images.shape[1:])
-    if not images.any():
-        raise InputError(case, "an image that is zero everywhere", "an image with content", "leave the case out")
+    check_image(case, images, number_of_channels)
     segmentation = None
     if segmentation_file is not None:
         segmentation, found = _read(reader, segmentation_file)
         _check_same_grid(segmentation_file, segmentation.shape[1:], found, "its image", volumes, properties or {})
         _check_labels(case, segmentation_file, segmentation, allowed_labels, ignore_label)
     return RawCase(images, segmentation, properties or {})
+
+
+def check_image(case: str, images: np.ndarray, number_of_channels: int) -> None:
+    """Refuse an array that is no (channel, d, h, w) volume with finite values and content."""
+    if images.ndim != 4 or len(images) != number_of_channels:
+        raise InputError(case, f"an array of shape {images.shape}", f"({number_of_channels}, d, h, w)", "reshape it")
+    _check_values(case, images)
+    _check_is_3d(case, images.shape[1:])
+    if not images.any():
+        raise InputError(case, "an image that is zero everywhere", "an image with content", "leave the case out")
 
 
 def _read(reader: BaseReaderWriter, file: str) -> tuple[np.ndarray, dict[str, Any]]:
@@ -142,6 +153,15 @@ def _check_same_grid(
     if not np.allclose(spacing, wanted, rtol=SPACING_TOLERANCE):
         raise InputError(
             file, f"spacing {_rounded(spacing)} mm", f"{_rounded(wanted)} mm as in {reference_name}",
+            "mend the header or resample it to the image's grid",
+        )  # fmt: skip
+    world, wanted_world = reader_to_world(properties), reader_to_world(reference_properties)
+    if world is None or wanted_world is None:
+        return
+    offset = largest_offset_mm(world, wanted_world, expected)
+    if offset > max(wanted):
+        raise InputError(
+            file, f"a place or orientation in the world up to {offset:.1f} mm off", f"that of {reference_name}",
             "mend the header or resample it to the image's grid",
         )  # fmt: skip
 

@@ -12,6 +12,7 @@ from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
 from tqdm import tqdm
 
+from impulse_nnunet.coordinates import bounding_box
 from impulse_nnunet.errors import CasesFailedError, InputError
 from impulse_nnunet.preprocessing.reading import read_case
 
@@ -74,9 +75,9 @@ def survey_case(
     """Check and measure one case; arguments as those of :func:`read_case`."""
     raw = read_case(reader, case, images, channels, label, labels, ignore)
     spacing = np.asarray(raw.properties["spacing"], np.float64)
-    labels = raw.segmentation
+    segmentation = raw.segmentation
     image = bounding_box(np.any(raw.images != 0, axis=0))
-    region = None if labels is None else bounding_box((labels[0] > 0) & (labels[0] != ignore))
+    region = None if segmentation is None else bounding_box((segmentation[0] > 0) & (segmentation[0] != ignore))
     if image is None or region is None:
         raise ValueError(f"{case} passed the checks of read_case without content; expected an image and a foreground")
     return CaseSurvey((image[1] - image[0]) * spacing, (region[1] - region[0]) * spacing, spacing)
@@ -92,19 +93,6 @@ def allowed_labels(dataset_json: Mapping[str, Any]) -> list[int]:
 def ignore_label(dataset_json: Mapping[str, Any]) -> int | None:
     """The label of unannotated voxels, if the data set has one."""
     return dataset_json["labels"].get("ignore")
-
-
-def bounding_box(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """First (included) and last (excluded) index of the nonzero voxels along each axis; None for an empty mask."""
-    lower, upper = [], []
-    for axis in range(mask.ndim):
-        others = tuple(a for a in range(mask.ndim) if a != axis)
-        found = np.flatnonzero(mask.any(axis=others))
-        if not len(found):
-            return None
-        lower.append(found[0])
-        upper.append(found[-1] + 1)
-    return np.asarray(lower), np.asarray(upper)
 
 
 def for_all_cases(

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from impulse_nnunet.errors import InputError
+
 LARGEST_HALF = 65504.0
 
 
@@ -30,6 +32,23 @@ def to_working_volume(image: Tensor, working_grid: Sequence[int]) -> Tensor:
     for axis in order:
         volume = _resize_axis(volume, axis + 1, shape[axis])
     return volume.clamp(-LARGEST_HALF, LARGEST_HALF).half().contiguous()
+
+
+def stored_working_volume(image: Tensor, native_shape: Sequence[int], working_grid: Sequence[int], case: str) -> Tensor:
+    """The working volume of a preprocessed case: ours as it is, stock nnU-Net's native image (float32) reduced now.
+
+    Raises:
+        InputError: The case was stored for another working grid.
+    """
+    if image.dtype != torch.float16:
+        return to_working_volume(image, working_grid)
+    expected = working_shape(native_shape, working_grid)
+    if tuple(image.shape[1:]) != expected:
+        raise InputError(
+            case, f"a stored working volume of {tuple(image.shape[1:])} voxels", f"{expected} by the plans",
+            "preprocess again after a change of impulse.grid.working_grid",
+        )  # fmt: skip
+    return image
 
 
 def linear_weights(size: int, new_size: int, device: torch.device | str = "cpu") -> Tensor:

@@ -16,12 +16,12 @@ from torch import Tensor
 
 from impulse_nnunet.coordinates import Box
 from impulse_nnunet.preprocessing.case_facts import FACTS_KEY, case_facts
-from impulse_nnunet.preprocessing.working_volume import to_working_volume, working_shape
+from impulse_nnunet.preprocessing.working_volume import stored_working_volume
 from impulse_nnunet.settings import ImPulSeSettings
 from impulse_nnunet.training.boxes import augment_box, random_region_box, region_box
 from impulse_nnunet.training.points import draw_points, labels_at
 
-CACHE_BYTES = 4 * 1024**3
+CACHE_BYTES = 2 * 1024**3
 
 
 @dataclass(frozen=True)
@@ -117,10 +117,8 @@ class CaseStore:
         facts = properties.get(FACTS_KEY)
         if facts is None:
             facts = case_facts(image, labels, self.settings.sampling.mask_channels, self.ignore_label)
-        volume = torch.from_numpy(image)
         grid = self.settings.grid.working_grid
-        if volume.dtype != torch.float16 or tuple(volume.shape[1:]) != working_shape(labels.shape[1:], grid):
-            volume = to_working_volume(volume, grid)
+        volume = stored_working_volume(torch.from_numpy(image), labels.shape[1:], grid, identifier)
         spacing = np.asarray(properties["spacing"])[self.transpose_forward]
         return TrainingCase(
             volume, labels[0], spacing * labels.shape[1:], np.asarray(facts["foreground_faces"]),

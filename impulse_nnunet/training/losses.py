@@ -23,7 +23,7 @@ def point_loss(prediction: PointPrediction, labels: Tensor, settings: LossSettin
         settings: Weights of the terms.
     """
     logits = prediction.logits.float()
-    total = settings.dice * soft_dice_loss(logits, labels)
+    total = settings.dice * soft_dice_loss(logits, labels, across_ranks=True)
     total = total + settings.cross_entropy * cross_entropy(logits, labels)
     return total + settings.displacement * displacement_length(prediction.displacement)
 
@@ -34,19 +34,20 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return total / (labels != IGNORED).sum().clamp_min(1)
 
 
-def soft_dice_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """1 - mean soft Dice over the foreground classes that occur in the batch; with DDP, in the global batch.
+def soft_dice_loss(logits: Tensor, labels: Tensor, across_ranks: bool = False) -> Tensor:
+    """1 - mean soft Dice over the foreground classes that occur in the batch.
 
     Args:
         logits: (..., class).
         labels: (...) int64.
+        across_ranks: With DDP, take the sums over the global batch; all ranks must call at the same time.
     """
     classes = logits.shape[-1]
     valid = labels != IGNORED
     probabilities = logits.softmax(-1)[valid]
     reference = functional.one_hot(labels[valid], classes).to(probabilities.dtype)
     sums = torch.stack([(probabilities * reference).sum(0), probabilities.sum(0), reference.sum(0)])[:, 1:]
-    if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
+    if across_ranks and distributed.is_available() and distributed.is_initialized():
         sums = distributed_functional.all_reduce(sums)
     both, predicted, present = sums
     dice = (2 * both + SMOOTH) / (predicted + present + SMOOTH)

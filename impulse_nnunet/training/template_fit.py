@@ -67,6 +67,7 @@ class TemplateFit:
         device: Where to train.
         folder: Holds ``template_checkpoint.pth`` while training and ``template_progress.png`` afterwards.
         log: Receives lines of text.
+        writes: Whether this process writes the checkpoints.
     """
 
     cases: CaseStore
@@ -76,6 +77,7 @@ class TemplateFit:
     device: torch.device
     folder: Path
     log: Callable[[str], None]
+    writes: bool = True
     losses: list[float] = field(default_factory=list)
 
     @property
@@ -126,6 +128,8 @@ class TemplateFit:
         return float(loss.detach())
 
     def _save(self, generator: TemplateGenerator, optimiser: torch.optim.Optimizer) -> None:
+        if not self.writes:
+            return
         state = {"generator": generator.state_dict(), "optimiser": optimiser.state_dict(), "losses": self.losses}
         with whole_file(self.checkpoint) as path:
             torch.save(state, path)

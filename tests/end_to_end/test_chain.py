@@ -49,7 +49,7 @@ def test_training_leaves_what_nnunet_expects(trained):
     assert list((fold / "tensorboard").iterdir())
     log = next(fold.glob("training_log_*.txt")).read_text()
     assert "Template (frequency) alone reaches a Dice of 0." in log
-    assert not list(trained.model.rglob(".incomplete"))
+    assert not list(trained.model.rglob(".incomplete*"))
 
 
 def test_validation_summary_holds_all_cases_and_labels(trained):
@@ -156,7 +156,7 @@ def test_other_output_grids(trained, labels):
     own = trained.raw / f"imagesTs/{case}_0000.nii.gz"
     trained.run(*command, "-o", str(like), "--like", str(own), "--save_displacement")
     np.testing.assert_array_equal(read(like / f"{case}.nii.gz"), read(labels / f"{case}.nii.gz"))
-    field = sitk.ReadImage(str(like / f"{case}_displacement.nii.gz"))
+    field = sitk.ReadImage(str(like / f"displacement/{case}.nii.gz"))
     assert field.GetNumberOfComponentsPerPixel() == 3
     assert field.GetSize() == source.GetSize()
     assert np.isfinite(sitk.GetArrayFromImage(field)).all()

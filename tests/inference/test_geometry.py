@@ -7,7 +7,8 @@ from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 from scipy.spatial.transform import Rotation
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.inference.geometry import FileGrid, image_to_world, output_grid, read_file_grid, reader_to_world
+from impulse_nnunet.inference.geometry import image_to_world, output_grid
+from impulse_nnunet.world import FileGrid, read_file_grid, reader_to_world
 
 SIZE = (5, 6, 7)  # x, y, z
 SPACING = (0.7, 1.3, 2.1)
@@ -107,14 +108,15 @@ def test_geometry_is_written_back(tmp_path):
 
 
 def test_a_reader_without_geometry_is_refused():
-    message = "image: found a reader that keeps no world geometry, expected NIfTI, NRRD or MetaImage files; predict on"
+    assert reader_to_world({"spacing": [1, 1, 1]}) is None
+    message = "image: found a format without world geometry, expected NIfTI, NRRD or MetaImage files; predict on"
     with pytest.raises(InputError, match=message):
-        reader_to_world({"spacing": [1, 1, 1]})
+        image_to_world({"spacing": [1, 1, 1]}, (0, 1, 2))
 
 
 def test_a_file_without_geometry_is_refused(tmp_path):
     (tmp_path / "a.nii.gz").write_text("no image")
-    message = r"a\.nii\.gz: found a file whose geometry cannot be read, expected a 3D image that SimpleITK reads; conv"
+    message = r"a\.nii\.gz: found a file whose geometry cannot be read, expected a 3D image that nibabel or Sim"
     with pytest.raises(InputError, match=message):
         read_file_grid(tmp_path / "a.nii.gz")
 

@@ -3,8 +3,8 @@ import pytest
 import SimpleITK as sitk
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.inference.geometry import FileGrid
-from impulse_nnunet.inference.predictor import ImPulSePredictor, OutputOptions, list_cases, write_on_grid
+from impulse_nnunet.inference.predictor import ImPulSePredictor, OutputOptions, list_cases, trained_folds, write_on_grid
+from impulse_nnunet.world import FileGrid
 
 
 def touch(folder, *names):
@@ -35,12 +35,31 @@ def test_two_other_grids_at_once_are_refused():
         OutputOptions(spacing_mm=(1, 1, 1), like="a.nii.gz")
 
 
-@pytest.mark.parametrize("other", [{"spacing_mm": (1, 1, 1)}, {"like": "a.nii.gz"}])
-def test_probabilities_come_on_the_images_own_grid_only(other):
+def test_probabilities_come_on_the_images_own_grid_only(tmp_path):
+    image = tmp_path / "like.nii.gz"
+    sitk.WriteImage(sitk.Image(3, 4, 5, sitk.sitkInt16), str(image))
     message = "--save_probabilities: found another output grid, expected the image's own grid; leave --spacing and"
-    with pytest.raises(InputError, match=message):
-        OutputOptions(probabilities=True, **other)
-    assert not OutputOptions(**other).own_grid
+    for other in ({"spacing_mm": (1.0, 1.0, 1.0)}, {"like": str(image)}):
+        with pytest.raises(InputError, match=message):
+            OutputOptions(probabilities=True, **other)
+        assert not OutputOptions(**other).own_grid
+
+
+def test_a_grid_to_be_like_is_looked_for_at_once(tmp_path):
+    with pytest.raises(InputError, match="found a file whose geometry cannot be read"):
+        OutputOptions(like=str(tmp_path / "no.nii.gz"))
+
+
+def test_trained_folds(tmp_path):
+    for fold in ("fold_0", "fold_3", "fold_all", "fold_4"):
+        (tmp_path / fold).mkdir()
+    with pytest.raises(InputError, match=r"found no fold with c\.pth, expected a trained model"):
+        trained_folds(tmp_path, "c.pth")
+    (tmp_path / "fold_all/c.pth").touch()
+    assert trained_folds(tmp_path, "c.pth") == ("all",)
+    for fold in ("fold_0", "fold_3"):
+        (tmp_path / fold / "c.pth").touch()
+    assert trained_folds(tmp_path, "c.pth") == (0, 3)
 
 
 def test_a_part_that_does_not_exist_is_refused(tmp_path):

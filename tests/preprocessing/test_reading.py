@@ -4,7 +4,7 @@ import nibabel
 import numpy as np
 import pytest
 from nnunetv2.imageio.nibabel_reader_writer import NibabelIO, NibabelIOWithReorient
-from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
+from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO, SimpleITKIOWithReorient
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.preprocessing.reading import read_case, reader_for
@@ -166,8 +166,8 @@ def test_spacings_that_differ_by_rounding_are_the_same(case):
         (".nii.gz", "None", NibabelIOWithReorient),
         (".nii.gz", "SimpleITKIO", SimpleITKIO),
         (".nii.gz", "NibabelIO", NibabelIO),
-        (".mha", None, SimpleITKIO),
-        (".nrrd", None, SimpleITKIO),
+        (".mha", None, SimpleITKIOWithReorient),
+        (".nrrd", None, SimpleITKIOWithReorient),
     ],
 )
 def test_reader_by_ending_unless_named(ending, named, expected):
@@ -179,3 +179,15 @@ def test_an_ending_that_no_reader_knows():
     message = r"dataset.json: found file_ending '.xyz', expected an ending that one of nnU-Net's readers knows; convert"
     with pytest.raises(InputError, match=message):
         reader_for({"file_ending": ".xyz"})
+
+
+def test_a_label_map_in_another_orientation_than_its_image_is_refused(tmp_path):
+    image, label = tmp_path / "a_0000.nii.gz", tmp_path / "a.nii.gz"
+    array = np.zeros((4, 5, 6), np.float32)
+    array[1, 2, 3] = 1
+    nibabel.save(nibabel.Nifti1Image(array, np.diag([1.0, 1, 1, 1])), image)
+    nibabel.save(nibabel.Nifti1Image(array, np.diag([-1.0, 1, 1, 1])), label)  # same voxels, left and right exchanged
+    # its voxels reach from 0 to -3 mm where the image's reach from 0 to 3
+    message = r"a\.nii\.gz: found a place or orientation in the world up to 3\.0 mm off, expected that of its image"
+    with pytest.raises(InputError, match=message):
+        read_case(NibabelIOWithReorient(), "a", [str(image)], 1, str(label), [0, 1])

@@ -10,6 +10,7 @@ LABELS = {"labels": {"background": 0, "a": 1, "b": 2}}
 
 def plans_with(**changes):
     configuration = {
+        "batch_size": 4,
         "impulse": to_json(settings_for()),
         "architecture": {"network_class_name": NETWORK_CLASS, "arch_kwargs": to_json(SMALL)},
     }
