@@ -2,13 +2,18 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import torch
 from nnunetv2.imageio.nibabel_reader_writer import NibabelIO, NibabelIOWithReorient
 from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 from scipy.spatial.transform import Rotation
 
+from impulse_nnunet.coordinates import Box
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.inference.decoding import EncodedBox, OutputGrid, decode_displacement
 from impulse_nnunet.inference.geometry import image_to_world, output_grid
+from impulse_nnunet.network import build_network
 from impulse_nnunet.world import FileGrid, read_file_grid, reader_to_world
+from tests.support import SMALL
 
 SIZE = (5, 6, 7)  # x, y, z
 SPACING = (0.7, 1.3, 2.1)
@@ -125,3 +130,26 @@ def test_a_file_of_other_dimensions_is_refused(tmp_path):
     nibabel.save(nibabel.Nifti1Image(np.zeros((3, 4, 5, 2), np.float32), np.eye(4)), tmp_path / "a.nii.gz")
     with pytest.raises(InputError, match=r"a\.nii\.gz: found 4 dimensions, expected a 3D image; convert the image"):
         read_file_grid(tmp_path / "a.nii.gz")
+
+
+def test_a_displacement_comes_out_in_world_millimetres():
+    """A head that always says 0.1 box units along d and h: a tenth of half the image's edges, in the world."""
+    network = build_network(SMALL, 1, 2)
+    with torch.no_grad():
+        network.decoder.deformation.last.bias[:2] = np.arctanh(0.1)
+    pyramid = network.encode(torch.zeros(1, 1, 8, 8, 8))
+    encoded = EncodedBox([(network.decoder, [level.float() for level in pyramid])], Box.whole())
+    properties = {
+        "sitk_stuff": {
+            "spacing": (1.0, 2.0, 3.0),
+            "origin": (7.0, 8.0, 9.0),
+            "direction": (1, 0, 0, 0, -1, 0, 0, 0, 1),
+        },
+        "bbox_used_for_cropping": [[0, 6], [0, 5], [0, 4]],
+        "shape_after_cropping_and_before_resampling": (6, 5, 4),
+    }
+    to_world = image_to_world(properties, (0, 1, 2))
+    field = decode_displacement(encoded, OutputGrid.native((6, 5, 4)), 50)
+    world = field @ to_world[:3, :3].T
+    # d is z: 6 voxels of 3 mm, half the edge 9 mm, a tenth of that 0.9; h is y: 5 of 2 mm, 0.5, and it points to -y
+    np.testing.assert_allclose(world.reshape(-1, 3), np.tile([0, -0.5, 0.9], (120, 1)), atol=1e-5)
