@@ -17,7 +17,7 @@ from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
 from impulse_nnunet.environment import FOLDERS
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.files import copy_whole
-from impulse_nnunet.planners import ImPulSePlanner
+from impulse_nnunet.planners.impulse_planner import ImPulSePlanner, check_override_names
 from impulse_nnunet.preprocessing.preprocessor import ImPulSePreprocessor
 from impulse_nnunet.preprocessing.reading import reader_for
 from impulse_nnunet.preprocessing.survey import CaseSurvey, allowed_labels, survey_dataset
@@ -56,6 +56,7 @@ def plan_dataset(
         InputError: The data set as a whole is unfit.
         CasesFailedError: Cases are; nothing was written.
     """
+    check_override_names(overrides or {})
     name = dataset_name(dataset)
     survey = survey_raw_dataset(name, workers, progress_bar)
     with quiet(verbose):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,6 +38,8 @@ from impulse_nnunet.settings import (
     ImPulSeSettings,
     SamplingSettings,
     from_json,
+    network_settings_from_configuration,
+    settings_from_configuration,
     to_json,
     with_overrides,
 )
@@ -90,8 +91,7 @@ class ImPulSePlanner(ExperimentPlanner):
         """Survey the cases, apply the rules, write the plans and return them."""
         reader = self.determine_reader_writer()
         survey = self.survey or survey_dataset(self.dataset, reader, self.dataset_json, default_num_processes)
-        settings, network, sizes = self._choose(survey)
-        configuration = self._configuration(settings, network, sizes, list(survey.values()))
+        configuration = self._configuration(list(survey.values()))
         plans = {
             "dataset_name": self.dataset_name,
             "plans_name": self.plans_identifier,
@@ -124,39 +124,36 @@ class ImPulSePlanner(ExperimentPlanner):
         write_json(plans, path)
         logger.info("plans were written to %s", path)
 
-    def _choose(self, survey: Mapping[str, CaseSurvey]) -> tuple[ImPulSeSettings, NetworkSettings, Sizes]:
-        schemes = [get_normalization_scheme(name).__name__ for name in self._channel_names()]
-        masks = tuple(i for i, scheme in enumerate(schemes) if scheme == MASK_NORMALISATION)
-        sampling = SamplingSettings(mask_share=MASK_SHARE if masks else 0.0, mask_channels=masks)
-        cases = list(survey.values())
-        properties = DatasetProperties(
+    def _properties(self, cases: list[CaseSurvey]) -> DatasetProperties:
+        return DatasetProperties(
             np.stack([case.image_extent_mm for case in cases]),
             np.stack([case.region_extent_mm for case in cases]),
             np.stack([case.spacing_mm for case in cases]),
-            len(schemes),
+            len(self._channel_names()),
             len([name for name in self.dataset_json["labels"] if name != "ignore"]),
         )
+
+    def _choose(self, properties: DatasetProperties) -> tuple[ImPulSeSettings, NetworkSettings, Sizes]:
+        schemes = [get_normalization_scheme(name).__name__ for name in self._channel_names()]
+        masks = tuple(i for i, scheme in enumerate(schemes) if scheme == MASK_NORMALISATION)
+        sampling = SamplingSettings(mask_share=MASK_SHARE if masks else 0.0, mask_channels=masks)
         sizes = plan_sizes(properties, self.UNet_vram_target_GB, sampling.points)
         settings = ImPulSeSettings(sizes.grid, sizes.region, sampling)
         network = sizes.network
         if self.preset == "paper":
             settings, network = _paper(settings, sizes, properties)
-            memory = estimate_memory_gb(
-                settings.grid.input_grid, network, sizes.batch_size, sampling.points, properties
-            )
-            sizes = dataclasses.replace(sizes, memory_gb=memory)
         return settings, network, sizes
 
-    def _configuration(
-        self, settings: ImPulSeSettings, network: NetworkSettings, sizes: Sizes, cases: list[CaseSurvey]
-    ) -> dict[str, Any]:
+    def _configuration(self, cases: list[CaseSurvey]) -> dict[str, Any]:
+        properties = self._properties(cases)
+        settings, network, sizes = self._choose(properties)
         schemes, use_mask = self.determine_normalization_scheme_and_whether_mask_is_used_for_norm()
         shapes = [case.image_extent_mm / case.spacing_mm for case in cases]
         configuration = {
             "data_identifier": self.generate_data_identifier(CONFIGURATION),
             "preprocessor_name": self.preprocessor_name,
             "batch_size": sizes.batch_size,
-            "patch_size": list(settings.grid.input_grid),
+            "patch_size": [],
             "median_image_size_in_voxels": [round(n) for n in _median(shapes)],
             "spacing": _median([case.spacing_mm for case in cases]),
             "normalization_schemes": schemes,
@@ -170,16 +167,26 @@ class ImPulSePlanner(ExperimentPlanner):
                 "_kw_requires_import": [],
             },
             PLAN_KEY: to_json(settings),
-            "estimates": {"memory_gb": round(sizes.memory_gb, 2), "extent_mm": [round(e, 1) for e in sizes.extent_mm]},
+            "estimates": {"extent_mm": [round(e, 1) for e in sizes.extent_mm]},
         }
         with_overrides(configuration, self.overrides)
-        configuration["patch_size"] = list(configuration[PLAN_KEY]["grid"]["input_grid"])
-        from_json(ImPulSeSettings, configuration[PLAN_KEY], PLAN_KEY)
-        from_json(NetworkSettings, configuration["architecture"]["arch_kwargs"], "architecture.arch_kwargs")
+        network = network_settings_from_configuration(configuration)
+        settings = settings_from_configuration(configuration)
+        grid, batch = settings.grid.input_grid, configuration["batch_size"]
+        memory = estimate_memory_gb(grid, network, batch, settings.sampling.points, properties)
+        configuration["estimates"]["memory_gb"] = round(memory, 2)
+        configuration["patch_size"] = list(grid)
         return configuration
 
     def _channel_names(self) -> list[str]:
         return list(self.dataset_json.get("channel_names", self.dataset_json.get("modality", {})).values())
+
+
+def check_override_names(overrides: Mapping[str, Any]) -> None:
+    """Refuse dotted names that no plans have, before any case is read."""
+    smallest = ImPulSeSettings(GridSettings((1, 1, 1), (1, 1, 1)))
+    architecture = {"network_class_name": NETWORK_CLASS, "arch_kwargs": to_json(NetworkSettings())}
+    with_overrides({"batch_size": 1, "architecture": architecture, PLAN_KEY: to_json(smallest)}, overrides)
 
 
 def _paper(

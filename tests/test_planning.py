@@ -6,6 +6,7 @@ from impulse_nnunet.errors import InputError
 from impulse_nnunet.planners import ImPulSePlanner
 from impulse_nnunet.planning import (
     dataset_name,
+    plan_dataset,
     preprocess_dataset,
     read_dataset_json,
     require_folders,
@@ -98,3 +99,25 @@ def test_a_data_set_without_cases(nnunet_folders):
 def test_the_planner_refuses_what_it_cannot_serve(arguments, message):
     with pytest.raises(InputError, match=message):
         ImPulSePlanner("Dataset704_Made", **arguments)
+
+
+def test_a_setting_that_no_plans_have_is_refused_before_any_case_is_read(nnunet_folders):
+    message = "--set impulse.training.epoch: found no such setting, expected a dotted name from the plans file"
+    with pytest.raises(InputError, match=message):
+        plan_dataset(704, overrides={"impulse.training.epoch": 5})
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"background": 0, "a": 1, "b": 3},
+        {"background": 0, "ignore": 1, "a": 2},
+        {"0": "background", "1": "a"},
+        {"background": 1, "a": 0},
+    ],
+)
+def test_labels_with_gaps_or_in_the_old_style_are_refused(tmp_path, labels):
+    content = {"labels": labels, "numTraining": 1, "file_ending": ".nii.gz", "channel_names": {"0": "CT"}}
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"dataset\.json: found labels"):
+        read_dataset_json(tmp_path)
