@@ -79,6 +79,7 @@ class TemplateFit:
     log: Callable[[str], None]
     writes: bool = True
     losses: list[float] = field(default_factory=list)
+    known_labels: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
     @property
     def checkpoint(self) -> Path:
@@ -116,9 +117,7 @@ class TemplateFit:
         progress = step / self.settings.template.iterations
         optimiser.param_groups[0]["lr"] = self.settings.template.learning_rate * (1 + math.cos(math.pi * progress)) / 2
         rng = np.random.default_rng([self.settings.training.seed, TEMPLATE_STREAM, step])
-        case = self.cases[self.cases.identifiers[rng.integers(len(self.cases.identifiers))]]
-        labels = template_labels(case, self.grid, self.settings, self.cases.ignore_label)
-        target = torch.from_numpy(labels.ravel()).to(self.device)
+        target = self._target(self.cases.identifiers[rng.integers(len(self.cases.identifiers))])
         logits = generator()[0].flatten(1).T
         weights = self.settings.loss
         loss = weights.cross_entropy * cross_entropy(logits, target) + weights.dice * soft_dice_loss(logits, target)
@@ -126,6 +125,13 @@ class TemplateFit:
         loss.backward()
         optimiser.step()
         return float(loss.detach())
+
+    def _target(self, identifier: str) -> Tensor:
+        """Labels of a case on the template grid, (voxel,) int64; kept as int16 for the next time."""
+        if identifier not in self.known_labels:
+            labels = template_labels(self.cases[identifier], self.grid, self.settings, self.cases.ignore_label)
+            self.known_labels[identifier] = torch.from_numpy(labels.ravel()).to(torch.int16)
+        return self.known_labels[identifier].to(self.device).long()
 
     def _save(self, generator: TemplateGenerator, optimiser: torch.optim.Optimizer) -> None:
         if not self.writes:
