@@ -7,6 +7,7 @@ process, the first run (warm-up) left out. The table is Markdown, for docs/bench
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -113,11 +114,13 @@ def preprocess(size: str) -> Job:
         sitk.WriteImage(sitk.GetImageFromArray(array), str(folder / name), useCompression=True)
     working = tuple(int(1.25 * n) for n in SIZES[size]["grid"])
 
+    numbers = itertools.count()
+
     def job() -> None:
         files = [str(folder / "a_0000.nii.gz")]
         raw = read_case(NibabelIOWithReorient(), "a", files, 1, str(folder / "a.nii.gz"), [0, 1])
         volume = to_working_volume(torch.from_numpy(raw.images), working).numpy()
-        save_case(volume, raw.segmentation.astype(np.int8), {}, folder / "stored")
+        save_case(volume, raw.segmentation.astype(np.int8), {}, folder / f"stored_{next(numbers)}")
 
     return job, "one case, without nnU-Net's crop and normalisation", 1.0
 

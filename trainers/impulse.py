@@ -29,7 +29,7 @@ from impulse_nnunet.training.batches import BatchMaker, CaseStore, OrderedPrefet
 from impulse_nnunet.training.curves import TensorBoardLogger, plot_template_curve
 from impulse_nnunet.training.images import image_on_box, random_intensities
 from impulse_nnunet.training.losses import hard_counts, point_loss
-from impulse_nnunet.training.template_fit import TemplateFit, frequency_template, template_dice
+from impulse_nnunet.training.template_fit import CHECKPOINT_NAME, TemplateFit, frequency_template, template_dice
 from impulse_nnunet.training.template_image import write_template
 
 SAVE_EVERY_EPOCHS = 5
@@ -174,6 +174,12 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         torch.manual_seed(self.settings.training.seed + 1000 * (self.current_epoch + 1) + self.local_rank)
         self.dataloader_train.seek(self.current_epoch * self.num_iterations_per_epoch)
         self.dataloader_val.seek(self.current_epoch * self.num_val_iterations_per_epoch)
+
+    def on_epoch_end(self) -> None:
+        """As the parent's; the first epoch's checkpoint holds the template, so its own is dropped."""
+        super().on_epoch_end()
+        if self.local_rank == 0 and not self.disable_checkpointing:
+            (Path(self.output_folder) / CHECKPOINT_NAME).unlink(missing_ok=True)
 
     def train_step(self, batch: list[Sample]) -> dict[str, Any]:
         """One step on one batch of samples; the learning rate moves with every step."""

@@ -24,6 +24,7 @@ from impulse_nnunet.training.losses import cross_entropy, soft_dice_loss
 from impulse_nnunet.training.points import IGNORED, labels_at
 
 CHECKPOINT_SECONDS = 60.0
+CHECKPOINT_NAME = "template_checkpoint.pth"
 TEMPLATE_STREAM = 2
 
 
@@ -84,7 +85,7 @@ class TemplateFit:
     @property
     def checkpoint(self) -> Path:
         """Where the state is kept while training."""
-        return self.folder / "template_checkpoint.pth"
+        return self.folder / CHECKPOINT_NAME
 
     def run(self, resume: bool, progress_bar: bool = True) -> Tensor:
         """Train and return the template's logits: (class, d, h, w) on the CPU."""

@@ -102,8 +102,13 @@ def test_learned_template_is_resumed_too(folders, plans, monkeypatch, tmp_path):
     monkeypatch.setattr(TemplateFit, "_step", original)
     second = trainer(continue_training=True)
     second.on_train_start()
+    assert (tmp_path / "interrupted" / folder.relative_to(tmp_path) / "template_checkpoint.pth").is_file()
     wanted = whole.network.decoder.template.logits
     torch.testing.assert_close(second.network.decoder.template.logits, wanted, rtol=0, atol=0)
+    second.on_train_start = lambda: None  # done above
+    second.num_epochs = 1
+    second.run_training()
+    assert not list((tmp_path / "interrupted").rglob("template_checkpoint.pth"))
 
 
 def test_time_limit_ends_training_with_a_final_checkpoint(folders, plans):
