@@ -273,7 +273,7 @@ def with_overrides(content: dict[str, Any], overrides: Mapping[str, Any]) -> dic
             entry = entry.get(parent) if isinstance(entry, dict) else None
         if not isinstance(entry, dict) or last not in entry:
             raise InputError(
-                f"--set {name}", "no such setting", "a dotted name from the plans file, e.g. training.epochs",
+                f"--set {name}", "no such setting", "a dotted name from the plans file, e.g. impulse.training.epochs",
                 "see docs/planning.md",
             )  # fmt: skip
         entry[last] = value

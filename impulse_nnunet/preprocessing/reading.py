@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from impulse_nnunet.errors import InputError
 from impulse_nnunet.world import largest_offset_mm, reader_to_world
 
 READING_ERRORS = (OSError, RuntimeError, ValueError, EOFError, zlib.error, ImageFileError, AssertionError, KeyError)
+CHANNEL = re.compile(r"_(\d{4})\.[A-Za-z][A-Za-z.]*$")  # nnU-Net's CASE_0000.nii.gz
 SPACING_TOLERANCE = 1e-3  # relative
 
 
@@ -86,6 +88,12 @@ def read_case(
         present = ", ".join(Path(f).name for f in image_files) or "no file"
         raise InputError(
             case, f"{len(image_files)} channel(s) ({present})", f"{number_of_channels} as dataset.json names",
+            "add the missing file or leave the case out",
+        )  # fmt: skip
+    numbers = [int(match[1]) for match in map(CHANNEL.search, image_files) if match]
+    if len(numbers) == number_of_channels and numbers != list(range(number_of_channels)):
+        raise InputError(
+            case, f"channels {', '.join(f'{n:04d}' for n in numbers)}", f"0000 to {number_of_channels - 1:04d}",
             "add the missing file or leave the case out",
         )  # fmt: skip
     volumes: list[np.ndarray] = []

@@ -2,11 +2,13 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from impulse_nnunet.network import NetworkSettings, build_network
 from impulse_nnunet.planners import DatasetProperties, plan_sizes
-from impulse_nnunet.planners.rules import estimate_memory_gb, network_for, strides_for
+from impulse_nnunet.planners.rules import MAPS_PER_STAGE, estimate_memory_gb, network_for, strides_for
 
 POINTS = 4096
 MEMORY = (4, 6, 8, 11, 16, 24, 40)
@@ -149,3 +151,25 @@ def test_everything_larger_costs_more_memory(larger):
         "channels": lambda: estimate_memory_gb((64, 64, 64), network, 2, 1000, properties((100, 100, 100), channels=9)),
     }[larger]()
     assert more > least
+
+
+@pytest.mark.parametrize(("edge", "width"), [(16, 8), (24, 8), (16, 16)])
+def test_the_memory_rule_counts_at_least_what_autograd_saves(edge, width):
+    widths = (width, 2 * width, 4 * width, 8 * width)
+    network = build_network(NetworkSettings(widths, template_grid=(4, 4, 4)), 1, 3)
+    network.encoder_bfloat16 = False
+    parameters = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
+    saved = {}
+
+    def note(tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in parameters:
+            saved[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        pyramid = network.encode(torch.randn(1, 1, edge, edge, edge))
+    assert len(pyramid) == 4
+    values = sum((edge / 2**stage) ** 3 * channels for stage, channels in enumerate(widths))
+    maps = sum(saved.values()) / 4 / values  # float32
+    assert 0.6 * MAPS_PER_STAGE < maps < MAPS_PER_STAGE

@@ -191,3 +191,11 @@ def test_a_label_map_in_another_orientation_than_its_image_is_refused(tmp_path):
     message = r"a\.nii\.gz: found a place or orientation in the world up to 3\.0 mm off, expected that of its image"
     with pytest.raises(InputError, match=message):
         read_case(NibabelIOWithReorient(), "a", [str(image)], 1, str(label), [0, 1])
+
+
+def test_a_channel_that_is_missing_among_the_right_number_of_files(tmp_path):
+    for number in (0, 2):
+        nibabel.save(nibabel.Nifti1Image(np.ones((4, 5, 6), np.float32), np.eye(4)), tmp_path / f"a_000{number}.nii.gz")
+    files = [str(tmp_path / "a_0000.nii.gz"), str(tmp_path / "a_0002.nii.gz")]
+    with pytest.raises(InputError, match="a: found channels 0000, 0002, expected 0000 to 0001; add the missing file"):
+        read_case(NibabelIOWithReorient(), "a", files, 2)
