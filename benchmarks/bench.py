@@ -158,7 +158,7 @@ def encode(size: str) -> Job:
 def decode(size: str) -> Job:
     """All native voxels of a box that is the whole image."""
     from impulse_nnunet.coordinates import Box
-    from impulse_nnunet.inference.decoding import OutputGrid, decode_labels
+    from impulse_nnunet.decoding import OutputGrid, decode_labels
     from impulse_nnunet.inference.encoding import Ensemble
 
     ensemble, grid = Ensemble(_network(size), None, torch.device("cpu")), SIZES[size]["grid"]

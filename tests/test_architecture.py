@@ -13,7 +13,8 @@ SOURCES = sorted(p for folder in (PACKAGE, *[ROOT / name for name in OUTSIDE]) f
 PURE = sorted(
     [
         *(PACKAGE / "network").glob("*.py"),
-        *(ROOT / "evaluation").glob("*.py"),
+        *(PACKAGE / "decoding").glob("*.py"),
+        *(ROOT / "evaluation").rglob("*.py"),
         PACKAGE / "coordinates.py",
         ROOT / "planners" / "rules.py",
         *[PACKAGE / "training" / f"{name}.py" for name in ("boxes", "points", "losses", "images")],

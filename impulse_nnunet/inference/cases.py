@@ -12,8 +12,8 @@ from acvl_utils.cropping_and_padding.bounding_boxes import insert_crop_into_imag
 from batchgenerators.utilities.file_and_folder_operations import save_pickle
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
+from impulse_nnunet.decoding import EncodedBox, OutputGrid, decode_labels, decode_logits
 from impulse_nnunet.files import whole_file
-from impulse_nnunet.inference.decoding import EncodedBox, OutputGrid, decode_labels, decode_logits
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from impulse_nnunet.coordinates import Box, bounding_box, faces_from_indices
-from impulse_nnunet.inference.decoding import EncodedBox, OutputGrid, decode_labels
+from impulse_nnunet.decoding import EncodedBox, OutputGrid, decode_labels
 from impulse_nnunet.network import ImPulSeNet, PointDecoder
 from impulse_nnunet.preprocessing.working_volume import to_working_volume
 from impulse_nnunet.settings import ImPulSeSettings

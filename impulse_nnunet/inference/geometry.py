@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from impulse_nnunet.decoding import OutputGrid
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.inference.decoding import OutputGrid
 from impulse_nnunet.world import FileGrid, reader_to_world
 
 

@@ -16,11 +16,11 @@ import torch
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from tqdm import tqdm
 
+from impulse_nnunet.decoding import EncodedBox, decode_displacement, decode_labels
 from impulse_nnunet.environment import ensure_variables
 from impulse_nnunet.errors import CasesFailedError, InputError
 from impulse_nnunet.files import whole_file, write_json
 from impulse_nnunet.inference.cases import decode_case, write_case
-from impulse_nnunet.inference.decoding import EncodedBox, decode_displacement, decode_labels
 from impulse_nnunet.inference.encoding import Ensemble, encode_image
 from impulse_nnunet.inference.geometry import image_to_world, output_grid
 from impulse_nnunet.inference.routing import bare_network, ensemble_of, settings_of

@@ -22,8 +22,8 @@ from torch._dynamo import OptimizedModule
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
+from impulse_nnunet.decoding import OutputGrid, decode_logits
 from impulse_nnunet.inference.cases import CasePrediction, decode_case, write_case
-from impulse_nnunet.inference.decoding import OutputGrid, decode_logits
 from impulse_nnunet.inference.encoding import Ensemble, encode_image
 from impulse_nnunet.inference.writers import Writers
 from impulse_nnunet.network import ImPulSeNet

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from impulse_nnunet.coordinates import Box
+from impulse_nnunet.decoding import EncodedBox
 from impulse_nnunet.inference.cases import CasePrediction, decode_case, write_case
-from impulse_nnunet.inference.decoding import EncodedBox
 from tests.support import small_network
 
 CROPPED = (2, 3, 4)

@@ -8,8 +8,8 @@ from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 from scipy.spatial.transform import Rotation
 
 from impulse_nnunet.coordinates import Box
+from impulse_nnunet.decoding import EncodedBox, OutputGrid, decode_displacement
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.inference.decoding import EncodedBox, OutputGrid, decode_displacement
 from impulse_nnunet.inference.geometry import image_to_world, output_grid
 from impulse_nnunet.network import build_network
 from impulse_nnunet.world import FileGrid, read_file_grid, reader_to_world

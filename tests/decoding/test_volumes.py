@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from impulse_nnunet.coordinates import Box, inside
-from impulse_nnunet.inference.decoding import (
+from impulse_nnunet.decoding import (
     EncodedBox,
     OutputGrid,
     decode_displacement,
@@ -19,14 +19,18 @@ HALF = Box.from_faces([0, -1, -0.5], [1, 0.2, 1])
 shapes = st.tuples(*[st.integers(1, 9)] * 3)
 
 
-def encoded_box(box=HALF, folds=1, classes=3):
+def encoded_members(folds=1, classes=3):
     members = []
     for _ in range(folds):
         network = perturb_heads(small_network(classes)).eval()
         network.decoder.template.set_logits(torch.randn(classes, 4, 6, 8))
         with torch.no_grad():
             members.append((network.decoder, [level.float() for level in network.encode(torch.randn(1, 2, 4, 6, 8))]))
-    return EncodedBox(members, box)
+    return members
+
+
+def encoded_box(box=HALF, folds=1, classes=3):
+    return EncodedBox(encoded_members(folds, classes), box)
 
 
 def all_indices(shape):
@@ -91,8 +95,8 @@ def test_outside_the_box_is_background():
 
 
 def test_each_voxel_gets_the_decoders_word_on_its_centre():
-    encoded, grid = encoded_box(Box.whole()), OutputGrid.native((2, 3, 4))
-    decoder, pyramid = encoded.members[0]
+    ((decoder, pyramid),) = encoded_members()
+    encoded, grid = EncodedBox([(decoder, pyramid)], Box.whole()), OutputGrid.native((2, 3, 4))
     # voxel (1, 0, 2): 3/2 - 1, 1/3 - 1, 5/4 - 1
     with torch.no_grad():
         prediction = decoder(pyramid, torch.tensor([[[0.5, -2 / 3, 0.25]]]))
@@ -103,19 +107,17 @@ def test_displacement_is_scaled_from_the_box_to_the_image():
     encoded, grid = encoded_box(), OutputGrid.native((6, 7, 8))
     field = decode_displacement(encoded, grid, 100)
     index = np.array([[4, 2, 5]])
-    own = encoded.decode(HALF.from_image(grid.positions(index))).displacement[0].numpy()
+    own = encoded.evaluate(HALF.from_image(grid.positions(index)).astype(np.float32))[1][0]
     # the box's edges are 1, 1.2 and 1.5 of the image's 2
     np.testing.assert_allclose(field[4, 2, 5], own * [0.5, 0.6, 0.75], rtol=1e-4)
 
 
 def test_folds_are_averaged():
-    both = encoded_box(folds=2)
-    points = np.random.default_rng(0).uniform(-1, 1, (20, 3))
-    singles = [EncodedBox([member], HALF).decode(points) for member in both.members]
-    torch.testing.assert_close(both.decode(points).logits, (singles[0].logits + singles[1].logits) / 2)
-    torch.testing.assert_close(
-        both.decode(points).displacement, (singles[0].displacement + singles[1].displacement) / 2
-    )
+    members = encoded_members(folds=2)
+    points = np.random.default_rng(0).uniform(-1, 1, (20, 3)).astype(np.float32)
+    both, first, second = (EncodedBox(m, HALF).evaluate(points) for m in (members, members[:1], members[1:]))
+    for mean, one, other in zip(both, first, second, strict=True):
+        np.testing.assert_allclose(mean, (one + other) / 2, rtol=1e-5, atol=1e-6)
 
 
 def test_many_labels_need_sixteen_bits():

@@ -1,0 +1,74 @@
+"""What the encoder leaves of a box, ready to be asked for points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from impulse_nnunet.coordinates import Box
+from impulse_nnunet.decoding.point_decoders import PlainPoints, Points, points_of
+from impulse_nnunet.network import PointDecoder
+
+Share = Callable[[Callable[[int], None], int], None]  # calls job(0), ..., job(number - 1)
+
+BATCH = 2048  # points that a thread evaluates at once: their hidden values fit in its cache
+
+
+class EncodedBox:
+    """A box of an image after the encoder: one point decoder for each fold.
+
+    Args:
+        members: (decoder, pyramid) of each fold, on the same device; the pyramids are not kept where they are folded.
+        box: Where the pyramids lie in the image.
+        plain: Evaluate in plain PyTorch, as the network itself does.
+    """
+
+    def __init__(self, members: Sequence[tuple[PointDecoder, Sequence[Tensor]]], box: Box, plain: bool = False) -> None:
+        make = PlainPoints if plain else points_of
+        self.members: list[Points] = [make(decoder, pyramid) for decoder, pyramid in members]
+        self.box = box
+        d, h, w = members[0][1][0].shape[2:]
+        self.finest_size: tuple[int, int, int] = (d, h, w)
+
+    @property
+    def number_of_classes(self) -> int:
+        """Classes, background included."""
+        return self.members[0].number_of_classes
+
+    def evaluate(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean logits (n, class) and displacement (n, 3) over the folds at box positions (n, 3) float32."""
+        logits, displacement = self.members[0].evaluate(points)
+        if len(self.members) == 1:
+            return logits, displacement
+        logits, displacement = logits.copy(), displacement.copy()
+        for member in self.members[1:]:
+            more = member.evaluate(points)
+            logits += more[0]
+            displacement += more[1]
+        return logits / len(self.members), displacement / len(self.members)
+
+    @contextmanager
+    def workers(self) -> Iterator[Share]:
+        """Threads that share out a number of jobs: ``share(job, number)`` calls ``job(0)`` ... and waits for all.
+
+        On a GPU, and in plain PyTorch, which has threads of its own, the jobs run one after the other.
+        """
+        threads = torch.get_num_threads()
+        if threads == 1 or any(isinstance(member, PlainPoints) for member in self.members):
+            yield lambda job, number: _finish(map(job, range(number)))
+            return
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            try:
+                yield lambda job, number: _finish(pool.map(job, range(number)))
+            finally:
+                torch.set_num_threads(threads)
+
+
+def _finish(results: Iterable[None]) -> None:
+    for _ in results:
+        pass

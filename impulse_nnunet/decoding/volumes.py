@@ -1,0 +1,91 @@
+"""Labels, logits and displacements of a grid, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+
+from impulse_nnunet.coordinates import inside
+from impulse_nnunet.decoding.coarse_to_fine import decode_coarse_to_fine
+from impulse_nnunet.decoding.encoded_box import BATCH, EncodedBox
+from impulse_nnunet.decoding.grids import OutputGrid
+from impulse_nnunet.decoding.kernels import grid_points, largest_index
+
+WORTHWHILE = 2  # voxels for each node of the lattice from which on coarse to fine pays
+
+
+def decode_labels(encoded: EncodedBox, grid: OutputGrid, block_points: int, exact: bool = False) -> np.ndarray:
+    """Labels on a grid; background outside the box.
+
+    Args:
+        encoded: Of the box.
+        grid: To label.
+        block_points: Points that are decoded at once.
+        exact: Evaluate every voxel, also where the lattice of the finest level decides.
+
+    Returns:
+        (d, h, w) uint8, uint16 from 255 foreground labels on.
+    """
+    labels = np.zeros(grid.shape, np.uint8 if encoded.number_of_classes <= 255 else np.uint16)
+    lower, upper = grid.index_range(encoded.box)
+    if not exact and np.prod(upper - lower) > WORTHWHILE * np.prod(encoded.finest_size):
+        decode_coarse_to_fine(encoded, grid, labels)
+        return labels
+    for indices, logits, _ in _blocks(encoded, grid, block_points):
+        best = np.empty(len(logits), np.int32)
+        largest_index(logits, best)
+        labels[indices] = best
+    return labels
+
+
+def decode_logits(encoded: EncodedBox, grid: OutputGrid, block_points: int) -> np.ndarray:
+    """All logits on a grid: (class, d, h, w) float32; classes x volume in memory, for those who ask for it.
+
+    Outside the box every class has -30, background 0: a probability of background of 1 to float32.
+    """
+    result = np.full((encoded.number_of_classes, *grid.shape), -30.0, np.float32)
+    result[0] = 0
+    for (d, h, w), logits, _ in _blocks(encoded, grid, block_points):
+        result[:, d, h, w] = logits.T
+    return result
+
+
+def decode_displacement(encoded: EncodedBox, grid: OutputGrid, block_points: int) -> np.ndarray:
+    """Displacement on a grid: (d, h, w, 3) float32, (d, h, w) order, in image positions; zero outside the box."""
+    field = np.zeros((*grid.shape, 3), np.float32)
+    for indices, _, displacement in _blocks(encoded, grid, block_points):
+        field[indices] = displacement @ encoded.box.matrix.T.astype(np.float32)
+    return field
+
+
+Block = tuple[tuple[np.ndarray, ...], np.ndarray, np.ndarray]
+
+
+def _blocks(encoded: EncodedBox, grid: OutputGrid, block_points: int) -> Iterator[Block]:
+    """Indices, logits and displacement of the voxels whose centres lie in the box; the others are not visited."""
+    lower, upper = grid.index_range(encoded.box)
+    extent, to_box = upper - lower, grid.to_box(encoded.box)
+    total = int(np.prod(extent))
+    with encoded.workers() as share:
+        for start in range(0, total, block_points):
+            points = np.empty((min(block_points, total - start), 3), np.float64)
+            grid_points(start, lower, extent, to_box, points)
+            kept = np.flatnonzero(inside(points))
+            if not len(kept):
+                continue
+            chosen = points[kept].astype(np.float32)
+            logits = np.empty((len(kept), encoded.number_of_classes), np.float32)
+            displacement = np.empty((len(kept), 3), np.float32)
+
+            share(partial(_evaluate_part, encoded, chosen, logits, displacement), -(-len(kept) // BATCH))
+            indices = np.unravel_index(kept + start, extent)
+            yield tuple(i + low for i, low in zip(indices, lower, strict=True)), logits, displacement
+
+
+def _evaluate_part(
+    encoded: EncodedBox, points: np.ndarray, logits: np.ndarray, displacement: np.ndarray, batch: int
+) -> None:
+    part = slice(batch * BATCH, (batch + 1) * BATCH)
+    logits[part], displacement[part] = encoded.evaluate(points[part])
