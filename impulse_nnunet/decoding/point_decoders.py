@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from impulse_nnunet.decoding.kernels import activate, add_interpolated
 from impulse_nnunet.network import PointDecoder
@@ -71,7 +72,7 @@ class Volume:
         d, h, w = tensor.shape[1:]
         last = tensor.permute(1, 2, 3, 0).reshape(d * h * w, tensor.shape[0]).float()
         if channels is not None and channels > last.shape[1]:
-            last = torch.nn.functional.pad(last, (0, channels - last.shape[1]))
+            last = functional.pad(last, (0, channels - last.shape[1]))
         return cls(last.contiguous().numpy(), (d, h, w))
 
     def add_to(self, points: np.ndarray, result: np.ndarray) -> None:
@@ -89,27 +90,21 @@ class FoldedPoints:
 
     @torch.inference_mode()
     def __init__(self, decoder: PointDecoder, pyramid: Sequence[Tensor]) -> None:
-        heads = [decoder.deformation, decoder.correction]
-        if not all(isinstance(head, PointHead) for head in heads):
+        heads = [head for head in (decoder.deformation, decoder.correction) if isinstance(head, PointHead)]
+        if len(heads) < 2:
             raise TypeError("the heads are no PointHead, expected two; evaluate with PlainPoints")
         self.number_of_classes = classes = decoder.number_of_classes
         padded = -(-classes // VECTOR) * VECTOR
-        weights = torch.cat([_centred(layer) for head in heads for layer in (head.hidden[0], head.shortcut[0])]).T
-        sizes = [level.shape[1] for level in pyramid]
-        *levels, positions = weights.split([*sizes, 3])
+        weights = torch.cat([_centred(layer) for head in heads for layer in head.first_layers]).T
+        *levels, positions = weights.split([*(level.shape[1] for level in pyramid), 3])
         self.finest = Volume.of(pyramid[0][0])
         self.first = torch.cat([levels[0], positions]).contiguous()
         self.coarse = [_projected(level[0], weight) for level, weight in zip(pyramid[1:], levels[1:], strict=True)]
-        norms = [[head.hidden[1].weight, head.hidden[1].bias, head.shortcut[1].weight, head.shortcut[1].bias]
-                 for head in heads]  # fmt: skip
-        self.norms = torch.stack([torch.stack(four) for four in norms]).float().numpy()
-        self.eps, self.slope = heads[0].hidden[1].eps, heads[0].hidden[2].negative_slope
-        self.deformation = (heads[0].last.bias.float(), heads[0].last.weight.float().T.contiguous())
-        fill = (0, padded - classes)
-        self.correction = tuple(
-            torch.nn.functional.pad(part, fill).contiguous()
-            for part in (heads[1].last.bias.float(), heads[1].last.weight.float().T)
-        )
+        norms = [[parameter for norm in head.norms for parameter in (norm.weight, norm.bias)] for head in heads]
+        self.norms = np.array([[part.float().numpy() for part in four] for four in norms])
+        self.eps, self.slope = heads[0].norms[0].eps, heads[0].negative_slope
+        self.deformation = _last(heads[0], 3)
+        self.correction = _last(heads[1], padded)
         self.template = Volume.of(decoder.template.logits[0], padded)
 
     @torch.inference_mode()
@@ -142,6 +137,12 @@ def _centred(layer: torch.nn.Linear) -> Tensor:
     """Weights whose outputs have mean zero: what the layer norm subtracts is taken out beforehand."""
     weight = layer.weight.float()
     return weight - weight.mean(0)
+
+
+def _last(head: PointHead, size: int) -> tuple[Tensor, Tensor]:
+    fill = (0, size - head.last.out_features)
+    bias, weight = head.last.bias.float(), head.last.weight.float().T
+    return functional.pad(bias, fill).contiguous(), functional.pad(weight, fill).contiguous()
 
 
 def _projected(level: Tensor, weight: Tensor) -> Volume:

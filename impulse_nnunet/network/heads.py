@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from torch import Tensor, nn
 
 
@@ -31,6 +33,21 @@ class PointHead(nn.Module):
         self.last = nn.Linear(hidden_features, out_features)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
+
+    @property
+    def first_layers(self) -> tuple[nn.Linear, nn.Linear]:
+        """The linear layers of the hidden branch and of the shortcut."""
+        return cast(nn.Linear, self.hidden[0]), cast(nn.Linear, self.shortcut[0])
+
+    @property
+    def norms(self) -> tuple[nn.LayerNorm, nn.LayerNorm]:
+        """The norms after them."""
+        return cast(nn.LayerNorm, self.hidden[1]), cast(nn.LayerNorm, self.shortcut[1])
+
+    @property
+    def negative_slope(self) -> float:
+        """Of the activation of the hidden branch."""
+        return cast(nn.LeakyReLU, self.hidden[2]).negative_slope
 
     def forward(self, encoding: Tensor) -> Tensor:
         """(..., in_features) -> (..., out_features)."""

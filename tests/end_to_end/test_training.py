@@ -173,3 +173,22 @@ def test_stock_preprocessed_data_train_too(folders, plans):
     stock.run_training()
     stock.perform_actual_validation()
     assert stock.current_epoch == 1
+
+
+def test_pretrained_weights_are_the_start_and_the_template_is_made_anew(folders, plans, tmp_path):
+    donor = trainer()
+    donor.initialize()
+    with torch.no_grad():
+        for weight in donor.network.parameters():
+            weight.add_(0.1)
+        donor.network.decoder.template.logits.fill_(7)
+    file = tmp_path / "donor.pth"
+    donor.save_checkpoint(str(file))
+    started = trainer()
+    maybe_load_checkpoint(started, False, False, str(file))
+    for wanted, found in zip(donor.network.parameters(), started.network.parameters(), strict=True):
+        assert torch.equal(wanted, found)
+    started.num_epochs = 1
+    started.run_training()
+    assert started.current_epoch == 1
+    assert not torch.any(started.network.decoder.template.logits == 7)
