@@ -17,6 +17,10 @@ COMMANDS = {
     "env": "print the export lines that nnU-Net's commands need",
     "plan_and_preprocess": "check a data set, plan 3d_impulse and preprocess it",
     "predict": "predict images with a trained model, on their own or any other grid",
+    "evaluate": "score predictions: Dice, surface Dice, intrusions of bronchi and vessels",
+    "compare": "put methods side by side, with intervals and paired tests",
+    "report": "write one HTML file with tables, box plots, slices and three-dimensional views",
+    "phantom": "make a synthetic chest CT cohort with known lobes, segments, bronchi and vessels",
     "doctor": "show versions, device and folders, and whether nnU-Net finds the trainer",
 }
 

@@ -1,0 +1,1 @@
+"""Methods side by side: means with intervals, paired tests, tables."""

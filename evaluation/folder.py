@@ -1,0 +1,192 @@
+"""A folder of predictions against a folder of references: cases on processes, one bad case does not stop the others."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from impulse_nnunet.errors import InputError
+from impulse_nnunet.evaluation.case import CaseMetrics, evaluate_case
+from impulse_nnunet.evaluation.label_files import LabelMap, cases_in, check_same_grid, read_label_map, to_classes
+from impulse_nnunet.evaluation.settings import INTERSEG, LabelScheme, MetricSettings
+
+PROCESSES_VARIABLE = "nnUNet_def_n_proc"
+
+
+@dataclass(frozen=True)
+class CaseFiles:
+    """The files of one case.
+
+    Args:
+        case: Identifier.
+        reference: Label map.
+        prediction: Label map on the same grid.
+        trees: Tree -> file on the same grid.
+    """
+
+    case: str
+    reference: Path
+    prediction: Path
+    trees: Mapping[str, Path]
+
+
+@dataclass(frozen=True)
+class FolderMetrics:
+    """What came of a folder.
+
+    Args:
+        cases: The cases that were evaluated, by identifier, in order.
+        files: Their files.
+        failures: Identifier -> one line, of the others.
+    """
+
+    cases: dict[str, CaseMetrics]
+    files: dict[str, CaseFiles]
+    failures: dict[str, str]
+
+
+def evaluate_files(files: CaseFiles, scheme: LabelScheme, settings: MetricSettings) -> CaseMetrics:
+    """Read one case and measure it, in the geometry of the reference.
+
+    Raises:
+        InputError: A file that is missing, unreadable, on another grid or with unknown labels.
+    """
+    reference = read_label_map(files.reference)
+    prediction = read_label_map(files.prediction)
+    check_same_grid(prediction, reference)
+    valid, truth = None, reference
+    if scheme.ignore_label is not None:
+        valid = reference.labels != scheme.ignore_label
+        truth = LabelMap(reference.labels * valid, reference.grid, reference.path)
+    trees = {}
+    for name, path in files.trees.items():
+        tree = read_label_map(path)
+        check_same_grid(tree, reference)
+        carries_labels = settings.tree_labels and name != INTERSEG
+        trees[name] = to_classes(tree, scheme.labels) if carries_labels else tree.labels
+    number = {label: i for i, label in enumerate(scheme.labels, 1)}
+    lobes = {name: [number[label] for label in labels] for name, labels in scheme.lobes.items()}
+    return evaluate_case(
+        to_classes(truth, scheme.labels), to_classes(prediction, scheme.labels), len(scheme.labels) + 1,
+        reference.spacing_mm, settings, trees, lobes, valid,
+    )  # fmt: skip
+
+
+def match_files(
+    references: Path, predictions: Path, trees: Mapping[str, Path], ending: str | None, chill: bool
+) -> tuple[list[CaseFiles], dict[str, str]]:
+    """Pair references, predictions and trees by case identifier.
+
+    Args:
+        references: Folder.
+        predictions: Folder.
+        trees: Tree -> folder.
+        ending: Of the label maps; None takes every known one.
+        chill: References without a prediction are no failure.
+
+    Returns:
+        The cases that have both, and case -> reason for those that lack one.
+    """
+    truth, predicted = cases_in(references, ending), cases_in(predictions, ending)
+    branches = {name: cases_in(folder) for name, folder in trees.items()}
+    failures = {}
+    for case in sorted(truth.keys() ^ predicted.keys()):
+        have, lack = (predictions, references) if case in predicted else (references, predictions)
+        kind = "prediction without a reference" if case in predicted else "reference without a prediction"
+        if case in predicted or not chill:
+            failures[case] = str(
+                InputError(case, f"a {kind}", f"a file of that name in {lack}", f"add it, or remove it from {have}")
+            )
+    cases = []
+    for case in sorted(truth.keys() & predicted.keys()):
+        found = {name: files[case] for name, files in branches.items() if case in files}
+        missing = [name for name in trees if name not in found]
+        if missing:
+            failures[case] = str(
+                InputError(
+                    case, f"no {missing[0]} file", f"one in {trees[missing[0]]}", "add it, or leave that tree out"
+                )
+            )
+        else:
+            cases.append(CaseFiles(case, truth[case], predicted[case], found))
+    return cases, failures
+
+
+def evaluate_cases(
+    cases: list[CaseFiles], scheme: LabelScheme, settings: MetricSettings, processes: int = 1, progress: bool = True
+) -> FolderMetrics:
+    """Evaluate cases, on ``processes`` processes.
+
+    A case that cannot be evaluated is reported in ``failures``; so is one whose process died.
+    """
+    results: dict[str, CaseMetrics] = {}
+    failures: dict[str, str] = {}
+    bar = tqdm(total=len(cases), desc="evaluating", unit="case", disable=not progress)
+    for files, outcome in _outcomes(cases, scheme, settings, min(processes, len(cases))):
+        if isinstance(outcome, CaseMetrics):
+            results[files.case] = outcome
+        else:
+            failures[files.case] = outcome
+            tqdm.write(f"{files.case} failed: {outcome}") if progress else None
+        bar.update()
+    bar.close()
+    ordered = {files.case: results[files.case] for files in cases if files.case in results}
+    return FolderMetrics(ordered, {files.case: files for files in cases}, dict(sorted(failures.items())))
+
+
+def default_processes() -> int:
+    """nnU-Net's ``nnUNet_def_n_proc``, or one process for each core."""
+    number = os.environ.get(PROCESSES_VARIABLE) or str(os.cpu_count() or 1)
+    if not number.isdecimal():
+        raise InputError(PROCESSES_VARIABLE, repr(number), "a number of processes", "correct it, or give -np")
+    return int(number)
+
+
+def _outcomes(
+    cases: list[CaseFiles], scheme: LabelScheme, settings: MetricSettings, processes: int
+) -> Iterator[tuple[CaseFiles, CaseMetrics | str]]:
+    if processes <= 1:
+        for files in cases:
+            yield files, _try(files, scheme, settings)
+        return
+    left = {files.case: files for files in cases}
+    with _pool(processes) as pool, suppress(BrokenProcessPool):
+        futures: dict[Future[CaseMetrics | str], CaseFiles] = {
+            pool.submit(_try, files, scheme, settings): files for files in cases
+        }
+        for future in as_completed(futures):
+            if not isinstance(future.exception(), BrokenProcessPool):
+                yield left.pop(futures[future].case), future.result()
+    for files in left.values():
+        yield files, _try_alone(files, scheme, settings)
+
+
+def _try_alone(files: CaseFiles, scheme: LabelScheme, settings: MetricSettings) -> CaseMetrics | str:
+    """A killed process stops its whole pool; alone, a case stops no other and has the memory for itself."""
+    try:
+        with _pool(1) as pool:
+            return pool.submit(_try, files, scheme, settings).result()
+    except BrokenProcessPool:
+        found = "its process killed, perhaps for lack of memory"
+        return str(InputError(files.case, found, "numbers", "free memory, or look at its files"))
+
+
+def _pool(processes: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"))
+
+
+def _try(files: CaseFiles, scheme: LabelScheme, settings: MetricSettings) -> CaseMetrics | str:
+    try:
+        return evaluate_files(files, scheme, settings)
+    except (InputError, OSError) as error:
+        return str(error)
+    except MemoryError:
+        return str(InputError(files.case, "too little memory", "room for its label maps", "try a smaller -np"))

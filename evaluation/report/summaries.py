@@ -1,0 +1,188 @@
+"""Reading the summary.json files that ``impulse_nnunet evaluate`` writes."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from impulse_nnunet.errors import InputError
+
+SUMMARY = "summary.json"
+EVALUATE = "run `impulse_nnunet evaluate` on the folder first"
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """The numbers of one case; NaN where a metric does not exist.
+
+    Args:
+        name: Case identifier.
+        reference_file: Reference labels.
+        prediction_file: Predicted labels.
+        labels: Label -> metric -> value.
+        trees: Tree -> its entry of ``anatomy``.
+        lobes: Lobe -> metric -> value.
+        paper: Metric -> one number for the case.
+    """
+
+    name: str
+    reference_file: Path
+    prediction_file: Path
+    labels: dict[int, dict[str, float]]
+    trees: dict[str, dict[str, Any]]
+    lobes: dict[str, dict[str, float]]
+    paper: dict[str, float]
+
+    @property
+    def dice(self) -> float:
+        """Mean Dice over labels; NaN if there is none."""
+        return self.paper.get("Dice", math.nan)
+
+
+@dataclass(frozen=True)
+class Method:
+    """One prediction folder.
+
+    Args:
+        name: As the report calls it.
+        path: Its summary.
+        paper: Metric -> mean over cases.
+        n_nan: Metric -> cases without a number.
+        mean: Label -> metric -> mean over cases.
+        cases: By identifier.
+        settings: Of the evaluation.
+        failures: Case identifier -> the reason why it could not be evaluated.
+    """
+
+    name: str
+    path: Path
+    paper: dict[str, float]
+    n_nan: dict[str, int]
+    mean: dict[int, dict[str, float]]
+    cases: dict[str, CaseResult]
+    settings: dict[str, Any]
+    failures: dict[str, str]
+
+    @property
+    def label_names(self) -> dict[int, str]:
+        """Label -> name, also of labels that were not reported, ascending."""
+        named = {int(label): str(name) for label, name in (self.settings.get("label_names") or {}).items()}
+        return {label: named.get(label, f"label {label}") for label in sorted({*named, *self.mean})}
+
+    @property
+    def lobes(self) -> dict[str, list[int]]:
+        """Lobe -> its labels; empty if the data set names none."""
+        lobes = self.settings.get("lobes") or {}
+        return {str(name): [int(label) for label in labels] for name, labels in lobes.items()}
+
+    @property
+    def tree_names(self) -> list[str]:
+        """Trees of any case, in the order of their first occurrence."""
+        return list(dict.fromkeys(tree for case in self.cases.values() for tree in case.trees))
+
+
+def read_methods(arguments: Sequence[str]) -> list[Method]:
+    """Read the summaries of prediction folders.
+
+    Args:
+        arguments: FOLDER or NAME=FOLDER each, or the summary.json itself. Without a name the folder's own is taken,
+            with as many of its parents as tell it from the others.
+
+    Raises:
+        InputError: A folder holds no summary of ours, or two have the same name.
+    """
+    named = [_split(argument) for argument in arguments]
+    paths = [path for _, path in named]
+    names = [name or short for (name, _), short in zip(named, _telling_names(paths), strict=True)]
+    for name, path in zip(names, paths, strict=True):
+        if names.count(name) > 1:
+            raise InputError(str(path), f"the name {name!r} twice", "one name for each folder", "give NAME=FOLDER")
+    return [read_method(name, path) for name, path in zip(names, paths, strict=True)]
+
+
+def read_method(name: str, path: Path) -> Method:
+    """Read one summary.
+
+    Raises:
+        InputError: There is none, it is not ours, or no case was evaluated.
+    """
+    content = _load(path)
+    if "paper" not in content or "settings" not in content:
+        raise InputError(str(path), 'no "paper" numbers (nnU-Net\'s own summary has none)', "our summary", EVALUATE)
+    failures = {str(case): str(reason) for case, reason in (content.get("failures") or {}).items()}
+    if not content.get("metric_per_case"):
+        first = next((f"; {case}: {reason}" for case, reason in failures.items()), "")
+        found = f"no evaluated case ({len(failures)} failed{first})"
+        raise InputError(str(path), found, "one case at least", "mend the cases and evaluate again")
+    try:
+        cases = [_case(entry, path.parent) for entry in content["metric_per_case"]]
+        mean = {int(label): _numbers(values) for label, values in content["mean"].items()}
+        paper, n_nan = _numbers(content["paper"]), dict(content.get("n_nan") or {})
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        found = f"an entry that does not fit ({type(error).__name__}: {error})"
+        raise InputError(str(path), found, "a summary of this version", EVALUATE) from error
+    by_name = {case.name: case for case in cases}
+    return Method(name, path, paper, n_nan, mean, by_name, content["settings"], failures)
+
+
+def _split(argument: str) -> tuple[str, Path]:
+    name, separator, rest = argument.partition("=")
+    if not separator or Path(argument).exists():
+        return "", _summary(Path(argument))
+    if not name or not rest:
+        raise InputError(repr(argument), "half of NAME=FOLDER", "both", "e.g. impulse=predictions/fold_0")
+    return name, _summary(Path(rest))
+
+
+def _summary(path: Path) -> Path:
+    return path if path.suffix == ".json" else path / SUMMARY
+
+
+def _telling_names(paths: Sequence[Path]) -> list[str]:
+    parts = [path.resolve().parent.parts for path in paths]
+    names = [""] * len(paths)
+    for depth in range(1, max(map(len, parts), default=0) + 1):
+        names = ["/".join(one[-depth:]) for one in parts]
+        if len(set(names)) == len(names):
+            break
+    return names
+
+
+def _load(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise InputError(str(path.parent), f"no {path.name}", "an evaluated prediction folder", EVALUATE)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(str(path), f"broken JSON ({error})", "a summary", EVALUATE) from error
+    if not isinstance(content, dict):
+        raise InputError(str(path), f"a {type(content).__name__}", "a JSON object", EVALUATE)
+    return content
+
+
+def _case(entry: Mapping[str, Any], folder: Path) -> CaseResult:
+    prediction = Path(entry["prediction_file"])
+    if not prediction.exists() and (folder / prediction.name).exists():
+        prediction = folder / prediction.name  # the folder was moved after its evaluation
+    return CaseResult(
+        name=str(entry["case"]),
+        reference_file=Path(entry["reference_file"]),
+        prediction_file=prediction,
+        labels={int(label): _numbers(values) for label, values in entry["metrics"].items()},
+        trees={str(tree): dict(values) for tree, values in (entry.get("anatomy") or {}).items()},
+        lobes={str(lobe): _numbers(values) for lobe, values in (entry.get("lobes") or {}).items()},
+        paper=_numbers(entry["paper"]),
+    )
+
+
+def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
+    return {str(name): number(value) for name, value in values.items()}
+
+
+def number(value: Any) -> float:
+    """A JSON number as float; null is NaN."""
+    return math.nan if value is None else float(value)

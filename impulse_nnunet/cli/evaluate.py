@@ -1,0 +1,140 @@
+"""``impulse_nnunet evaluate``: voxel, surface and anatomy metrics of a folder of predictions."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from impulse_nnunet.errors import CasesFailedError, InputError
+
+if TYPE_CHECKING:
+    from impulse_nnunet.evaluation.settings import LabelScheme
+
+DESCRIPTION = """Compare predictions with references: Dice, surface Dice (NSD) and, where the trees are given, how many
+bronchi, arteries and veins leave their own segment (NI) and by how far (ID). Writes summary.json, which nnU-Net's own
+tools can read, and metrics.csv (case, label, metric, value) beside it. The definitions are in docs/metrics.md."""
+EXAMPLES = """examples:
+  impulse_nnunet evaluate labelsTs PREDICTIONS
+  impulse_nnunet evaluate labelsTs PREDICTIONS --airway AIRWAYS --artery ARTERIES -np 8
+  impulse_nnunet evaluate labelsTs PREDICTIONS --surface surfel --tolerance_mm 0.5 1 2 --hd95 --assd
+  impulse_nnunet evaluate REFERENCES PREDICTIONS --labels 1 2 --chill -o scores/summary.json
+"""
+TREE_FLAGS = {
+    "airway": "bronchi: NIB, IDB",
+    "artery": "pulmonary arteries: NIA, IDA",
+    "vein": "pulmonary veins: NIV, IDV",
+    "interseg": "intersegmental veins, which belong to no segment: Dice on their voxels only",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags; those with one dash, and --chill, are those of nnUNetv2_evaluate_folder."""
+    parser.add_argument("references", metavar="GT_FOLDER", help="reference label maps")
+    parser.add_argument("predictions", metavar="PRED_FOLDER", help="predicted label maps of the same names")
+    parser.add_argument(
+        "-djfile", metavar="FILE",
+        help="dataset.json (default: the one in PRED_FOLDER, in GT_FOLDER or above GT_FOLDER)",
+    )  # fmt: skip
+    parser.add_argument("-o", metavar="FILE", help="output (default: PRED_FOLDER/summary.json)")
+    parser.add_argument("-np", type=int, metavar="N", help="processes (default: nnUNet_def_n_proc, or the cores)")
+    parser.add_argument("--chill", action="store_true", help="references without a prediction are no failure")
+    trees = parser.add_argument_group("trees (folders of label maps with the same case identifiers)")
+    for name, text in TREE_FLAGS.items():
+        trees.add_argument(f"--{name}", metavar="FOLDER", help=text)
+    trees.add_argument(
+        "--tree_labels", action="store_true",
+        help="the trees carry the label of the segment of each voxel (default: that of the reference around it)",
+    )  # fmt: skip
+    choices = parser.add_argument_group("choices that the paper leaves open")
+    choices.add_argument("--tolerance_mm", nargs="+", type=float, default=[1, 2, 3], help="of the NSD (default: 1 2 3)")
+    choices.add_argument("--surface", default="voxel", choices=["voxel", "surfel"], help="of the NSD (default: voxel)")
+    choices.add_argument(
+        "--connectivity", type=int, default=26, choices=[26, 18, 6], help="of an intrusion (default: 26)"
+    )
+    choices.add_argument("--min_size", type=int, default=1, help="voxels of the smallest intrusion (default: 1)")
+    choices.add_argument(
+        "--intrusion_surface", default="whole", choices=["whole", "interface"],
+        help="what ID is measured to: the whole surface of the predicted segment, or where it touches another one "
+        "(default: whole)",
+    )  # fmt: skip
+    choices.add_argument(
+        "--absent", default="skip", choices=["skip", "zero"],
+        help="a label in neither map is left out of the means, or counts as 0 (default: skip)",
+    )  # fmt: skip
+    choices.add_argument("--labels", nargs="+", type=int, metavar="LABEL", help="report these only (default: all)")
+    choices.add_argument("--hd95", action="store_true", help="also the 95th percentile of the Hausdorff distance")
+    choices.add_argument("--assd", action="store_true", help="also the average symmetric surface distance")
+    parser.add_argument("--disable_progress_bar", action="store_true", help="no progress bar")
+    parser.add_argument("--verbose", action="store_true", help="tracebacks of errors")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Evaluate."""
+    from impulse_nnunet.evaluation.folder import default_processes, evaluate_cases, match_files
+    from impulse_nnunet.evaluation.settings import MetricSettings
+    from impulse_nnunet.evaluation.summary import summarise, write_summary
+
+    references, predictions = Path(options.references), Path(options.predictions)
+    output = Path(options.o) if options.o else predictions / "summary.json"
+    if output.suffix != ".json":
+        raise InputError("-o", str(output), "a file that ends in .json", "e.g. -o scores/summary.json")
+    settings = MetricSettings(
+        tuple(options.tolerance_mm), options.surface, options.connectivity, options.min_size,
+        options.intrusion_surface, options.absent, options.hd95, options.assd, options.tree_labels,
+    )  # fmt: skip
+    for folder in (references, predictions):
+        if not folder.is_dir():
+            raise InputError(str(folder), "no such folder", "a folder of label maps", "check the path")
+    scheme, labels, ending = _labels(options, references, predictions)
+    trees = {name: Path(getattr(options, name)) for name in TREE_FLAGS if getattr(options, name)}
+    cases, unmatched = match_files(references, predictions, trees, ending, options.chill)
+    processes = options.np if options.np is not None else default_processes()
+    metrics = evaluate_cases(cases, scheme, settings, processes, not options.disable_progress_bar)
+    metrics.failures.update(unmatched)
+    if metrics.cases:
+        folders = {name: str(folder) for name, folder in trees.items()}
+        summary = summarise(metrics, scheme, settings, labels, folders)
+        write_summary(summary, output)
+        _print_table(summary["paper"], summary["n_nan"], len(metrics.cases), output)
+    if metrics.failures:
+        raise CasesFailedError(metrics.failures, len(metrics.failures) + len(metrics.cases))
+    if not metrics.cases:
+        raise InputError(
+            str(predictions), "no case to evaluate", f"files named as in {references}", "check the folders and endings"
+        )
+    return 0
+
+
+def _labels(
+    options: argparse.Namespace, references: Path, predictions: Path
+) -> tuple[LabelScheme, list[int], str | None]:
+    from impulse_nnunet.evaluation.label_scheme import (
+        find_dataset_json,
+        label_scheme,
+        read_dataset_json,
+        scheme_of_labels,
+    )
+
+    path = Path(options.djfile) if options.djfile else find_dataset_json(references, predictions)
+    if path is None:
+        if not options.labels:
+            raise InputError(str(predictions), "no dataset.json", "the names of the labels", "give -djfile or --labels")
+        scheme = scheme_of_labels(options.labels)
+        return scheme, scheme.labels, None
+    content = read_dataset_json(path)
+    scheme = label_scheme(content, path)
+    unknown = [label for label in options.labels or () if label not in scheme.names]
+    if unknown:
+        known = ", ".join(str(label) for label in scheme.labels)
+        raise InputError("--labels", str(unknown[0]), f"labels of {path} ({known})", "correct it")
+    return scheme, sorted(set(options.labels or scheme.labels)), content.get("file_ending")
+
+
+def _print_table(numbers: dict[str, float], missing: dict[str, int], cases: int, output: Path) -> None:
+    print(f"{cases} case(s), mean over cases of the mean over labels; {output}")
+    for name, value in numbers.items():
+        note = f"  (undefined in {missing[name]} case(s))" if missing[name] else ""
+        print(f"  {name:<16} {value:10.4f}{note}")
+    sys.stdout.flush()

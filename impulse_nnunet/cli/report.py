@@ -1,0 +1,43 @@
+"""``impulse_nnunet report``: one self-contained HTML file about one or several evaluated prediction folders."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+DESCRIPTION = """Write one HTML file that opens anywhere without a network: tables with intervals, box plots for each
+label, slices of the worst, the median and the best case, and three-dimensional views with the branches that leave their
+own segment. The folders must have been evaluated with impulse_nnunet evaluate. Pictures are left out, with the reason
+in their place, where a case's files are gone or the machine cannot draw in three dimensions."""
+EXAMPLES = """examples:
+  impulse_nnunet report PREDICTIONS -o report.html
+  impulse_nnunet report impulse=A nnunet=B -o report.html --title "Test set" --images imagesTs
+  impulse_nnunet report PREDICTIONS -o report.html --cases lung_003 lung_017 --no_3d
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags."""
+    parser.add_argument(
+        "folders", nargs="+", metavar="PRED_FOLDER", help="holds a summary.json; NAME=FOLDER gives the method a name"
+    )
+    parser.add_argument("-o", required=True, metavar="FILE", help="the report, e.g. report.html; its folder is made")
+    parser.add_argument(
+        "--cases", nargs="+", default=["3"], metavar="CASE",
+        help="cases to show, or a number: that many from the worst to the best Dice of the first folder (default: 3)",
+    )  # fmt: skip
+    parser.add_argument("--images", metavar="FOLDER", help="images CASE_0000.* to draw behind the slices")
+    parser.add_argument("--title", metavar="TEXT", help="title of the page")
+    parser.add_argument("--no_3d", action="store_true", help="no three-dimensional views")
+    parser.add_argument("--verbose", action="store_true", help="tracebacks of errors")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write the report."""
+    from impulse_nnunet.evaluation.report.page import ReportOptions, write_report
+
+    images = Path(options.images) if options.images else None
+    report_options = ReportOptions(options.cases, not options.no_3d, options.title, images)
+    path = write_report(options.folders, Path(options.o), report_options)
+    print(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+    return 0
