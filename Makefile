@@ -30,6 +30,7 @@ types: $(INSTALLED)  ## static types
 
 bench: $(INSTALLED)  ## seconds and peak memory of each step
 	$(BIN)/python -m benchmarks.bench
+	$(BIN)/python -m benchmarks.evaluation
 
 clean:
 	rm -rf $(VENV) demo_output build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

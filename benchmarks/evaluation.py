@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,8 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+
+from benchmarks.memory import peak_gigabytes, reset_peak
 
 SHAPE, SPACING_MM, TOLERANCES_MM, CLASSES = (300, 512, 512), (1.0, 0.7, 0.7), (1.0, 2.0, 3.0), 19
 AGAINST = {
@@ -66,7 +67,8 @@ def measure(name: str, folder: Path, runs: int) -> dict[str, float]:
     arrays = {key: np.load(folder / f"{key}.npy") for key in ("reference", "prediction", "airway", "artery")}
     part = {key: np.ascontiguousarray(array[140:150, 200:300, 100:200]) for key, array in arrays.items()}
     JOBS[name](part, folder)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    reset_peak()
+    before = peak_gigabytes()
     seconds = []
     for _ in range(runs):
         start = perf_counter()
@@ -74,8 +76,7 @@ def measure(name: str, folder: Path, runs: int) -> dict[str, float]:
         seconds.append(perf_counter() - start)
         if seconds[0] > 20:
             break
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    return {"seconds": float(np.median(seconds)), "gigabytes": peak / 1e6}
+    return {"seconds": float(np.median(seconds)), "gigabytes": peak_gigabytes() - before}
 
 
 def make_case(folder: Path) -> None:

@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+import surface_distance
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -11,6 +12,7 @@ from impulse_nnunet.evaluation.surface import (
     assd_from_distances,
     hausdorff95_from_distances,
     normalised_surface_dice,
+    nsd_from_distances,
     surface_distances,
     surfel_areas_mm2,
 )
@@ -122,6 +124,35 @@ def test_nsd_is_monais_and_that_of_full_distance_maps(seed, shape, classes, spac
     # the reference's areas are float32 inside MONAI
     np.testing.assert_allclose(ours, expected, rtol=1e-14 if surface == "voxel" else 1e-6)
     np.testing.assert_allclose(ours, monai_nsd(reference, prediction, classes, spacing, tolerance, surface), atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:Please import:DeprecationWarning")
+@pytest.mark.parametrize(("seed", "shape", "classes", "spacing", "tolerance"), RANDOM[:6])
+def test_areas_hd95_and_assd_are_those_of_surface_distance(seed, shape, classes, spacing, tolerance):
+    reference = blobs(seed, shape, classes)
+    prediction = disturbed(reference, seed)
+    pair = surface_distances(reference, prediction, spacing, "surfel")
+    found = np.stack(
+        [
+            nsd_from_distances(pair, classes, [tolerance])[0],
+            hausdorff95_from_distances(pair, classes, "surfel"),
+            assd_from_distances(pair, classes),
+        ],
+        axis=1,
+    )
+    for label in range(1, classes):
+        masks = (reference == label, prediction == label)
+        if not (masks[0].any() and masks[1].any()):
+            continue
+        theirs = surface_distance.compute_surface_distances(*masks, spacing)
+        means = surface_distance.compute_average_surface_distance(theirs)
+        areas = [theirs[f"surfel_areas_{side}"].sum() for side in ("gt", "pred")]
+        expected = [
+            surface_distance.compute_surface_dice_at_tolerance(theirs, tolerance),
+            surface_distance.compute_robust_hausdorff(theirs, 95),
+            np.average(means, weights=areas),
+        ]
+        np.testing.assert_allclose(found[label - 1], expected, rtol=1e-9)
 
 
 @BOTH
