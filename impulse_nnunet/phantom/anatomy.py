@@ -23,6 +23,7 @@ from impulse_nnunet.phantom.tree import Tree, along_branches
 from impulse_nnunet.phantom.veins import grow_veins
 
 HILUM_MM = 1.5  # tissue around central bronchi and arteries
+LUNG_MARGIN_MM = 15.0  # kept around the lungs
 BRANCH_DEPTH_MM = 2.0  # branches stay so far from the lungs' surface
 TEXTURE_MM = 22.0  # length of the smooth variation of the lung's density
 
@@ -34,7 +35,9 @@ class Anatomy(NamedTuple):
         patient: As drawn.
         grid: The working grid.
         body: (d, h, w, field) float32 signed distances, mm.
-        membership: (d, h, w, 18) float32; within a lobe the largest field names the segment.
+        lung_grid: The part of the working grid around the lungs.
+        lung_body: The same of ``body``, a view.
+        membership: (d, h, w, 18) float32 on the lungs' grid; within a lobe the largest field names the segment.
         airway: The lumen.
         artery: From the trunk.
         vein: From the left atrium.
@@ -44,6 +47,8 @@ class Anatomy(NamedTuple):
     patient: Patient
     grid: Grid
     body: np.ndarray
+    lung_grid: Grid
+    lung_body: np.ndarray
     membership: np.ndarray
     airway: Tree
     artery: Tree
@@ -53,26 +58,37 @@ class Anatomy(NamedTuple):
 
 def make_anatomy(settings: PhantomSettings, case: int) -> Anatomy:
     """Make the anatomy of a case, deterministic by the seed and the case's number."""
-    patient, grid, seed = draw_patient(settings, case), working_grid(), settings.seed
-    body = body_fields(grid, patient.body, patient.warp)
+    patient, whole_grid, seed = draw_patient(settings, case), working_grid(), settings.seed
+    whole = body_fields(whole_grid, patient.body, patient.warp)
+    whole[..., f.TEXTURE] = _texture(whole_grid, seed, case)
+    body, grid = _around_lungs(whole, whole_grid)
     add_fissures(body, grid, patient, seed, case)
-    body[..., f.TEXTURE] = _texture(grid, seed, case)
     lobes = _inside(body)
     hubs = place_hubs(lobes, _depth(lobes, grid), grid, patient)
     bronchi, arteries = central_airway(hubs, patient), central_arteries(hubs, patient, stream(seed, case, "hila"))
     for skeleton in (bronchi, arteries):
         _carve(body, skeleton, grid)
     meet_lobe_shares(body, patient)
-    everywhere, lobes = lobes_of(body), _inside(body)
+    lobes = _inside(body)
     territories = first_territories(lobes, grid, patient, seed, case)
     allowed = np.where(body[..., f.LUNG] > BRANCH_DEPTH_MM, lobes, 0)
     airway = grow_bronchi(territories, allowed, _depth(territories, grid), hubs, bronchi, grid, patient, seed, case)
-    artery = accompany(airway, arteries, np.where(body[..., f.LUNG] > 0, everywhere, 0), grid, seed, case)
+    artery = accompany(airway, arteries, lobes, grid, seed, case)
     points = [along_branches(tree, grid.spacing_mm[0]) for tree in (airway, artery)]
     places, labels = (np.concatenate(columns) for columns in zip(*points, strict=True))
-    membership = segment_fields(body, everywhere, grid, places[labels > 0], labels[labels > 0])
-    vein, between = grow_veins(membership, body, lobes, hubs, airway, grid, patient, seed, case)
-    return Anatomy(patient, grid, body, membership, airway, artery, vein, between)
+    membership = segment_fields(body, lobes_of(body), grid, places[labels > 0], labels[labels > 0])
+    vein, between = grow_veins(membership, body, lobes, airway, grid, patient, seed, case)
+    return Anatomy(patient, whole_grid, whole, grid, body, membership, airway, artery, vein, between)
+
+
+def _around_lungs(body: np.ndarray, grid: Grid) -> tuple[np.ndarray, Grid]:
+    """The part of the fields that holds the lungs, a view, and its grid."""
+    near = body[..., f.LUNG] > -LUNG_MARGIN_MM
+    box = ndimage.find_objects(near.astype(np.uint8))[0]
+    first = grid.positions(np.array([[part.start for part in box]]))[0]
+    size = tuple(part.stop - part.start for part in box)
+    z, y, x = (float(value) for value in first)
+    return body[box], Grid((z, y, x), grid.spacing_mm, (size[0], size[1], size[2]))
 
 
 def _inside(body: np.ndarray) -> np.ndarray:

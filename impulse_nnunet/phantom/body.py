@@ -64,7 +64,7 @@ def _fill_one(out: np.ndarray, z: float, y: float, x: float, body: Body) -> None
     out[f.MUSCLE] = shapes.chest_muscle(z, y, x, -inner, surface, body.fat, body.muscle)
     if z < 25.0:
         out[f.BONE] = max(FAR_MM, shapes.tubes(z, y, abs(x), shapes.CLAVICLES))
-    if abs(x) < 110.0 and inner > -90.0:
+    if abs(x) < (62.0 if z > 22.0 else 112.0) and inner > -90.0:
         out[f.VESSELS] = max(FAR_MM, shapes.tubes(z, y, x, shapes.GREAT_VESSELS))
         out[f.OESOPHAGUS] = max(FAR_MM, 7.5 - math.sqrt((x - 4.0) ** 2 + ((y - 30.0) * 1.4) ** 2))
     if inner < 12.0:

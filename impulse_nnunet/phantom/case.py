@@ -82,7 +82,7 @@ def _scanned_trees(anatomy: Anatomy, grid: Grid) -> list[Tree]:
 def choose_grid(anatomy: Anatomy, settings: PhantomSettings, case: int) -> Grid:
     """The image's grid, around the middle of the lungs, a little off."""
     rng = stream(settings.seed, case, "grid")
-    places = anatomy.grid.positions(np.argwhere(anatomy.body[..., f.LUNG] > 0))
+    places = anatomy.lung_grid.positions(np.argwhere(anatomy.lung_body[..., f.LUNG] > 0))
     low, high = places.min(0), places.max(0)
     fitted = np.maximum((high - low) * [1.08, 1.0, 1.0] + [8, 150, 70], np.array(DEFAULT_FIELD_MM) * [0.8, 0.9, 0.9])
     fitted[1:] = fitted[1:].max()  # voxels are square within a slice
@@ -104,7 +104,7 @@ def choose_grid(anatomy: Anatomy, settings: PhantomSettings, case: int) -> Grid:
 def make_labels(anatomy: Anatomy, grid: Grid, settings: PhantomSettings, case: int) -> dict[str, np.ndarray]:
     """All label maps of a case on a grid."""
     renamed = anatomy.patient.renamed.astype(np.uint8)
-    segments = renamed[paint_segments(anatomy.body, anatomy.membership, anatomy.grid, grid)]
+    segments = renamed[paint_segments(anatomy.lung_body, anatomy.membership, anatomy.lung_grid, grid)]
     painted = {name: _paint_tree(anatomy, name, grid, renamed) for name in ("airway", "artery", "vein")}
     join_pieces(segments)
     _give_way(painted["artery"], painted["airway"])

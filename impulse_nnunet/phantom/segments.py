@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
@@ -92,7 +93,7 @@ def segment_fields(
         region = ndimage.binary_dilation(own[box], iterations=margin) & near_lung[box]
         corner = np.array([part.start for part in box])
         places = np.argwhere(region)
-        nearest = cKDTree(points_mm[chosen]).query(grid.positions(places + corner))[1]
+        nearest = cKDTree(points_mm[chosen]).query(grid.positions(places + corner), workers=numba.get_num_threads())[1]
         found = np.zeros(region.shape, np.uint8)
         found[region] = labels[chosen][nearest]
         for label in np.unique(labels[chosen]):

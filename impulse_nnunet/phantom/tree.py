@@ -198,7 +198,8 @@ def shorten(origin: np.ndarray, end: np.ndarray, allowed: np.ndarray, first_mm: 
     for n in range(1, steps + 1):
         place = (origin + way * (n / steps) - first_mm) / edge_mm
         k, j, i = int(place[0] + 0.5), int(place[1] + 0.5), int(place[2] + 0.5)
-        if not allowed[k, j, i]:
+        inside = 0 <= k < allowed.shape[0] and 0 <= j < allowed.shape[1] and 0 <= i < allowed.shape[2]
+        if not inside or not allowed[k, j, i]:
             break
         free = n
     if length * free / steps < SHORTEST_MM:

@@ -29,7 +29,7 @@ ON_BORDER_MM = 0.6
 
 
 def grow_veins(
-    membership: np.ndarray, body: np.ndarray, lobes: np.ndarray, hubs: dict[str, np.ndarray], airway: Tree, grid: Grid,
+    membership: np.ndarray, body: np.ndarray, lobes: np.ndarray, airway: Tree, grid: Grid,
     patient: Patient, seed: int, case: int,
 ) -> tuple[Tree, np.ndarray]:  # fmt: skip
     """The pulmonary veins with the left atrium's openings.
@@ -38,7 +38,6 @@ def grow_veins(
         membership: (d, h, w, 18) smooth fields of the segments.
         body: (d, h, w, field).
         lobes: (d, h, w), 0 outside the lungs.
-        hubs: Places of the lobar bronchi's ends.
         airway: Kept away from, where it is thick.
         grid: Of the arrays.
         patient: Who is made.

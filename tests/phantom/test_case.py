@@ -204,7 +204,7 @@ def test_a_mean_template_and_lobe_shares_over_a_cohort():
     for number in range(1, 39):
         made = make_anatomy(SMALL, number)
         grid = choose_grid(made, PhantomSettings(size=(64, 64, 64)), number)
-        segments = paint_segments(made.body, made.membership, made.grid, grid)
+        segments = paint_segments(made.lung_body, made.membership, made.lung_grid, grid)
         maps.append(lung_box_map(segments, 48))
         shares.append(lobe_shares(segments))
     assert 55 <= template_dice(maps[:30], maps[30:]) <= 65  # the paper's template reaches 60.28 %
