@@ -114,9 +114,29 @@ def make_case(folder: Path) -> None:
 
 def dice(case: Arrays, _: Path) -> None:
     """Ours, from arrays."""
-    from impulse_nnunet.evaluation import dice_per_label
+    from impulse_nnunet.evaluation.overlap import dice_per_label
 
     dice_per_label(case["reference"], case["prediction"], CLASSES)
+
+
+def folder_of_eight(processes: int) -> Callable[[Arrays, Path], None]:
+    """Eight cases with two trees from .nii.gz to numbers, on processes."""
+
+    def job(_: Arrays, folder: Path) -> None:
+        from impulse_nnunet.evaluation.folder import CaseFiles, evaluate_cases
+        from impulse_nnunet.evaluation.label_scheme import scheme_of_labels
+        from impulse_nnunet.evaluation.settings import MetricSettings
+
+        trees = {name: folder / f"{name}.nii.gz" for name in ("airway", "artery")}
+        files = [
+            CaseFiles(str(number), folder / "reference.nii.gz", folder / "prediction.nii.gz", trees)
+            for number in range(8)
+        ]
+        done = evaluate_cases(files, scheme_of_labels(range(1, CLASSES)), MetricSettings(), processes, progress=False)
+        if done.failures:
+            raise RuntimeError(str(done.failures))
+
+    return job
 
 
 def nnunet(case: Arrays, _: Path) -> None:
@@ -199,6 +219,8 @@ JOBS: dict[str, Callable[[Arrays, Path], None]] = {
     "intrusions, one tree": intrusions,
     "whole case, two trees": whole_case,
     "whole case from .nii.gz": from_files,
+    "8 cases from .nii.gz, -np 1": folder_of_eight(1),
+    "8 cases from .nii.gz, -np 2": folder_of_eight(2),
     "nnU-Net compute_metrics": nnunet,
     "surface-distance": surface_distance,
     "MONAI, voxel": monai(False),

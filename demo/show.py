@@ -11,7 +11,7 @@ import matplotlib as mpl
 import numpy as np
 import SimpleITK as sitk
 
-from impulse_nnunet.evaluation import dice_per_label
+from impulse_nnunet.evaluation.overlap import dice_per_label
 from impulse_nnunet.synthetic import LOBES
 
 mpl.use("agg")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from impulse_nnunet.evaluation.anatomy import TreeMetrics
 from impulse_nnunet.evaluation.case import CaseMetrics
 from impulse_nnunet.evaluation.folder import FolderMetrics
 from impulse_nnunet.evaluation.settings import TREES, LabelScheme, MetricSettings
+from impulse_nnunet.evaluation.statistics import finite_mean
 from impulse_nnunet.files import whole_file, write_json
 
 COUNTS = ("TP", "FP", "FN", "TN", "n_pred", "n_ref")
@@ -46,7 +47,7 @@ def summarise(
         "foreground_mean": {name: float(np.mean([mean[str(label)][name] for label in labels])) for name in names},
         "mean": mean,
         "metric_per_case": cases,
-        "paper": {name: _mean([number[name] for number in numbers]) for name in _names(numbers)},
+        "paper": {name: finite_mean([number[name] for number in numbers]) for name in _names(numbers)},
         "n_nan": {name: sum(math.isnan(number[name]) for number in numbers) for name in _names(numbers)},
         "settings": dataclasses.asdict(settings)
         | {
@@ -70,7 +71,7 @@ def case_numbers(result: CaseMetrics, classes: list[int], settings: MetricSettin
         settings: What was measured.
     """
     names = ["Dice", *settings.nsd_names, *(["HD95_mm"] * settings.hd95), *(["ASSD_mm"] * settings.assd)]
-    numbers = {name: _mean(_of(result.per_label[name], classes)) for name in names}
+    numbers = {name: finite_mean(_of(result.per_label[name], classes)) for name in names}
     for name, tree in result.trees.items():
         if tree.intrusions is not None:
             letter, kept = TREES[name], tree.intrusions.of(classes)
@@ -80,9 +81,9 @@ def case_numbers(result: CaseMetrics, classes: list[int], settings: MetricSettin
                 f"total_ID{letter}_mm": kept.total_distance_mm,
                 f"share_{name}": tree.share_of(classes),
             }
-        numbers[f"Dice_{name}"] = _mean(_of(tree.dice_inside, classes))
+        numbers[f"Dice_{name}"] = finite_mean(_of(tree.dice_inside, classes))
     if result.lobes:
-        numbers["Dice_lobes"] = _mean(list(result.lobes.values()))
+        numbers["Dice_lobes"] = finite_mean(list(result.lobes.values()))
     return numbers
 
 
@@ -121,7 +122,7 @@ def _tree_entry(tree: TreeMetrics, classes: list[int], labels: list[int]) -> dic
     entry: dict[str, Any] = {
         "n_voxels": int(_of(tree.n_voxels, classes).sum()),
         "n_outside": tree.n_outside,
-        "Dice_inside": _mean(_of(tree.dice_inside, classes)),
+        "Dice_inside": finite_mean(_of(tree.dice_inside, classes)),
     }
     if tree.intrusions is None:
         return entry
@@ -151,7 +152,7 @@ def _means_of_labels(cases: list[dict[str, Any]], labels: list[int]) -> dict[str
     means = {}
     for label in map(str, labels):
         entries = [case["metrics"][label] for case in cases]
-        means[label] = {name: _mean([entry[name] for entry in entries]) for name in entries[0]}
+        means[label] = {name: finite_mean([entry[name] for entry in entries]) for name in entries[0]}
     return means
 
 
@@ -178,12 +179,6 @@ def _of(values: np.ndarray, classes: list[int]) -> np.ndarray:
 
 def _number(name: str, value: float) -> float | int:
     return int(value) if name in COUNTS else float(value)
-
-
-def _mean(values: Sequence[float] | np.ndarray) -> float:
-    known = np.asarray(values, np.float64)
-    known = known[~np.isnan(known)]
-    return float(known.mean()) if len(known) else float("nan")
 
 
 def _without_nan(value: Any) -> Any:

@@ -122,14 +122,30 @@ def add_bends(logits: np.ndarray, step: int, first: int, last: int, size: int, s
 
 
 @compiled
+def largest(row: np.ndarray) -> int:
+    """Index of the largest value, the first of equals."""
+    best = 0
+    for c in range(1, row.shape[0]):
+        if row[c] > row[best]:
+            best = c
+    return best
+
+
+@compiled
 def largest_index(values: np.ndarray, result: np.ndarray) -> None:
     """Index of the largest of each row, the first of equals."""
     for p in range(values.shape[0]):
-        row, best = values[p], 0
-        for c in range(1, values.shape[1]):
-            if row[c] > row[best]:
-                best = c
-        result[p] = best
+        result[p] = largest(values[p])
+
+
+@compiled
+def weighted_sum(rows: np.ndarray, places: np.ndarray, weights: np.ndarray, result: np.ndarray) -> None:
+    """Write the weighted sum of eight rows to ``result``."""
+    result[:] = 0
+    for corner in range(8):
+        row, weight = rows[places[corner]], weights[corner]
+        for c in range(result.shape[0]):
+            result[c] += weight * row[c]
 
 
 @compiled
@@ -247,15 +263,8 @@ def label_voxels(
                 within = cz >= 0 and cy >= 0 and cx >= 0 and cz <= top[0] and cy <= top[1] and cx <= top[2]
                 if within:
                     corners(pz, py, px, size[0], size[1], size[2], places, weights)
-                    values[:] = 0
-                    for corner in range(8):
-                        row, weight = logits[places[corner]], weights[corner]
-                        for c in range(values.shape[0]):
-                            values[c] += weight * row[c]
-                    best = 0
-                    for c in range(1, values.shape[0]):
-                        if values[c] > values[best]:
-                            best = c
+                    weighted_sum(logits, places, weights, values)
+                    best = largest(values)
                     if is_settled(values, best, bends, places, safety, bend):
                         labels[z, y, x] = best
                         continue

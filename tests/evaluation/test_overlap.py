@@ -6,8 +6,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import confusion_matrix as sklearns
 from sklearn.metrics import f1_score
 
-from impulse_nnunet.evaluation import dice_per_label
-from impulse_nnunet.evaluation.overlap import as_classes, confusion_matrix, merge_classes
+from impulse_nnunet.evaluation.overlap import as_classes, confusion_matrix, dice_per_label, merge_classes
 
 label_maps = arrays(np.int64, (2, 3, 4), elements=st.integers(0, 3))
 
