@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from batchgenerators.utilities.file_and_folder_operations import load_json
+from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import DatasetFingerprintExtractor
 from nnunetv2.experiment_planning.plan_and_preprocess_api import extract_fingerprint_dataset
 from nnunetv2.paths import nnUNet_preprocessed, nnUNet_raw
 from nnunetv2.utilities.dataset_name_id_conversion import convert_dataset_name_to_id, maybe_convert_to_dataset_name
@@ -24,6 +26,8 @@ from impulse_nnunet.preprocessing.survey import CaseSurvey, allowed_labels, surv
 from impulse_nnunet.quiet import quiet
 from impulse_nnunet.settings import CONFIGURATION, PLANS
 
+T = TypeVar("T")
+
 
 def plan_dataset(
     dataset: int | str,
@@ -35,6 +39,8 @@ def plan_dataset(
     clean_fingerprint: bool = False,
     progress_bar: bool = True,
     verbose: bool = False,
+    planner: str = ImPulSePlanner.__name__,
+    fingerprint_extractor: str = DatasetFingerprintExtractor.__name__,
 ) -> dict[str, Any]:
     """Check the cases, extract nnU-Net's fingerprint and write the plans.
 
@@ -48,6 +54,8 @@ def plan_dataset(
         clean_fingerprint: Extract the fingerprint even if there is one.
         progress_bar: Show them.
         verbose: nnU-Net's own output.
+        planner: ``ImPulSePlanner``, or ``module.Class`` of a subclass.
+        fingerprint_extractor: Name of one of nnU-Net's, or ``module.Class`` of a subclass.
 
     Returns:
         The plans.
@@ -57,17 +65,18 @@ def plan_dataset(
         CasesFailedError: Cases are; nothing was written.
     """
     check_override_names(overrides or {})
+    planner_class = find_class(planner, ImPulSePlanner, "-pl")
+    extractor_class = find_class(fingerprint_extractor, DatasetFingerprintExtractor, "-fpe")
     name = dataset_name(dataset)
     survey = survey_raw_dataset(name, workers, progress_bar)
     with quiet(verbose):
         extract_fingerprint_dataset(
-            convert_dataset_name_to_id(name), num_processes=workers, clean=clean_fingerprint, verbose=verbose,
-            show_progress_bar=progress_bar,
+            convert_dataset_name_to_id(name), extractor_class, num_processes=workers, clean=clean_fingerprint,
+            verbose=verbose, show_progress_bar=progress_bar,
         )  # fmt: skip
-    planner = ImPulSePlanner(
+    return planner_class(
         name, gpu_memory_target_gb, plans_name=plans_name, preset=preset, overrides=overrides, survey=survey
-    )
-    return planner.plan_experiment()
+    ).plan_experiment()
 
 
 def preprocess_dataset(
@@ -105,6 +114,27 @@ def preprocess_dataset(
     for case, files in get_filenames_of_train_images_and_targets(str(raw), dataset_json).items():
         copy_whole(files["label"], references / (case + dataset_json["file_ending"]))
     return base
+
+
+def find_class(name: str, base: type[T], flag: str) -> type[T]:
+    """The class ``base`` itself by its name, or a subclass of it as ``module.Class`` on Python's path.
+
+    Raises:
+        InputError: There is none.
+    """
+    if name == base.__name__:
+        return base
+    module, _, attribute = name.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), attribute) if module else None
+    except (ImportError, AttributeError):
+        found = None
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise InputError(
+            f"{flag} {name}", "no such class" if found is None else f"no subclass of {base.__name__}",
+            f"{base.__name__}, or module.Class of a subclass", "check the name and PYTHONPATH",
+        )  # fmt: skip
+    return found
 
 
 def survey_raw_dataset(name: str, workers: int, progress_bar: bool) -> dict[str, CaseSurvey]:

@@ -1,17 +1,21 @@
+import importlib
 import json
 
+import numpy as np
 import pytest
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.planners import ImPulSePlanner
 from impulse_nnunet.planning import (
     dataset_name,
+    find_class,
     plan_dataset,
     preprocess_dataset,
     read_dataset_json,
     require_folders,
     survey_raw_dataset,
 )
+from tests.support import made_up_cases, write_nifti
 
 CONTENT = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "a": 1}, "numTraining": 0, "file_ending": ".nii"}
 
@@ -121,3 +125,58 @@ def test_labels_with_gaps_or_in_the_old_style_are_refused(tmp_path, labels):
     (tmp_path / "dataset.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match=r"dataset\.json: found labels"):
         read_dataset_json(tmp_path)
+
+
+OWN_CLASSES = """
+from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import DatasetFingerprintExtractor
+from impulse_nnunet.planners import ImPulSePlanner
+
+class OwnPlanner(ImPulSePlanner):
+    pass
+
+class OwnExtractor(DatasetFingerprintExtractor):
+    runs = 0
+
+    def run(self, overwrite_existing=False):
+        OwnExtractor.runs += 1
+        return super().run(overwrite_existing)
+
+class Other:
+    pass
+"""
+
+
+@pytest.fixture
+def own_classes(tmp_path, monkeypatch):
+    (tmp_path / "own_classes_of_a_user.py").write_text(OWN_CLASSES)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return "own_classes_of_a_user"
+
+
+def test_a_users_planner_and_fingerprint_extractor_are_used(nnunet_folders, own_classes):
+    raw = nnunet_folders / "nnUNet_raw" / "Dataset704_Made"
+    write_content(raw, CONTENT | {"labels": {"background": 0, "a": 1, "b": 2}, "file_ending": ".nii.gz"})
+    for case, (image, segmentation, _) in made_up_cases(2).items():
+        for folder, name, array in (("imagesTr", f"{case}_0000", image[0]), ("labelsTr", case, segmentation)):
+            (raw / folder).mkdir(exist_ok=True)
+            write_nifti(raw / folder / f"{name}.nii.gz", np.asarray(array))
+    plans = plan_dataset(
+        704, workers=1, progress_bar=False, planner=f"{own_classes}.OwnPlanner",
+        fingerprint_extractor=f"{own_classes}.OwnExtractor",
+    )  # fmt: skip
+    assert plans["experiment_planner_used"] == "OwnPlanner"
+    assert importlib.import_module(own_classes).OwnExtractor.runs == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("OwnPlanner", "no such class"),
+        ("absent_module.OwnPlanner", "no such class"),
+        ("own_classes_of_a_user.Absent", "no such class"),
+        ("own_classes_of_a_user.Other", "no subclass of ImPulSePlanner"),
+    ],
+)
+def test_a_planner_that_is_none(own_classes, name, found):
+    with pytest.raises(InputError, match=f"-pl {name}: found {found}, expected ImPulSePlanner, or module.Class"):
+        find_class(name, ImPulSePlanner, "-pl")

@@ -29,6 +29,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("-overwrite_plans_name", default=PLANS, metavar="NAME", help=f"default: {PLANS}")
     parser.add_argument(
+        "-fpe", default="DatasetFingerprintExtractor", metavar="CLASS",
+        help="nnU-Net's fingerprint extractor, or one of yours as module.Class (default: DatasetFingerprintExtractor)",
+    )  # fmt: skip
+    parser.add_argument(
+        "-pl", default="ImPulSePlanner", metavar="CLASS",
+        help="planner: ImPulSePlanner, or a subclass of yours as module.Class (default: ImPulSePlanner)",
+    )  # fmt: skip
+    parser.add_argument("-preprocessor_name", default=None, metavar="NAME", help=argparse.SUPPRESS)  # refused
+    parser.add_argument("-overwrite_target_spacing", default=None, nargs="+", metavar="MM", help=argparse.SUPPRESS)
+    parser.add_argument(
         "-c", nargs="+", default=[CONFIGURATION], metavar="CONFIGURATION",
         help=f"configurations of the plans to preprocess (default: {CONFIGURATION})",
     )  # fmt: skip
@@ -51,12 +61,13 @@ def run(options: argparse.Namespace) -> int:
     """Plan and preprocess each data set."""
     from impulse_nnunet.planning import plan_dataset, preprocess_dataset
 
+    _refuse_without_meaning(options)
     overrides = dict(_override(text) for text in options.set)
     for dataset in options.d:
         plan_dataset(
             dataset, options.gpu_memory_target, options.overwrite_plans_name, options.preset, overrides,
             workers=options.npfp, clean_fingerprint=options.clean, progress_bar=not options.no_pbar,
-            verbose=options.verbose,
+            verbose=options.verbose, planner=options.pl, fingerprint_extractor=options.fpe,
         )  # fmt: skip
         if not options.no_pp:
             workers = options.np * len(options.c) if len(options.np) == 1 else options.np
@@ -67,6 +78,17 @@ def run(options: argparse.Namespace) -> int:
                     dataset, options.overwrite_plans_name, configuration, number, not options.no_pbar, options.verbose
                 )
     return 0
+
+
+def _refuse_without_meaning(options: argparse.Namespace) -> None:
+    """Refuse nnU-Net's flags that would change nothing here: better than to ignore them."""
+    for flag, instead in (
+        ("preprocessor_name", "preprocessing follows the plans; leave the flag out"),
+        ("overwrite_target_spacing", "images keep their spacing; use -gpu_memory_target or impulse.grid.input_grid"),
+    ):
+        value = getattr(options, flag)
+        if value is not None:
+            raise InputError(f"-{flag}", str(value), "no such flag with this planner", instead)
 
 
 def _override(text: str) -> tuple[str, Any]:

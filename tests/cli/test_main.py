@@ -45,6 +45,14 @@ def test_a_setting_without_a_value(capsys, nnunet_folders):
     assert expected in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("flag", "value"), [("-preprocessor_name", "DefaultPreprocessor"), ("-overwrite_target_spacing", "1")]
+)
+def test_flags_of_nnunet_that_would_change_nothing_are_refused(capsys, flag, value):
+    assert main(["plan_and_preprocess", "-d", "704", flag, value]) == 2
+    assert "expected no such flag with this planner" in capsys.readouterr().err
+
+
 def test_env_prints_what_a_shell_can_read(capsys, tmp_path, monkeypatch):
     for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
         monkeypatch.delenv(name, raising=False)
