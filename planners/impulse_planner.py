@@ -20,6 +20,8 @@ from impulse_nnunet.errors import InputError
 from impulse_nnunet.files import copy_whole, write_json
 from impulse_nnunet.network.settings import NetworkSettings
 from impulse_nnunet.planners.rules import (
+    BATCH_SIZES,
+    POINTS,
     DatasetProperties,
     Sizes,
     estimate_memory_gb,
@@ -136,8 +138,8 @@ class ImPulSePlanner(ExperimentPlanner):
     def _choose(self, properties: DatasetProperties) -> tuple[ImPulSeSettings, NetworkSettings, Sizes]:
         schemes = [get_normalization_scheme(name).__name__ for name in self._channel_names()]
         masks = tuple(i for i, scheme in enumerate(schemes) if scheme == MASK_NORMALISATION)
-        sampling = SamplingSettings(mask_share=MASK_SHARE if masks else 0.0, mask_channels=masks)
-        sizes = plan_sizes(properties, self.UNet_vram_target_GB, sampling.points)
+        sizes = plan_sizes(properties, self.UNet_vram_target_GB)
+        sampling = SamplingSettings(sizes.points, MASK_SHARE if masks else 0.0, mask_channels=masks)
         settings = ImPulSeSettings(sizes.grid, sizes.region, sampling)
         network = sizes.network
         if self.preset == "paper":
@@ -152,7 +154,7 @@ class ImPulSePlanner(ExperimentPlanner):
         configuration = {
             "data_identifier": self.generate_data_identifier(CONFIGURATION),
             "preprocessor_name": self.preprocessor_name,
-            "batch_size": sizes.batch_size,
+            "batch_size": BATCH_SIZES[0] if self.preset == "paper" else sizes.batch_size,
             "patch_size": [],
             "median_image_size_in_voxels": [round(n) for n in _median(shapes)],
             "spacing": _median([case.spacing_mm for case in cases]),
@@ -199,6 +201,7 @@ def _paper(
     wide = network_for(grid, float("inf"))
     network = NetworkSettings(wide.features_per_stage, wide.strides, wide.blocks_per_stage, 7, "batch", 64, 0.3, grid)
     content = to_json(settings) | {"grid": to_json(GridSettings(grid, working))}
+    content["sampling"]["points"] = POINTS
     content["template"]["mode"] = "learned"
     return from_json(ImPulSeSettings, content, PLAN_KEY), network
 

@@ -18,7 +18,11 @@ FEATURES_LARGEST = 64  # ResNet-18
 FEATURES_SMALLEST = 16
 FEATURE_STEP = 8
 MEMORY_FOR_FULL_WIDTH_GB = 24.0  # from here on the paper's own widths are affordable at its own grid
-BATCH_SIZE = 4
+BATCH_SIZES = (4, 3, 2)  # the paper's, down to nnU-Net's smallest
+GRID_WORTH_ITS_BATCH = 0.5  # share of the voxels that data and paper allow, below which a smaller batch is better
+POINTS = 4096  # the paper's, for 19 classes
+POINTS_PER_CLASS = 215  # what those are for each class
+LARGEST_POINTS = 16384
 LARGEST_TEMPLATE_EDGE = 128
 REGION_CLEARLY_SMALLER = 0.7
 REGION_FINER = 1.2
@@ -61,6 +65,7 @@ class Sizes:
         region: Mode and margin.
         network: Encoder, heads and template grid.
         batch_size: Cases in a training batch.
+        points: Training points in each sample.
         extent_mm: Median extent (d, h, w) that the input grid covers.
         memory_gb: Estimated peak GPU memory in training.
     """
@@ -69,39 +74,54 @@ class Sizes:
     region: RegionSettings
     network: NetworkSettings
     batch_size: int
+    points: int
     extent_mm: tuple[float, float, float]
     memory_gb: float
 
 
-def plan_sizes(
-    properties: DatasetProperties, memory_target_gb: float, points: int, region: RegionSettings | None = None
-) -> Sizes:
+@dataclass(frozen=True)
+class _Budget:
+    """What a training step may take and what it must hold."""
+
+    properties: DatasetProperties
+    memory_gb: float
+    points: int
+
+
+def plan_sizes(properties: DatasetProperties, memory_target_gb: float, region: RegionSettings | None = None) -> Sizes:
     """Choose grids, network, batch size and region mode for a data set and a GPU.
 
     Args:
         properties: The data set.
         memory_target_gb: Peak GPU memory to stay below in training.
-        points: Training points in each sample.
         region: Margins and shares; its mode is decided here.
     """
     region = region or RegionSettings()
+    budget = _Budget(properties, memory_target_gb, points_for(properties.number_of_classes))
     spacing = np.median(properties.spacings_mm, axis=0)
     image = np.median(properties.image_extents_mm, axis=0)
     interest = np.minimum(np.median(properties.region_extents_mm, axis=0) * (1 + 2 * region.margin), image)
-    whole_grid = _largest_grid(image, spacing, properties, memory_target_gb, points)
+    whole_grid, _ = _grid_and_batch(image, spacing, budget)
     mode = _region_mode(image, interest, spacing, whole_grid)
     extent = interest if mode == "two_pass" else image
-    input_grid = _largest_grid(extent, spacing, properties, memory_target_gb, points)
+    input_grid, batch_size = _grid_and_batch(extent, spacing, budget)
     network = network_for(input_grid, memory_target_gb)
     settings = RegionSettings(mode, region.margin, region.whole_share, region.jitter)
     return Sizes(
         GridSettings(input_grid, working_grid(input_grid, image, extent)),
         settings,
         network,
-        BATCH_SIZE,
+        batch_size,
+        budget.points,
         (float(extent[0]), float(extent[1]), float(extent[2])),
-        estimate_memory_gb(input_grid, network, BATCH_SIZE, points, properties),
+        estimate_memory_gb(input_grid, network, batch_size, budget.points, properties),
     )
+
+
+def points_for(number_of_classes: int) -> int:
+    """Training points in each sample: the paper's, more where there are more classes, in steps of 1024."""
+    wanted = math.ceil(number_of_classes * POINTS_PER_CLASS / 1024) * 1024
+    return min(max(POINTS, wanted), LARGEST_POINTS)
 
 
 def working_grid(input_grid: Sequence[int], image_mm: np.ndarray, extent_mm: np.ndarray) -> tuple[int, int, int]:
@@ -152,21 +172,39 @@ def estimate_memory_gb(
     return FIXED_GB + total / GIGABYTE
 
 
+def _grid_and_batch(extent: np.ndarray, spacing: np.ndarray, budget: _Budget) -> tuple[tuple[int, int, int], int]:
+    """The largest batch that leaves room for a grid worth having, and that grid; else the smallest batch."""
+    enough = GRID_WORTH_ITS_BATCH * math.prod(_largest_grid(extent, spacing, budget, 0) or (1,))
+    grids = {batch_size: _largest_grid(extent, spacing, budget, batch_size) for batch_size in BATCH_SIZES}
+    for batch_size, grid in grids.items():
+        if grid is not None and math.prod(grid) >= enough:
+            return grid, batch_size
+    grid = grids[BATCH_SIZES[-1]]
+    if grid is None:
+        logger.warning("no grid fits %.1f GB of GPU memory; the smallest is planned", budget.memory_gb)
+        voxel = float(np.prod(extent)) ** (1 / 3) / SMALLEST_EDGE
+        grid = _divisible(np.minimum(extent / voxel, extent / spacing))
+    return grid, BATCH_SIZES[-1]
+
+
 def _largest_grid(
-    extent: np.ndarray, spacing: np.ndarray, properties: DatasetProperties, memory_target_gb: float, points: int
-) -> tuple[int, int, int]:
-    """The largest grid in proportion to the extent that fits memory, the paper's voxel count and the data."""
+    extent: np.ndarray, spacing: np.ndarray, budget: _Budget, batch_size: int
+) -> tuple[int, int, int] | None:
+    """The largest grid in proportion to the extent that fits memory, the paper's voxel count and the data, if any.
+
+    A batch of 0 asks no memory.
+    """
     finest = extent / spacing
     for edge in range(256, SMALLEST_EDGE, -1):
         voxel = (float(np.prod(extent)) / edge**3) ** (1 / 3)
         grid = _divisible(np.minimum(extent / voxel, finest))
         if math.prod(grid) > LARGEST_INPUT_VOXELS:
             continue
-        network = network_for(grid, memory_target_gb)
-        if estimate_memory_gb(grid, network, BATCH_SIZE, points, properties) <= memory_target_gb:
+        network = network_for(grid, budget.memory_gb)
+        memory = estimate_memory_gb(grid, network, batch_size, budget.points, budget.properties)
+        if batch_size == 0 or memory <= budget.memory_gb:
             return grid
-    logger.warning("no grid fits %.1f GB of GPU memory; the smallest is planned", memory_target_gb)
-    return _divisible(np.minimum(extent / (float(np.prod(extent)) ** (1 / 3) / SMALLEST_EDGE), finest))
+    return None
 
 
 def _divisible(edges: np.ndarray) -> tuple[int, int, int]:

@@ -10,7 +10,6 @@ from impulse_nnunet.network import NetworkSettings, build_network
 from impulse_nnunet.planners import DatasetProperties, plan_sizes
 from impulse_nnunet.planners.rules import MAPS_PER_STAGE, estimate_memory_gb, network_for, strides_for
 
-POINTS = 4096
 MEMORY = (4, 6, 8, 11, 16, 24, 40)
 edges = st.floats(60, 500)
 spacings = st.floats(0.5, 5)
@@ -28,35 +27,53 @@ CHEST = properties((300, 360, 360), region_mm=(250, 180, 280))
 
 def test_a_chest_is_read_in_two_passes():
     # region with 5 % margins: 275 x 198 x 308 of 300 x 360 x 360 mm is 43 %, and 39 million voxels of 1 mm do not fit
-    sizes = plan_sizes(CHEST, 8, POINTS)
+    sizes = plan_sizes(CHEST, 8)
     assert sizes.region.mode == "two_pass"
     np.testing.assert_allclose(sizes.extent_mm, (275, 198, 308))
 
 
 def test_a_region_that_fills_its_image_is_read_in_one_pass():
-    sizes = plan_sizes(properties((300, 360, 360), region_mm=(290, 350, 350)), 8, POINTS)
+    sizes = plan_sizes(properties((300, 360, 360), region_mm=(290, 350, 350)), 8)
     assert sizes.region.mode == "whole"
     assert sizes.extent_mm == (300, 360, 360)
 
 
 def test_a_small_image_is_read_in_one_pass_at_its_own_resolution():
     # 40 x 48 x 32 voxels fit anywhere; a second pass could not be finer
-    sizes = plan_sizes(properties((40, 48, 32), region_mm=(20, 24, 16)), 8, POINTS)
+    sizes = plan_sizes(properties((40, 48, 32), region_mm=(20, 24, 16)), 8)
     assert sizes.region.mode == "whole"
     assert sizes.grid.input_grid == (40, 48, 32)
+
+
+@pytest.mark.parametrize(
+    ("classes", "points"),
+    [(2, 4096), (3, 4096), (19, 4096), (20, 5120), (40, 9216), (105, 16384)],
+    # 20 x 215 = 4300: between 4 and 5 times 1024; 40 x 215 = 8600: between 8 and 9; 105 x 215 = 22 575: above 16 384
+)
+def test_points_grow_with_the_classes(classes, points):
+    assert plan_sizes(properties((300, 300, 300), classes=classes), 8).points == points
+
+
+def test_a_small_gpu_gives_up_cases_in_a_batch_before_more_than_half_of_the_grid():
+    # width 16, strides 2: a voxel of the input grid costs about 16 x 14 x 2 x (1 + 1/4 + 1/16 + 1/64) = 595 bytes a
+    # sample. The data allow 128^3 = 2.1 million voxels: 1.25 GB a sample, so half of them takes 0.62 GB a sample
+    # and 0.8 GB fixed: a batch of 4 needs about 3.3 GB, of 3 2.7 GB, of 2 2.05 GB.
+    cube = properties((512, 512, 512))
+    assert [plan_sizes(cube, memory).batch_size for memory in (8, 4, 3, 2.3, 1.5)] == [4, 4, 3, 2, 2]
+    assert all(plan_sizes(cube, memory).memory_gb <= memory for memory in (8, 4, 3, 2.3, 1.5))
 
 
 def test_medians_decide():
     rows = np.array([[300.0, 360, 360], [310, 350, 360], [3000, 3600, 3600]])
     data = DatasetProperties(rows, rows, np.array([[1.0, 1, 1], [1, 1, 1], [9, 9, 9]]), 1, 19)
-    assert plan_sizes(data, 8, POINTS) == plan_sizes(properties((310, 360, 360)), 8, POINTS)
+    assert plan_sizes(data, 8) == plan_sizes(properties((310, 360, 360)), 8)
 
 
 @settings(max_examples=25)
 @given(datasets, st.sampled_from(MEMORY))
 def test_a_grid_is_never_finer_than_the_data(data, memory):
     image, spacing = data
-    sizes = plan_sizes(properties(image, spacing), memory, POINTS)
+    sizes = plan_sizes(properties(image, spacing), memory)
     voxels = np.array(image) / np.array(spacing)
     assert np.all(np.array(sizes.grid.input_grid) <= voxels + 1e-6)
 
@@ -65,7 +82,7 @@ def test_a_grid_is_never_finer_than_the_data(data, memory):
 @given(datasets, st.sampled_from(MEMORY))
 def test_memory_target_voxel_limit_and_divisibility_are_kept(data, memory):
     image, spacing = data
-    sizes = plan_sizes(properties(image, spacing), memory, POINTS)
+    sizes = plan_sizes(properties(image, spacing), memory)
     grid, network = sizes.grid.input_grid, sizes.network
     assert sizes.memory_gb <= memory
     assert math.prod(grid) <= 128**3
@@ -79,7 +96,7 @@ def test_memory_target_voxel_limit_and_divisibility_are_kept(data, memory):
 def test_a_grid_is_in_proportion_to_what_it_covers(image, memory):
     # data so fine that only memory limits; edges of at least 16 lose less than 1/16 to whole voxels, then at most a
     # tenth to divisibility: voxel edges differ by less than 1 / (0.9 * 15/16) = 1.19
-    sizes = plan_sizes(properties(image, (0.1, 0.1, 0.1)), memory, POINTS)
+    sizes = plan_sizes(properties(image, (0.1, 0.1, 0.1)), memory)
     if min(sizes.grid.input_grid) >= 16:
         voxel = np.array(image) / np.array(sizes.grid.input_grid)
         assert voxel.max() / voxel.min() < 1.19
@@ -89,12 +106,12 @@ def test_a_grid_is_in_proportion_to_what_it_covers(image, memory):
 @given(datasets)
 def test_more_memory_never_gives_a_smaller_grid(data):
     image, spacing = data
-    voxels = [math.prod(plan_sizes(properties(image, spacing), m, POINTS).grid.input_grid) for m in MEMORY]
+    voxels = [math.prod(plan_sizes(properties(image, spacing), m).grid.input_grid) for m in MEMORY]
     assert voxels == sorted(voxels)
 
 
 def test_the_working_grid_is_a_quarter_finer_over_the_whole_image():
-    sizes = plan_sizes(CHEST, 8, POINTS)
+    sizes = plan_sizes(CHEST, 8)
     # as fine as 1.25 x the input grid, continued from the region to the image, rounded up
     finer = [1.25 * n * i / e for n, i, e in zip(sizes.grid.input_grid, (300, 360, 360), (275, 198, 308), strict=True)]
     assert sizes.grid.working_grid == tuple(math.ceil(n) for n in finer)
@@ -102,7 +119,7 @@ def test_the_working_grid_is_a_quarter_finer_over_the_whole_image():
 
 @pytest.mark.parametrize("image", [(2, 300, 300), (300, 2, 300), (2, 2, 300), (2, 2, 2)])
 def test_thin_axes_are_planned(image):
-    sizes = plan_sizes(properties(image), 8, POINTS)
+    sizes = plan_sizes(properties(image), 8)
     grid = sizes.grid.input_grid
     assert all(1 <= g <= i for g, i in zip(grid, image, strict=True))
     assert grid[image.index(2)] == 2
@@ -110,7 +127,7 @@ def test_thin_axes_are_planned(image):
 
 
 def test_a_region_of_one_voxel_is_planned():
-    sizes = plan_sizes(properties((300, 300, 300), region_mm=(1, 1, 1)), 8, POINTS)
+    sizes = plan_sizes(properties((300, 300, 300), region_mm=(1, 1, 1)), 8)
     assert min(sizes.grid.input_grid) >= 1
     assert sizes.memory_gb <= 8
 
