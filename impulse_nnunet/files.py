@@ -37,6 +37,15 @@ def copy_whole(source: str | os.PathLike[str], target: str | os.PathLike[str]) -
         shutil.copy2(source, path)
 
 
+def link_whole(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
+    """Give a file a second name without a second copy where the file system can, else copy it."""
+    with whole_file(target) as path:
+        try:
+            os.link(source, path)
+        except OSError:
+            shutil.copy2(source, path)
+
+
 def write_json(content: Any, path: str | os.PathLike[str]) -> None:
     """Write JSON as nnU-Net does (4 spaces); the file appears only when it is whole."""
     with whole_file(path) as temporary:

@@ -73,15 +73,17 @@ class SamplingSettings:
 
     Args:
         points: Points in each sample.
-        mask_share: 1 - gamma, the share of points drawn inside the mask channels.
+        mask_share: 1 - gamma, the share of points drawn inside the mask channels or the trees.
         region_share: Share of points drawn in the foreground's box with the region's margin; the rest is uniform.
         mask_channels: Input channels that are masks (bronchi, arteries, veins).
+        tree_folders: Folders of such masks in the raw data set, for inputs that lack them; read in preprocessing.
     """
 
     points: int = 4096
     mask_share: float = 0.0
     region_share: float = 0.0
     mask_channels: tuple[int, ...] = ()
+    tree_folders: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _require(self.points > 0, "sampling.points", self.points, "a positive number")
@@ -89,13 +91,14 @@ class SamplingSettings:
         _require(self.region_share >= 0, "sampling.region_share", self.region_share, "a share in [0, 1]")
         total = self.mask_share + self.region_share
         _require(total <= 1, "sampling.mask_share + sampling.region_share", total, "at most 1")
-        ok = self.mask_share == 0 or len(self.mask_channels) > 0
-        _require(ok, "sampling.mask_share", self.mask_share, "0 where sampling.mask_channels is empty")
+        ok = self.mask_share == 0 or len(self.mask_channels) > 0 or len(self.tree_folders) > 0
+        expected = "0 where sampling.mask_channels and sampling.tree_folders are empty"
+        _require(ok, "sampling.mask_share", self.mask_share, expected)
 
 
 @dataclass(frozen=True)
 class AugmentationSettings:
-    """Random affine map of each training box, and random intensities (mask channels keep theirs).
+    """Random affine map of each training box, and random intensities.
 
     Args:
         rotation: Largest rotation about each axis, radians.
@@ -104,6 +107,7 @@ class AugmentationSettings:
         brightness: Standard deviation of the added constant, in units of the normalised image.
         contrast: Largest relative change of contrast.
         noise: Largest standard deviation of added white noise, in units of the normalised image.
+        fixed_channels: Channels that keep their values, besides ``sampling.mask_channels``.
     """
 
     rotation: float = 0.2
@@ -112,6 +116,7 @@ class AugmentationSettings:
     brightness: float = 0.1
     contrast: float = 0.15
     noise: float = 0.1
+    fixed_channels: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -203,6 +208,11 @@ class ImPulSeSettings:
     training: TrainingSettings = field(default_factory=TrainingSettings)
     template: TemplateSettings = field(default_factory=TemplateSettings)
     inference: InferenceSettings = field(default_factory=InferenceSettings)
+
+    @property
+    def fixed_channels(self) -> tuple[int, ...]:
+        """Channels whose values augmentation leaves alone."""
+        return tuple(sorted({*self.augmentation.fixed_channels, *self.sampling.mask_channels}))
 
 
 def settings_from_configuration(configuration: Mapping[str, Any]) -> ImPulSeSettings:

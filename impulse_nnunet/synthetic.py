@@ -14,7 +14,8 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-LOBES = ("right upper lobe", "right middle lobe", "right lower lobe", "left upper lobe", "left lower lobe")
+from impulse_nnunet.lungs.anatomy import LOBES
+
 LUNG_HU, BODY_HU, AIR_HU, FISSURE_HU, NOISE_HU = -820.0, 40.0, -1000.0, -600.0, 25.0
 LARGEST_WARP = 0.06
 

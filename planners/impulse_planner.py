@@ -16,6 +16,7 @@ from nnunetv2.paths import nnUNet_preprocessed
 from nnunetv2.preprocessing.normalization.map_channel_name_to_normalization import get_normalization_scheme
 from nnunetv2.utilities.json_export import recursive_fix_for_json_export
 
+from impulse_nnunet.channels import channel_names, sampled_channels, tree_folders
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.files import copy_whole, write_json
 from impulse_nnunet.network.settings import NetworkSettings
@@ -36,6 +37,7 @@ from impulse_nnunet.settings import (
     NETWORK_CLASS,
     PLAN_KEY,
     PLANS,
+    AugmentationSettings,
     GridSettings,
     ImPulSeSettings,
     SamplingSettings,
@@ -138,9 +140,12 @@ class ImPulSePlanner(ExperimentPlanner):
     def _choose(self, properties: DatasetProperties) -> tuple[ImPulSeSettings, NetworkSettings, Sizes]:
         schemes = [get_normalization_scheme(name).__name__ for name in self._channel_names()]
         masks = tuple(i for i, scheme in enumerate(schemes) if scheme == MASK_NORMALISATION)
+        sampled = sampled_channels(self.dataset_json, masks)
+        trees = () if sampled else tree_folders(self.dataset_json)
         sizes = plan_sizes(properties, self.UNet_vram_target_GB)
-        sampling = SamplingSettings(sizes.points, MASK_SHARE if masks else 0.0, mask_channels=masks)
-        settings = ImPulSeSettings(sizes.grid, sizes.region, sampling)
+        share = MASK_SHARE if sampled or trees else 0.0
+        sampling = SamplingSettings(sizes.points, share, mask_channels=sampled, tree_folders=trees)
+        settings = ImPulSeSettings(sizes.grid, sizes.region, sampling, AugmentationSettings(fixed_channels=masks))
         network = sizes.network
         if self.preset == "paper":
             settings, network = _paper(settings, sizes, properties)
@@ -181,7 +186,7 @@ class ImPulSePlanner(ExperimentPlanner):
         return configuration
 
     def _channel_names(self) -> list[str]:
-        return list(self.dataset_json.get("channel_names", self.dataset_json.get("modality", {})).values())
+        return channel_names(self.dataset_json)
 
 
 def check_override_names(overrides: Mapping[str, Any]) -> None:

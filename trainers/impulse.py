@@ -222,8 +222,7 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
             volume = sample.volume.to(self.device, non_blocking=True)
             image = image_on_box(volume, sample.box, self.settings.grid.input_grid)
             if augment:
-                masks = self.settings.sampling.mask_channels
-                image = random_intensities(image, sample.seed, self.settings.augmentation, masks)
+                image = random_intensities(image, sample.seed, self.settings.augmentation, self.settings.fixed_channels)
             images.append(image)
         points = torch.stack([sample.points for sample in batch]).to(self.device, non_blocking=True)
         labels = torch.stack([sample.labels for sample in batch]).to(self.device, non_blocking=True)

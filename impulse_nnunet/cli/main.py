@@ -21,6 +21,8 @@ COMMANDS = {
     "compare": "put methods side by side, with intervals and paired tests",
     "report": "write one HTML file with tables, box plots, slices and three-dimensional views",
     "phantom": "make a synthetic chest CT cohort with known lobes, segments, bronchi and vessels",
+    "build_inputs": "join CT, lobes, bronchi, arteries and veins into a data set of the segment stage",
+    "convert_lung3d": "make a data set of the segment stage from Lung3D's folders or .npz files",
     "doctor": "show versions, device and folders, and whether nnU-Net finds the trainer",
 }
 

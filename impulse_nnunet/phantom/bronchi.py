@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from impulse_nnunet.lungs.anatomy import LOBE_OF_SEGMENT
 from impulse_nnunet.phantom.central import BRONCHUS_TO_ARTERY, HUBS, Skeleton
 from impulse_nnunet.phantom.grids import Grid, one_from_each_cell
 from impulse_nnunet.phantom.patient import Patient
 from impulse_nnunet.phantom.randomness import stream
-from impulse_nnunet.phantom.settings import LOBE_OF_SEGMENT
 from impulse_nnunet.phantom.tree import Tree, fill_territory
 
 POINT_SPACING_MM = 8.5  # of the points that the trees serve

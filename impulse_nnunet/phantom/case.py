@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from impulse_nnunet.lungs.anatomy import LOBE_OF_SEGMENT
 from impulse_nnunet.phantom import fields as f
 from impulse_nnunet.phantom.anatomy import Anatomy, make_anatomy
 from impulse_nnunet.phantom.ct import draw_scan, make_ct, subslices
 from impulse_nnunet.phantom.grids import Grid, image_grid
 from impulse_nnunet.phantom.randomness import stream
 from impulse_nnunet.phantom.rasterise import capsules, labels_of_capsules, paint_distance, paint_labels
-from impulse_nnunet.phantom.settings import DEFAULT_FIELD_MM, LOBE_OF_SEGMENT, PhantomSettings
+from impulse_nnunet.phantom.settings import DEFAULT_FIELD_MM, PhantomSettings
 from impulse_nnunet.phantom.tree import Tree
 from impulse_nnunet.phantom.voxels import join_pieces, neighbours_of, paint_segments, stray_places
 

@@ -10,10 +10,10 @@ import numpy as np
 from tqdm import tqdm
 
 from impulse_nnunet.files import write_json
+from impulse_nnunet.lungs.anatomy import LOBES
 from impulse_nnunet.phantom.cohort import read_record
 from impulse_nnunet.phantom.layout import ENDING, Layout, read_array
 from impulse_nnunet.phantom.properties import lung_box_map, measure_case, template_dice
-from impulse_nnunet.phantom.settings import LOBES
 
 TEMPLATE_CASES, FEWEST_HELD_OUT = 30, 4
 PROPERTIES_FILE = "phantom_properties.json"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +10,13 @@ import numpy as np
 import SimpleITK as sitk
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.files import whole_file, write_json
+from impulse_nnunet.files import link_whole, whole_file, write_json
+from impulse_nnunet.lungs.anatomy import BAV_LABELS, lobe_lists, segment_labels
 from impulse_nnunet.phantom.case import Case
 from impulse_nnunet.phantom.grids import Grid
-from impulse_nnunet.phantom.settings import LOBES, SEGMENTS
+from impulse_nnunet.raw_folders import new_raw_folder
 
 ENDING = ".nii.gz"
-BAV_LABELS = {"background": 0, "bronchus": 1, "artery": 2, "vein": 3}
 TREE_FOLDERS = ("airway", "artery", "vein", "interseg", "lobe", "airway_labels", "artery_labels", "vein_labels")
 FIRST_TEST_NUMBER = 90001  # test cases are numbered from here, so that a cohort can grow at both ends
 LICENCE = "made up by impulse_nnunet phantom, no patient data"
@@ -78,24 +76,9 @@ def part_of(number: int) -> str:
 
 def find_layout(raw: str | None, dataset: int, bav: int, name: str, bav_name: str) -> Layout:
     """The folders of a cohort; refuses an ID that another data set has."""
-    if not raw:
-        raise InputError("nnUNet_raw", "no value", "a folder", 'run: eval "$(impulse_nnunet env)"')
     if dataset == bav:
         raise InputError("--bav_id", str(bav), f"another ID than -d {dataset}", "choose another ID")
-    folders = []
-    for flag, number, title in (("-d", dataset, name), ("--bav_id", bav, bav_name)):
-        if not 1 <= number <= 999:
-            raise InputError(flag, str(number), "1 to 999", "choose another ID")
-        if not title.isidentifier():
-            raise InputError(f"name of data set {number}", repr(title), "letters, digits and _", "choose another name")
-        folder = Path(raw) / f"Dataset{number:03d}_{title}"
-        others = [path.name for path in sorted(Path(raw).glob(f"Dataset{number:03d}_*")) if path != folder]
-        if others:
-            raise InputError(
-                flag, f"data set {others[0]} in {raw}", f"an ID that is free or {folder.name}", "choose another ID"
-            )
-        folders.append(folder)
-    return Layout(folders[0], folders[1])
+    return Layout(new_raw_folder(raw, dataset, name), new_raw_folder(raw, bav, bav_name, "--bav_id"))
 
 
 def write_case(case: Case, number: int, layout: Layout) -> None:
@@ -103,13 +86,13 @@ def write_case(case: Case, number: int, layout: Layout) -> None:
     lung3d = layout.lung3d(number)
     write_image(case.image, case.grid, layout.image(number))
     write_image(case.labels["segments"], case.grid, layout.labels(number))
-    link(layout.image(number), layout.image(number, layout.bav))
-    link(layout.labels(number), lung3d / f"lungsegment{ENDING}")
+    link_whole(layout.image(number), layout.image(number, layout.bav))
+    link_whole(layout.labels(number), lung3d / f"lungsegment{ENDING}")
     write_image(bav_labels(case.labels), case.grid, layout.labels(number, layout.bav))
     for name in TREE_FOLDERS:
         file = lung3d / f"{name}{ENDING}"
         write_image(case.labels["lobes" if name == "lobe" else name], case.grid, file)
-        link(file, layout.tree(name, number))
+        link_whole(file, layout.tree(name, number))
 
 
 def bav_labels(labels: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -137,24 +120,14 @@ def read_array(path: Path) -> tuple[np.ndarray, tuple[float, float, float]]:
     return np.ascontiguousarray(sitk.GetArrayFromImage(image)[::-1]), (z, y, x)
 
 
-def link(source: Path, target: Path) -> None:
-    """Give a file a second name without a second copy where the file system can, else copy it."""
-    with whole_file(target) as temporary:
-        try:
-            os.link(source, temporary)
-        except OSError:
-            shutil.copy2(source, temporary)
-
-
 def write_descriptions(layout: Layout) -> None:
     """Write both ``dataset.json`` and ``lung3d.csv`` for the cases that are whole."""
     names = sorted(path.stem for path in (layout.segments / "properties").glob("phantom_*.json"))
     numbers = [int(name.split("_")[1]) for name in names]
     training = [number for number in numbers if part_of(number) == "Tr"]
     common = {"channel_names": {"0": "CT"}, "numTraining": len(training), "file_ending": ENDING, "licence": LICENCE}
-    segments = {"background": 0} | {name: number for number, name in enumerate(SEGMENTS, 1)}
-    lobes = {name: list(parts) for name, parts in LOBES.items()}
-    write_json({**common, "labels": segments, "lobes": lobes}, layout.segments / "dataset.json")
+    segments = {"labels": segment_labels(), "lobes": lobe_lists()}
+    write_json({**common, **segments}, layout.segments / "dataset.json")
     write_json({**common, "labels": BAV_LABELS}, layout.bav / "dataset.json")
     rows = [f"lung3d_{number:05d},{subset}" for number, subset in zip(numbers, _subsets(numbers), strict=True)]
     with whole_file(layout.segments / "lung3d" / "lung3d.csv") as path:

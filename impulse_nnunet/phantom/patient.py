@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from impulse_nnunet.lungs.anatomy import LOBES
 from impulse_nnunet.phantom.randomness import stream
-from impulse_nnunet.phantom.settings import FUSIONS, LOBES, MISSING, PhantomSettings
+from impulse_nnunet.phantom.settings import FUSIONS, MISSING, PhantomSettings
 
 WAVES = 7  # sine waves of the warp
 # Share of the lungs' volume and its standard deviation, supine (PMC7490509), per cent

@@ -8,8 +8,8 @@ import numba
 import numpy as np
 
 from impulse_nnunet.evaluation.overlap import dice_per_label
+from impulse_nnunet.lungs.anatomy import LOBE_OF_SEGMENT, LOBES
 from impulse_nnunet.phantom.compiled import compiled, parallel
-from impulse_nnunet.phantom.settings import LOBE_OF_SEGMENT, LOBES
 from impulse_nnunet.phantom.voxels import stray_places
 
 BORDER_TOLERANCE_MM = 2.0

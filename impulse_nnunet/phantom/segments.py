@@ -7,11 +7,11 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from impulse_nnunet.lungs.anatomy import LOBE_OF_SEGMENT, LOBES
 from impulse_nnunet.phantom import fields as f
 from impulse_nnunet.phantom.grids import Grid
 from impulse_nnunet.phantom.patient import Patient, warp_at
 from impulse_nnunet.phantom.randomness import stream
-from impulse_nnunet.phantom.settings import LOBE_OF_SEGMENT, LOBES
 
 SEED_JITTER_MM = 11.0
 WEIGHT_STEPS = 40

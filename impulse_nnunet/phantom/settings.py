@@ -1,4 +1,4 @@
-"""Settings of a synthetic cohort and of one of its cases, and the names of what is labelled."""
+"""Settings of a synthetic cohort and of one of its cases."""
 
 from __future__ import annotations
 
@@ -8,18 +8,6 @@ from typing import Any
 from impulse_nnunet.errors import InputError
 
 VERSION = 1  # raised whenever the same seed gives other voxels
-SEGMENTS = (
-    *(f"right S{number}" for number in range(1, 11)),
-    *(f"left {name}" for name in ("S1+2", "S3", "S4", "S5", "S6", "S7+8", "S9", "S10")),
-)
-LOBES: dict[str, tuple[int, ...]] = {
-    "right upper lobe": (1, 2, 3),
-    "right middle lobe": (4, 5),
-    "right lower lobe": (6, 7, 8, 9, 10),
-    "left upper lobe": (11, 12, 13, 14),
-    "left lower lobe": (15, 16, 17, 18),
-}
-LOBE_OF_SEGMENT = (0, *(lobe for lobe, parts in enumerate(LOBES.values(), 1) for _ in parts))
 FUSIONS = ((13, 14), (17, 18), (8, 9), (4, 5), (1, 2))  # pairs that are taken as one segment: the first keeps its label
 MISSING = (7, 14, 9, 3)  # segments that a case may lack
 CONTRASTS = ("none", "contrast", "mixed")

@@ -7,13 +7,13 @@ import itertools
 
 import numpy as np
 
+from impulse_nnunet.lungs.anatomy import LOBES
 from impulse_nnunet.phantom import fields as f
 from impulse_nnunet.phantom.central import ATRIUM_OPENINGS, VEIN_WAYPOINTS
 from impulse_nnunet.phantom.compiled import compiled
 from impulse_nnunet.phantom.grids import Grid, one_from_each_cell
 from impulse_nnunet.phantom.patient import Patient, from_standard
 from impulse_nnunet.phantom.randomness import stream
-from impulse_nnunet.phantom.settings import LOBES
 from impulse_nnunet.phantom.tree import Tree
 
 BORDER_SPACING_MM, INNER_SPACING_MM = 7.0, 13.0  # of the places that veins drain

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from impulse_nnunet.lungs.anatomy import LOBES
 from impulse_nnunet.phantom import fields as f
 from impulse_nnunet.phantom.compiled import compiled, parallel
 from impulse_nnunet.phantom.grids import Grid
 from impulse_nnunet.phantom.lobes import MIDLINE_MM
-from impulse_nnunet.phantom.settings import LOBES
 
 FIRST_SEGMENT = np.array([0, *(parts[0] for parts in LOBES.values())])
 LAST_SEGMENT = np.array([0, *(parts[-1] for parts in LOBES.values())])

@@ -14,7 +14,11 @@ LARGEST_VOXEL_LIST = 100_000
 
 
 def case_facts(
-    images: np.ndarray, segmentation: np.ndarray, mask_channels: Sequence[int], ignore_label: int | None
+    images: np.ndarray,
+    segmentation: np.ndarray,
+    mask_channels: Sequence[int],
+    ignore_label: int | None,
+    trees: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Collect the facts of a case on its native grid.
 
@@ -23,6 +27,7 @@ def case_facts(
         segmentation: (1, d, h, w) native; -1 outside the nonzero region.
         mask_channels: Channels that are masks.
         ignore_label: Label of unannotated voxels.
+        trees: (d, h, w) bool, further voxels to sample like those of the mask channels.
 
     Returns:
         ``foreground_faces`` (2, 3): lower and upper faces of the foreground's box in image positions;
@@ -33,9 +38,12 @@ def case_facts(
     known = np.ones(labels.shape, bool) if ignore_label is None else labels != ignore_label
     box = bounding_box((labels > 0) & known)
     faces = Box.whole().faces if box is None else faces_from_indices(*box, labels.shape)
-    masks = _choose(np.any(images[list(mask_channels)] > 0.5, axis=0) & known) if len(mask_channels) else None
+    masks = np.any(images[list(mask_channels)] > 0.5, axis=0) if len(mask_channels) else None
+    if trees is not None:
+        masks = trees if masks is None else masks | trees
     annotated = None if ignore_label is None else _choose(known)
-    return {"foreground_faces": np.stack(faces), "mask_voxels": masks, "annotated_voxels": annotated}
+    mask_voxels = None if masks is None else _choose(masks & known)
+    return {"foreground_faces": np.stack(faces), "mask_voxels": mask_voxels, "annotated_voxels": annotated}
 
 
 def _choose(mask: np.ndarray) -> np.ndarray:

@@ -18,10 +18,12 @@ from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.preprocessing.case_facts import FACTS_KEY, case_facts
-from impulse_nnunet.preprocessing.reading import read_case
+from impulse_nnunet.preprocessing.reading import read_case, read_trees
 from impulse_nnunet.preprocessing.survey import allowed_labels, for_all_cases, ignore_label
 from impulse_nnunet.preprocessing.working_volume import to_working_volume
 from impulse_nnunet.settings import settings_from_configuration
+
+TREES_PROPERTY = "impulse_trees"
 
 
 class ImPulSePreprocessor(DefaultPreprocessor):
@@ -41,14 +43,22 @@ class ImPulSePreprocessor(DefaultPreprocessor):
         configuration_manager: ConfigurationManager,
         dataset_json: dict | str,
     ) -> tuple[np.ndarray, np.ndarray, dict]:
-        """As the parent's, and without resampling; the image comes back as float16 working volume."""
+        """As the parent's, and without resampling; the image comes back as float16 working volume.
+
+        A (d, h, w) bool array under :data:`TREES_PROPERTY` in ``properties`` marks further voxels to sample, on the
+        grid of ``data``; it is taken out.
+        """
+        trees = properties.pop(TREES_PROPERTY, None)
         content = load_json(dataset_json) if isinstance(dataset_json, str) else dataset_json
         native, segmentation, properties = super().run_case_npy(
             data, seg, properties, plans_manager, configuration_manager, content
         )
         settings = settings_from_configuration(configuration_manager.configuration)
         masks = settings.sampling.mask_channels
-        properties[FACTS_KEY] = case_facts(native, segmentation, masks, ignore_label(content))
+        if trees is not None:
+            box = tuple(slice(*ends) for ends in properties["bbox_used_for_cropping"])
+            trees = trees.transpose(plans_manager.transpose_forward)[box]
+        properties[FACTS_KEY] = case_facts(native, segmentation, masks, ignore_label(content), trees)
         working = to_working_volume(torch.from_numpy(native), settings.grid.working_grid)
         return working.numpy(), segmentation, properties
 
@@ -61,7 +71,9 @@ class ImPulSePreprocessor(DefaultPreprocessor):
         plans_manager = PlansManager(str(base / f"{plans_identifier}.json"))
         configuration = plans_manager.get_configuration(configuration_name)
         dataset_json = load_json(str(base / "dataset.json"))
-        dataset = get_filenames_of_train_images_and_targets(str(Path(nnUNet_raw, name)), dataset_json)
+        raw_folder = Path(nnUNet_raw, name)
+        dataset = get_filenames_of_train_images_and_targets(str(raw_folder), dataset_json)
+        tree_folders = settings_from_configuration(configuration.configuration).sampling.tree_folders
         final = base / configuration.data_identifier
         incomplete = base / f"{configuration.data_identifier}.incomplete"
         shutil.rmtree(incomplete, ignore_errors=True)
@@ -70,16 +82,12 @@ class ImPulSePreprocessor(DefaultPreprocessor):
         labels, ignore = allowed_labels(dataset_json), ignore_label(dataset_json)
 
         def one(case: str) -> None:
-            entry = dataset[case]
-            raw = read_case(
-                plans_manager.image_reader_writer_class(),
-                case,
-                entry["images"],
-                channels,
-                entry["label"],
-                labels,
-                ignore,
-            )
+            entry, reader = dataset[case], plans_manager.image_reader_writer_class()
+            raw = read_case(reader, case, entry["images"], channels, entry["label"], labels, ignore)
+            if tree_folders:
+                ending = dataset_json["file_ending"]
+                files = [str(raw_folder / folder / f"{case}{ending}") for folder in tree_folders]
+                raw.properties[TREES_PROPERTY] = read_trees(reader, files, raw)
             volume, segmentation, properties = self.run_case_npy(
                 raw.images, raw.segmentation, raw.properties, plans_manager, configuration, dataset_json
             )

@@ -115,6 +115,29 @@ def read_case(
     return RawCase(images, segmentation, properties or {})
 
 
+def read_trees(reader: BaseReaderWriter, files: Sequence[str], case: RawCase) -> np.ndarray:
+    """Read masks that are no channels of a case and join them.
+
+    Args:
+        reader: nnU-Net reader.
+        files: Label maps; what is not 0 counts.
+        case: The case, for the grid.
+
+    Returns:
+        (d, h, w) bool.
+
+    Raises:
+        InputError: A file is missing, unreadable, not finite or on another grid.
+    """
+    joined = np.zeros(case.images.shape[1:], bool)
+    for file in files:
+        volume, found = _read(reader, file)
+        _check_same_grid(file, volume.shape[1:], found, "the case's image", [case.images], case.properties)
+        _check_values(file, volume)
+        joined |= volume[0] > 0
+    return joined
+
+
 def check_image(case: str, images: np.ndarray, number_of_channels: int) -> None:
     """Refuse an array that is no (channel, d, h, w) volume with finite values and content."""
     if images.ndim != 4 or len(images) != number_of_channels:

@@ -15,6 +15,7 @@ from nnunetv2.training.dataloading.nnunet_dataset import nnUNetBaseDataset
 from torch import Tensor
 
 from impulse_nnunet.coordinates import Box
+from impulse_nnunet.errors import InputError
 from impulse_nnunet.preprocessing.case_facts import FACTS_KEY, case_facts
 from impulse_nnunet.preprocessing.working_volume import stored_working_volume
 from impulse_nnunet.settings import ImPulSeSettings
@@ -117,6 +118,11 @@ class CaseStore:
         facts = properties.get(FACTS_KEY)
         if facts is None:
             facts = case_facts(image, labels, self.settings.sampling.mask_channels, self.ignore_label)
+        if self.settings.sampling.mask_share > 0 and facts["mask_voxels"] is None:
+            raise InputError(
+                identifier, "a preprocessed case without mask voxels", "those that impulse.sampling names",
+                "run impulse_nnunet plan_and_preprocess again, or set impulse.sampling.mask_share to 0",
+            )  # fmt: skip
         grid = self.settings.grid.working_grid
         volume = stored_working_volume(torch.from_numpy(image), labels.shape[1:], grid, identifier)
         spacing = np.asarray(properties["spacing"])[self.transpose_forward]

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from impulse_nnunet.lungs.anatomy import LOBE_OF_SEGMENT
 from impulse_nnunet.phantom import fields as f
 from impulse_nnunet.phantom.anatomy import make_anatomy
 from impulse_nnunet.phantom.case import choose_grid, make_case
 from impulse_nnunet.phantom.properties import lobe_shares, lung_box_map, measure_case, template_dice
-from impulse_nnunet.phantom.settings import LOBE_OF_SEGMENT, PhantomSettings
+from impulse_nnunet.phantom.settings import PhantomSettings
 from impulse_nnunet.phantom.voxels import paint_segments
 
 SMALL = PhantomSettings(size=(48, 48, 48))

@@ -3,7 +3,8 @@ import re
 import pytest
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.phantom.settings import LOBE_OF_SEGMENT, LOBES, SEGMENTS, PhantomSettings
+from impulse_nnunet.lungs.anatomy import LOBE_OF_SEGMENT, LOBES, SEGMENTS
+from impulse_nnunet.phantom.settings import PhantomSettings
 
 
 def test_labels_are_those_of_the_paper():

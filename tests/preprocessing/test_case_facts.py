@@ -53,3 +53,16 @@ def test_long_lists_are_thinned_without_repeats(monkeypatch):
     assert voxels.dtype == np.int16
     assert len(np.unique(voxels, axis=0)) == 20
     assert voxels[:, 0].max() <= 1
+
+
+def test_trees_are_sampled_like_mask_channels():
+    images = np.zeros((2, 2, 2, 2), np.float32)
+    images[1, 0, 0, 0] = 1
+    trees = np.zeros((2, 2, 2), bool)
+    trees[1, 1, 0] = trees[0, 1, 1] = True
+    segmentation = np.ones((1, 2, 2, 2), np.int8)
+    segmentation[0, 0, 1, 1] = 3  # ignored, so not sampled
+    both = case_facts(images, segmentation, (1,), 3, trees)["mask_voxels"]
+    assert both.tolist() == [[0, 0, 0], [1, 1, 0]]
+    alone = case_facts(images, segmentation, (), None, trees)["mask_voxels"]
+    assert alone.tolist() == [[0, 1, 1], [1, 1, 0]]

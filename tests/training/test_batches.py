@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from impulse_nnunet.coordinates import Box
+from impulse_nnunet.errors import InputError
 from impulse_nnunet.preprocessing.case_facts import FACTS_KEY, case_facts
 from impulse_nnunet.settings import RegionSettings, SamplingSettings, TrainingSettings
 from impulse_nnunet.training.batches import BatchMaker, CaseStore, OrderedPrefetcher
@@ -164,3 +165,10 @@ def test_an_error_in_a_thread_reaches_the_caller():
     with pytest.raises(KeyError):
         next(loader)
     loader.close()
+
+
+def test_a_share_inside_masks_needs_the_voxels_of_the_masks():
+    settings = settings_for(sampling=SamplingSettings(points=8, mask_share=0.5, tree_folders=("trees/vein",)))
+    message = "case_0: found a preprocessed case without mask voxels, expected those that impulse.sampling names"
+    with pytest.raises(InputError, match=message):
+        CaseStore(MadeUpDataset(made_up_cases(1)), settings, None)["case_0"]

@@ -1,0 +1,1 @@
+"""Lungs: anatomy, the two stages and the four kinds of input, Lung3D."""

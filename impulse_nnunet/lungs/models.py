@@ -1,0 +1,228 @@
+"""Trained models as sources of shapes: which cases each fold saw, and predictions by folds that did not.
+
+A segment model must learn from shapes as good as those that it will get: a training case's shapes come from a fold that
+did not train on it (nnU-Net writes them to ``fold_K/validation``), never from one that did.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from impulse_nnunet.errors import InputError
+
+SPLITS = "splits_final.json"
+SPLIT_IN_LOG = re.compile(r"This split has (\d+) training and (\d+) validation cases")
+
+
+@dataclass(frozen=True)
+class ShapeModel:
+    """A model folder, ``.../TRAINER__PLANS__CONFIGURATION``.
+
+    Args:
+        folder: The folder.
+        flag: The user's flag that named it, for messages.
+        folds: Folds to use.
+        checkpoint: Name of the checkpoints, for cases that no fold saw.
+        dataset: Name of the data set that it was trained on.
+        ending: Of its files.
+        splits: Of nnUNet_preprocessed, if it is there.
+        training_cases: All cases that nnU-Net had for training, if that is known.
+    """
+
+    folder: Path
+    flag: str
+    folds: tuple[str, ...]
+    checkpoint: str
+    dataset: str
+    ending: str
+    splits: list[dict[str, list[str]]] | None = None
+    training_cases: frozenset[str] | None = None
+    _checked: dict[str, frozenset[str]] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def name(self) -> str:
+        """Data set and model, for records and messages."""
+        return f"{self.dataset}/{self.folder.name}"
+
+    def check_folds(self, cases: Sequence[str]) -> None:
+        """Refuse folds whose validation is not finished or not that of the split, before any case is looked at.
+
+        Args:
+            cases: Training cases of the data set that is built.
+
+        Raises:
+            InputError: Naming the fold.
+        """
+        for fold in self.folds:
+            split = None if fold == "all" else self._split(fold)
+            if split is not None and set(cases) & set(split["val"]):
+                self._validated(fold)
+
+    def out_of_fold(self, case: str) -> tuple[str, Path] | None:
+        """The fold that did not train on a case, and its prediction; None for a case that the model never had.
+
+        Raises:
+            InputError: Every fold that is there saw the case, or what they saw is not known.
+        """
+        if self.training_cases is not None and case not in self.training_cases:
+            return None
+        for fold in self.folds:
+            split = None if fold == "all" else self._split(fold)
+            if fold == "all" or (split is not None and case not in split["val"]):
+                continue
+            if case in self._validated(fold):
+                return fold, self.folder / f"fold_{fold}" / "validation" / f"{case}{self.ending}"
+        self._refuse_unknown(case)
+        needed = [str(fold) for fold, split in enumerate(self.splits or ()) if case in split["val"]]
+        remedy = f"train fold {needed[0]} too" if needed else "train the folds of a cross-validation"
+        raise InputError(
+            case, f"that every trained fold of {self.name} ({', '.join(self.folds)}) saw it", "a fold that did not",
+            f"{remedy}, or give {self.flag} a folder of other predictions",
+        )  # fmt: skip
+
+    def check_unseen(self, case: str) -> None:
+        """Refuse a test case that the model was trained with, or of which that is not known.
+
+        Raises:
+            InputError: It is so.
+        """
+        self._refuse_unknown(case)
+        if case in (self.training_cases or ()):
+            raise InputError(
+                case, f"a test case that {self.name} had among its training cases", "a case that it never saw",
+                f"take it out of imagesTs, or give {self.flag} another model",
+            )  # fmt: skip
+
+    def _refuse_unknown(self, case: str) -> None:
+        if self.training_cases is None:
+            raise InputError(
+                case, f"no record of the cases that {self.name} was trained with",
+                f"nnUNet_preprocessed/{self.dataset} with {SPLITS} or gt_segmentations",
+                f"bring that folder along, or predict the images and give {self.flag} the folder of predictions",
+            )  # fmt: skip
+
+    def _validated(self, fold: str) -> frozenset[str]:
+        """Cases of a fold's validation, checked against the split."""
+        if fold not in self._checked:
+            self._checked[fold] = self._check_validation(fold)
+        return self._checked[fold]
+
+    def _check_validation(self, fold: str) -> frozenset[str]:
+        folder = self.folder / f"fold_{fold}"
+        validation = folder / "validation"
+        if not (validation / "summary.json").is_file():
+            raise InputError(
+                str(validation), "no finished validation", "a prediction of each validation case and summary.json",
+                f"run nnUNetv2_train ... {fold} --val, or name the folds to use",
+            )  # fmt: skip
+        found = frozenset(path.name[: -len(self.ending)] for path in validation.glob(f"*{self.ending}"))
+        split = self._split(fold)
+        if split is None:
+            return found
+        training, validated = frozenset(split["train"]), frozenset(split["val"])
+        logged = _logged_split(folder)
+        changed = f"{SPLITS} was changed after that training; bring back the one it was trained with, or train again"
+        if found != validated or training & validated:
+            case = min((found ^ validated) | (training & validated))
+            raise InputError(
+                str(folder), f"a validation of other cases than {SPLITS} names, e.g. {case}", "the same cases",
+                changed,
+            )  # fmt: skip
+        if logged is not None and logged != (len(training), len(validated)):
+            raise InputError(
+                str(folder), f"a training with {logged[0]} and {logged[1]} cases by its log",
+                f"{len(training)} and {len(validated)} as {SPLITS} has it", changed,
+            )  # fmt: skip
+        return found
+
+    def _split(self, fold: str) -> dict[str, list[str]] | None:
+        if self.splits is None:
+            return None
+        if int(fold) >= len(self.splits):
+            raise InputError(
+                f"{self.folder}/fold_{fold}", f"a split of {len(self.splits)} folds", f"one with fold {fold}",
+                "leave this fold out",
+            )  # fmt: skip
+        return self.splits[int(fold)]
+
+
+def is_model_folder(folder: Path) -> bool:
+    """Whether nnU-Net trained a model there."""
+    return (folder / "plans.json").is_file() and any(folder.glob("fold_*"))
+
+
+def read_model(folder: Path, flag: str, folds: Sequence[str] | None, checkpoint: str) -> ShapeModel:
+    """Read what a model folder, and nnU-Net's preprocessed folder, say of a model.
+
+    Args:
+        folder: Of the model.
+        flag: The user's flag that named it.
+        folds: Folds to use; all that have the checkpoint by default.
+        checkpoint: Name of the checkpoints.
+
+    Raises:
+        InputError: The folder is incomplete.
+    """
+    plans = _json(folder / "plans.json", flag)
+    dataset_json = _json(folder / "dataset.json", flag)
+    trained = sorted(path.parent.name.removeprefix("fold_") for path in folder.glob(f"fold_*/{checkpoint}"))
+    numbered = [fold for fold in trained if fold.isdigit()]
+    missing = [fold for fold in folds or () if fold not in trained]
+    if missing or not trained:
+        raise InputError(
+            str(folder), f"no {checkpoint} of fold {missing[0]}" if missing else f"no fold with {checkpoint}",
+            "a trained model", "finish its training, or choose other folds or -chk",
+        )  # fmt: skip
+    name = str(plans["dataset_name"])
+    splits, cases = _preprocessed_facts(name, dataset_json["file_ending"])
+    chosen = tuple(folds or numbered or ["all"])
+    return ShapeModel(folder, flag, chosen, checkpoint, name, dataset_json["file_ending"], splits, cases)
+
+
+def read_splits(dataset: str) -> list[dict[str, list[str]]] | None:
+    """nnU-Net's split of a data set, if there is one.
+
+    Raises:
+        InputError: The file is no split.
+    """
+    base = os.environ.get("nnUNet_preprocessed")
+    path = Path(base or "", dataset, SPLITS)
+    if not base or not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return [{part: [str(case) for case in split[part]] for part in ("train", "val")} for split in content]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(str(path), "no valid split", "a list of train and val", "mend or remove the file") from error
+
+
+def _preprocessed_facts(dataset: str, ending: str) -> tuple[list[dict[str, list[str]]] | None, frozenset[str] | None]:
+    splits = read_splits(dataset)
+    cases = {case for split in splits or () for part in split.values() for case in part}
+    base = os.environ.get("nnUNet_preprocessed")
+    references = Path(base or "", dataset, "gt_segmentations")
+    if base and references.is_dir():
+        cases |= {path.name[: -len(ending)] for path in references.glob(f"*{ending}")}
+    return splits, frozenset(cases) if cases else None
+
+
+def _logged_split(folder: Path) -> tuple[int, int] | None:
+    """Training and validation cases of a fold's latest training by its logs."""
+    for log in sorted(folder.glob("training_log_*.txt"), key=lambda path: path.stat().st_mtime, reverse=True):
+        found = SPLIT_IN_LOG.findall(log.read_text(encoding="utf-8", errors="replace"))
+        if found:
+            return int(found[-1][0]), int(found[-1][1])
+    return None
+
+
+def _json(path: Path, flag: str) -> Mapping[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(str(path), "no readable file", "that of a trained model", f"check {flag}") from error

@@ -1,0 +1,44 @@
+import json
+
+import pytest
+
+from impulse_nnunet.errors import InputError
+from impulse_nnunet.lungs.prediction import RECORD, PredictionOptions, predict_unseen
+from tests.lungs import made_up
+from tests.lungs.test_models import model_of
+
+CPU = PredictionOptions("cpu")
+
+
+@pytest.fixture
+def model(nnunet_folders):
+    return model_of(nnunet_folders)
+
+
+@pytest.fixture
+def images(nnunet_folders):
+    return {"new": made_up.write(nnunet_folders / "ct" / "new.nii.gz", made_up.segments())}
+
+
+def test_nnunets_own_failure_is_one_line_with_the_log(model, images, tmp_path):
+    # the model's checkpoints are no checkpoints
+    with pytest.raises(InputError, match=r"Dataset007_BAV/.*: found a prediction that failed \(.+prediction\.log"):
+        predict_unseen(model, images, tmp_path / "out", CPU)
+    assert "Traceback" in (tmp_path / "out" / "prediction.log").read_text()
+    assert not list((tmp_path / "out").glob(".images_*"))
+
+
+def test_predictions_of_another_model_are_dropped_and_those_of_this_one_kept(model, images, tmp_path):
+    output = tmp_path / "out"
+    done = made_up.write(output / "new.nii.gz", made_up.bav())
+    with pytest.raises(InputError, match="found a prediction that failed"):
+        predict_unseen(model, images, output, CPU)
+    assert not done.is_file()  # nothing said whose it was
+    made_up.write(done, made_up.bav())
+    assert predict_unseen(model, images, output, CPU) == {"new": done}  # the record is this model's now
+    record = json.loads((output / RECORD).read_text())
+    assert record["model"] == str(model.folder)
+    (model.folder / "fold_0" / "checkpoint_final.pth").write_bytes(b"other weights")
+    with pytest.raises(InputError, match="found a prediction that failed"):
+        predict_unseen(model, images, output, CPU)
+    assert not done.is_file()
