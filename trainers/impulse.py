@@ -18,19 +18,19 @@ from impulse_nnunet.files import whole_file
 from impulse_nnunet.inference.encoding import Ensemble
 from impulse_nnunet.inference.validation import predict_preprocessed, summarise
 from impulse_nnunet.network import ImPulSeNet, build_network
-from impulse_nnunet.network.template import Template
 from impulse_nnunet.settings import (
     network_settings_from_configuration,
     settings_from_configuration,
 )
 from impulse_nnunet.trainers.checks import check_supported
+from impulse_nnunet.trainers.interruption import EXIT_CODE, Interruption, PartialEpoch, steps_of
 from impulse_nnunet.trainers.schedule import CosineSchedule
+from impulse_nnunet.trainers.template_stage import make_template
 from impulse_nnunet.training.batches import BatchMaker, CaseStore, OrderedPrefetcher, Sample
-from impulse_nnunet.training.curves import TensorBoardLogger, plot_template_curve
+from impulse_nnunet.training.curves import TensorBoardLogger
 from impulse_nnunet.training.images import image_on_box, random_intensities
 from impulse_nnunet.training.losses import hard_counts, point_loss
-from impulse_nnunet.training.template_fit import CHECKPOINT_NAME, TemplateFit, frequency_template, template_dice
-from impulse_nnunet.training.template_image import write_template
+from impulse_nnunet.training.template_fit import CHECKPOINT_NAME, StoppedError
 
 SAVE_EVERY_EPOCHS = 5
 FINAL_CHECKPOINT = "checkpoint_final.pth"  # after a wall-clock limit the number of epochs does not tell the end
@@ -39,6 +39,10 @@ GRADIENT_NORM = 12.0  # nnU-Net's
 
 class _TimeUpError(Exception):
     """The wall-clock limit of the plans is reached."""
+
+
+class _InterruptedError(Exception):
+    """SIGTERM came and the state is saved."""
 
 
 class nnUNetTrainerImPulSe(nnUNetTrainer):
@@ -76,6 +80,9 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         self.seconds_before = 0.0
         self.finished = False
         self.started = time()
+        self.interruption = Interruption()
+        self.epoch_outputs: list[dict[str, Any]] = []  # of the epoch's steps so far
+        self.partial_epoch: PartialEpoch | None = None  # where an interrupted training goes on
         if TensorBoardLogger.enabled() and self.local_rank == 0:
             self.logger.loggers.append(TensorBoardLogger(self.output_folder))
 
@@ -141,18 +148,26 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
     # ---- training -------------------------------------------------------------------------------------------------
 
     def run_training(self) -> None:
-        """The parent's loop, ended early by the plans' wall-clock limit."""
-        try:
-            super().run_training()
-        except _TimeUpError:
-            self.on_train_end()
+        """The parent's loop, ended early by the plans' wall-clock limit, or by SIGTERM with the state saved."""
+        with self.interruption.listening():
+            try:
+                super().run_training()
+            except _TimeUpError:
+                self.on_train_end()
+            except (_InterruptedError, StoppedError):
+                self.print_to_log_file("SIGTERM: the state is saved; go on with --c")
+                raise SystemExit(EXIT_CODE) from None
+            finally:
+                for loader in (self.dataloader_train, self.dataloader_val):
+                    if loader is not None:
+                        loader.close()
 
     def on_train_start(self) -> None:
         """As the parent's; then the template, which stays fixed from here on."""
         self.started = time()
         super().on_train_start()
         if self.current_epoch == 0:
-            self._make_template()
+            make_template(self)
         durations = zip(
             self.logger.get_value("epoch_end_timestamps", step=None),
             self.logger.get_value("epoch_start_timestamps", step=None),
@@ -160,20 +175,35 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         )
         self.seconds_before = sum(end - start for end, start in durations)
 
-    def on_train_end(self) -> None:
-        """As the parent's; ends the loaders' threads."""
-        super().on_train_end()
-        for loader in (self.dataloader_train, self.dataloader_val):
-            loader.close()
-
     def on_epoch_start(self) -> None:
         """As the parent's; everything random in the epoch follows from the seed and the epoch."""
         if self.finished or (self._progress() >= 1 and self.current_epoch > 0):
             raise _TimeUpError
         super().on_epoch_start()
         torch.manual_seed(self.settings.training.seed + 1000 * (self.current_epoch + 1) + self.local_rank)
-        self.dataloader_train.seek(self.current_epoch * self.num_iterations_per_epoch)
+        self._start_within_epoch()
         self.dataloader_val.seek(self.current_epoch * self.num_val_iterations_per_epoch)
+
+    def on_train_end(self) -> None:
+        """As the parent's; nothing is left of an interruption."""
+        super().on_train_end()
+        if self.local_rank == 0:
+            PartialEpoch.forget(Path(self.output_folder))
+
+    def _start_within_epoch(self) -> None:
+        """Begin the epoch's steps: with the first, or where SIGTERM ended the training before."""
+        done = self.partial_epoch.outputs if self.partial_epoch is not None else []
+        if self.partial_epoch is not None:
+            torch.set_rng_state(self.partial_epoch.random_state)
+            self.print_to_log_file(f"Epoch {self.current_epoch} goes on at step {len(done)}")
+        self.partial_epoch, self.epoch_outputs = None, done
+        iterations = self.settings.training.iterations
+        self.num_iterations_per_epoch = iterations - len(done)
+        self.dataloader_train.seek(self.current_epoch * iterations + len(done))
+
+    def on_train_epoch_end(self, train_outputs: list[dict]) -> None:
+        """As the parent's, with the steps from before an interruption."""
+        super().on_train_epoch_end(self.epoch_outputs)
 
     def on_epoch_end(self) -> None:
         """As the parent's; the first epoch's checkpoint holds the template, so its own is dropped."""
@@ -183,6 +213,7 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
 
     def train_step(self, batch: list[Sample]) -> dict[str, Any]:
         """One step on one batch of samples; the learning rate moves with every step."""
+        self._heed_interruption()
         self.lr_scheduler.move_to(self._progress())
         self.optimizer.zero_grad(set_to_none=True)
         images, points, labels = self._inputs(batch, augment=True)
@@ -199,10 +230,12 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         else:
             self.grad_scaler.step(self.optimizer)
             self.grad_scaler.update()
-        return {"loss": loss.detach().cpu().numpy()}
+        self.epoch_outputs.append({"loss": loss.detach().cpu().numpy()})
+        return self.epoch_outputs[-1]
 
     def validation_step(self, batch: list[Sample]) -> dict[str, Any]:
         """Loss and counts on random points of validation cases: nnU-Net's pseudo Dice."""
+        self._heed_interruption()
         images, points, labels = self._inputs(batch, augment=False)
         with torch.autocast("cuda", enabled=self.device.type == "cuda"):
             prediction = self.network(images, points)
@@ -238,38 +271,8 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         minutes = (self.seconds_before + time() - self.started) / 60
         return min(max(share, minutes / training.max_minutes), 1.0)
 
-    # ---- template -------------------------------------------------------------------------------------------------
-
-    def _make_template(self) -> None:
-        template: Template = self._bare_network().decoder.template
-        classes, *grid = template.logits.shape[1:]
-        first = self.local_rank == 0
-        if self.settings.template.mode == "frequency":
-            logits = frequency_template(self.cases, grid, classes, self.settings, progress_bar=first)
-        else:  # on every rank: none waits for another longer than a collective may take
-            fit = TemplateFit(
-                self.cases, grid, classes, self.settings, self.device, Path(self.output_folder),
-                self.print_to_log_file, writes=first,
-            )  # fmt: skip
-            logits = fit.run(resume=self.continue_training, progress_bar=first)
-            if first:
-                plot_template_curve(fit.losses, Path(self.output_folder) / "template_progress.png")
-        template.set_logits(logits.to(self.device))
-        if first:
-            dice = template_dice(logits, self.validation_cases, self.settings)
-            self.print_to_log_file(
-                f"Template ({self.settings.template.mode}) alone reaches a Dice of {dice:.4f} on the validation cases"
-            )
-            reader = self.plans_manager.image_reader_writer_class
-            turned = "Reorient" in reader.__name__
-            write_template(logits, self._template_extent_mm(), Path(self.output_folder) / "template.nii.gz", turned)
-        if self.is_ddp:
-            distributed.broadcast(template.logits, 0)
-
-    def _template_extent_mm(self) -> list[float]:
-        return self.configuration_manager.configuration["estimates"]["extent_mm"]
-
-    def _bare_network(self) -> ImPulSeNet:
+    def bare_network(self) -> ImPulSeNet:
+        """The network without the wrapper of several GPUs."""
         return self.network.module if self.is_ddp else self.network
 
     # ---- checkpoints and validation -------------------------------------------------------------------------------
@@ -288,6 +291,19 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
                 "free disk space and go on with --c; the checkpoint before it is whole",
             ) from error  # fmt: skip
 
+    def _heed_interruption(self) -> None:
+        """After SIGTERM: keep the state between two steps and end."""
+        if not self.interruption.asked:
+            return
+        losses = tuple(float(output["loss"]) for output in self.epoch_outputs)
+        if self.local_rank == 0 and not self.disable_checkpointing:
+            folder = Path(self.output_folder)
+            PartialEpoch(self.current_epoch, steps_of(self.optimizer), losses, torch.get_rng_state()).save(folder)
+            self.current_epoch -= 1  # the parent stores the next epoch's number; this one is not over
+            self.save_checkpoint(str(folder / "checkpoint_latest.pth"))
+            self.current_epoch += 1
+        raise _InterruptedError
+
     def load_checkpoint(self, filename_or_checkpoint: dict | str) -> None:
         """As the parent's; a checkpoint of another network is named in one line."""
         try:
@@ -297,6 +313,7 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
                 str(filename_or_checkpoint), "a checkpoint of another network", "one of these plans",
                 "use the plans it was trained with, or train anew without --c",
             ) from error  # fmt: skip
+        self.partial_epoch = PartialEpoch.load(Path(self.output_folder), self.current_epoch, steps_of(self.optimizer))
         limited = self.settings.training.max_minutes > 0
         self.finished = limited and Path(str(filename_or_checkpoint)).name == FINAL_CHECKPOINT
 
@@ -306,7 +323,7 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         rank, world = (distributed.get_rank(), distributed.get_world_size()) if self.is_ddp else (0, 1)
         folder = Path(self.output_folder) / "validation"
         predict_preprocessed(
-            Ensemble(self._bare_network(), None, self.device),
+            Ensemble(self.bare_network(), None, self.device),
             self.dataset_class(self.preprocessed_dataset_folder, keys[rank::world]),
             self.settings, self.plans_manager, self.dataset_json["file_ending"], folder, save_probabilities,
             self.print_to_log_file,

@@ -56,6 +56,10 @@ def frequency_template(
     return torch.from_numpy(np.log(smoothed / smoothed.sum(0, keepdims=True))).float()
 
 
+class StoppedError(Exception):
+    """The pre-training was asked to stop, and its state is saved."""
+
+
 @dataclass
 class TemplateFit:
     """Pre-training of a learned template (paper, section 4.5), resumable.
@@ -69,6 +73,7 @@ class TemplateFit:
         folder: Holds ``template_checkpoint.pth`` while training and ``template_progress.png`` afterwards.
         log: Receives lines of text.
         writes: Whether this process writes the checkpoints.
+        stopped: Asked between two steps; on true the state is saved and :class:`StoppedError` raised.
     """
 
     cases: CaseStore
@@ -79,6 +84,7 @@ class TemplateFit:
     folder: Path
     log: Callable[[str], None]
     writes: bool = True
+    stopped: Callable[[], bool] = lambda: False
     losses: list[float] = field(default_factory=list)
     known_labels: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
@@ -105,6 +111,9 @@ class TemplateFit:
             self.losses.append(self._step(generator, optimiser, step))
             if (step + 1) % 50 == 0:
                 steps.set_postfix(loss=f"{np.mean(self.losses[-50:]):.3f}")
+            if self.stopped():
+                self._save(generator, optimiser)
+                raise StoppedError
             if time() - saved > CHECKPOINT_SECONDS:
                 self._save(generator, optimiser)
                 saved = time()

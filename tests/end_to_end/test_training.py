@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from nnunetv2.run.run_training import get_trainer_from_args, maybe_load_checkpoi
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.trainers import nnUNetTrainerImPulSe
+from impulse_nnunet.training.template_fit import TemplateFit
 
 pytestmark = pytest.mark.slow
 ARGUMENTS = ("990", "3d_impulse", 0, "nnUNetTrainerImPulSe", "ImPulSePlans")
@@ -69,10 +72,80 @@ def test_resume_gives_the_weights_of_an_uninterrupted_run(folders, plans, monkey
     second = trainer(continue_training=True)
     assert second.current_epoch == 1
     second.run_training()
-    for (name, wanted), found in zip(
-        whole.network.state_dict().items(), second.network.state_dict().values(), strict=True
-    ):
-        torch.testing.assert_close(found, wanted, rtol=0, atol=0, msg=name)
+    assert_same_weights(second, whole)
+
+
+def assert_same_weights(found, wanted):
+    pairs = zip(wanted.network.state_dict().items(), found.network.state_dict().values(), strict=True)
+    for (name, expected), weights in pairs:
+        torch.testing.assert_close(weights, expected, rtol=0, atol=0, msg=name)
+
+
+@pytest.mark.parametrize(
+    ("hook", "call", "epoch", "left"),
+    # two epochs of 6 training and 2 validation steps; checkpoints of their own come only every 5 epochs
+    [("train_step", 1, 0, 6), ("train_step", 9, 1, 4), ("validation_step", 2, 0, 0), ("validation_step", 3, 1, 0)],
+    ids=["first step", "amid second epoch", "end of first epoch", "end of second epoch"],
+)
+def test_sigterm_loses_not_a_step(folders, plans, monkeypatch, tmp_path, hook, call, epoch, left):
+    plans["configurations"]["3d_impulse"]["architecture"]["arch_kwargs"]["head_dropout"] = 0.3
+    write_plans(folders, plans)
+    whole = trainer()
+    whole.run_training()
+    monkeypatch.setenv("nnUNet_results", str(tmp_path / "interrupted"))
+    first = trainer()
+    calls = iter(range(1, 100))
+
+    def step_until_told_to_stop(batch):
+        if next(calls) == call:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return getattr(nnUNetTrainerImPulSe, hook)(first, batch)
+
+    setattr(first, hook, step_until_told_to_stop)
+    with pytest.raises(SystemExit) as end:
+        first.run_training()
+    assert end.value.code == 143  # 128 + SIGTERM, what schedulers expect
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    second = trainer(continue_training=True)
+    assert second.current_epoch == epoch
+    second.on_epoch_start_before, done = second.on_epoch_start, []
+    second.on_epoch_start = lambda: (second.on_epoch_start_before(), done.append(second.num_iterations_per_epoch))
+    second.run_training()
+    assert done == [left, 6][: 2 - epoch]
+    assert_same_weights(second, whole)
+    assert second.logger.get_value("train_losses", step=None) == whole.logger.get_value("train_losses", step=None)
+    assert not list((tmp_path / "interrupted").rglob("checkpoint_partial_epoch.pth"))
+
+
+def test_sigterm_in_the_templates_training(folders, plans, monkeypatch, tmp_path):
+    plans["configurations"]["3d_impulse"]["impulse"]["template"] |= {"mode": "learned", "iterations": 6}
+    plans["configurations"]["3d_impulse"]["architecture"]["arch_kwargs"]["template_grid"] = [8, 8, 8]
+    write_plans(folders, plans)
+    whole = trainer()
+    whole.on_train_start()
+    monkeypatch.setenv("nnUNet_results", str(tmp_path / "interrupted"))
+    original = TemplateFit._step
+
+    def step_and_stop(self, generator, optimiser, step):
+        if step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, generator, optimiser, step)
+
+    monkeypatch.setattr(TemplateFit, "_step", step_and_stop)
+    with pytest.raises(SystemExit):
+        trainer().run_training()
+    steps = []
+
+    def count(self, generator, optimiser, step):
+        steps.append(step)
+        return original(self, generator, optimiser, step)
+
+    monkeypatch.setattr(TemplateFit, "_step", count)
+    second = trainer(continue_training=True)
+    second.on_train_start()
+    assert steps == [3, 4, 5]
+    wanted = whole.network.decoder.template.logits
+    torch.testing.assert_close(second.network.decoder.template.logits, wanted, rtol=0, atol=0)
 
 
 def test_learned_template_is_resumed_too(folders, plans, monkeypatch, tmp_path):
@@ -87,8 +160,6 @@ def test_learned_template_is_resumed_too(folders, plans, monkeypatch, tmp_path):
     monkeypatch.setenv("nnUNet_results", str(tmp_path / "interrupted"))
     monkeypatch.setattr("impulse_nnunet.training.template_fit.CHECKPOINT_SECONDS", 0.0)
     first = trainer()
-    from impulse_nnunet.training.template_fit import TemplateFit
-
     original = TemplateFit._step
 
     def step_until_killed(self, generator, optimiser, step):

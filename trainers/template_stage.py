@@ -1,0 +1,53 @@
+"""The first stage of a training: the template, which stays fixed from then on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import distributed
+
+from impulse_nnunet.network.template import Template
+from impulse_nnunet.training.curves import plot_template_curve
+from impulse_nnunet.training.template_fit import TemplateFit, frequency_template, template_dice
+from impulse_nnunet.training.template_image import write_template
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from impulse_nnunet.trainers.impulse import nnUNetTrainerImPulSe
+
+
+def make_template(trainer: nnUNetTrainerImPulSe) -> None:
+    """Fit the template of the plans, put it into the network and write ``template.nii.gz``.
+
+    The log says which Dice the template alone reaches on the validation cases.
+    """
+    template: Template = trainer.bare_network().decoder.template
+    logits = _fit(trainer, template)
+    template.set_logits(logits.to(trainer.device))
+    if trainer.local_rank == 0:
+        mode = trainer.settings.template.mode
+        dice = template_dice(logits, trainer.validation_cases, trainer.settings)
+        trainer.print_to_log_file(f"Template ({mode}) alone reaches a Dice of {dice:.4f} on the validation cases")
+        extent_mm = trainer.configuration_manager.configuration["estimates"]["extent_mm"]
+        turned = "Reorient" in trainer.plans_manager.image_reader_writer_class.__name__
+        write_template(logits, extent_mm, Path(trainer.output_folder) / "template.nii.gz", turned)
+    if trainer.is_ddp:
+        distributed.broadcast(template.logits, 0)
+
+
+def _fit(trainer: nnUNetTrainerImPulSe, template: Template) -> Tensor:
+    """Logits (class, d, h, w), on every rank: none waits for another longer than a collective may take."""
+    classes, *grid = template.logits.shape[1:]
+    first, folder = trainer.local_rank == 0, Path(trainer.output_folder)
+    if trainer.settings.template.mode == "frequency":
+        return frequency_template(trainer.cases, grid, classes, trainer.settings, progress_bar=first)
+    fit = TemplateFit(
+        trainer.cases, grid, classes, trainer.settings, trainer.device, folder, trainer.print_to_log_file,
+        writes=first, stopped=lambda: trainer.interruption.asked,
+    )  # fmt: skip
+    logits = fit.run(resume=trainer.continue_training, progress_bar=first)
+    if first:
+        plot_template_curve(fit.losses, folder / "template_progress.png")
+    return logits
