@@ -15,6 +15,8 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.network.settings import NetworkSettings
+from impulse_nnunet.network.systems import Task
+from impulse_nnunet.network.topology import spacing_of
 
 CONFIGURATION = "3d_impulse"
 PLANS = "ImPulSePlans"
@@ -22,7 +24,7 @@ NETWORK_CLASS = "impulse_nnunet.network.ImPulSeNet"
 PLAN_KEY = "impulse"
 
 REGION_MODES = ("whole", "two_pass")
-TEMPLATE_MODES = ("frequency", "learned")
+TEMPLATE_MODES = ("frequency", "learned", "co_trained")
 
 T = TypeVar("T")
 
@@ -165,7 +167,8 @@ class TemplateSettings:
     """The template.
 
     Args:
-        mode: ``frequency`` (log of the class frequency at each template voxel) or ``learned`` (pre-trained network).
+        mode: ``frequency`` (log of the class frequency at each template voxel), ``learned`` (the paper's generator,
+            pre-trained) or ``co_trained`` (the same generator, trained with the network from its first step).
         iterations: Steps of the pre-training of a learned template.
         learning_rate: AdamW's first step size in pre-training, cosine to zero.
         smoothing: Pseudo-count given to each class at each voxel of a frequency template, in cases.
@@ -230,7 +233,7 @@ def settings_from_configuration(configuration: Mapping[str, Any]) -> ImPulSeSett
 
 
 def network_settings_from_configuration(configuration: Mapping[str, Any]) -> NetworkSettings:
-    """Read the sizes of the network from nnU-Net's ``architecture`` entry of a plans configuration."""
+    """Read sizes and switches of the network from nnU-Net's ``architecture`` entry of a plans configuration."""
     architecture = configuration["architecture"]
     if architecture["network_class_name"] != NETWORK_CLASS:
         raise InputError(
@@ -238,13 +241,28 @@ def network_settings_from_configuration(configuration: Mapping[str, Any]) -> Net
             "give -p ImPulSePlans and configuration 3d_impulse",
         )  # fmt: skip
     network = from_json(NetworkSettings, architecture["arch_kwargs"], "architecture.arch_kwargs")
-    grid = settings_from_configuration(configuration).grid.input_grid
+    settings = settings_from_configuration(configuration)
+    grid = settings.grid.input_grid
     product = tuple(math.prod(stride[axis] for stride in network.strides) for axis in range(3))
     divides = all(n % p == 0 for n, p in zip(grid, product, strict=True))
     _require(divides, "impulse.grid.input_grid", grid, f"multiples of the encoder's strides {product}")
+    mode = settings.template.mode
+    expected = "frequency or learned where architecture.arch_kwargs.template is off"
+    _require(network.template or mode != "co_trained", "impulse.template.mode", mode, expected)
     batch = configuration["batch_size"]
     _require(type(batch) is int and batch > 0, "batch_size", batch, "a positive number")
     return network
+
+
+def network_task(configuration: Mapping[str, Any], input_channels: int, number_of_classes: int) -> Task:
+    """What a system's network is built for, from a plans configuration and the data set's channels and classes."""
+    settings = settings_from_configuration(configuration)
+    grid = settings.grid.input_grid
+    extent_mm = configuration.get("estimates", {}).get("extent_mm")
+    return Task(
+        network_settings_from_configuration(configuration), input_channels, number_of_classes, grid,
+        spacing_of(extent_mm, grid), settings.template.mode == "co_trained",
+    )  # fmt: skip
 
 
 def from_json(cls: type[T], content: Mapping[str, Any], where: str) -> T:

@@ -3,8 +3,20 @@
 from impulse_nnunet.errors import install_one_line_errors
 from impulse_nnunet.inference.routing import route_stock_predictor
 from impulse_nnunet.trainers.impulse import nnUNetTrainerImPulSe
+from impulse_nnunet.trainers.systems import (
+    nnUNetTrainerDeepLabV3,
+    nnUNetTrainerFCN,
+    nnUNetTrainerImPulSeV1,
+    nnUNetTrainerLowRes,
+)
 
-__all__ = ["nnUNetTrainerImPulSe"]
+__all__ = [
+    "nnUNetTrainerDeepLabV3",
+    "nnUNetTrainerFCN",
+    "nnUNetTrainerImPulSe",
+    "nnUNetTrainerImPulSeV1",
+    "nnUNetTrainerLowRes",
+]
 
 route_stock_predictor()
 install_one_line_errors()

@@ -4,31 +4,27 @@ from __future__ import annotations
 
 from pathlib import Path
 from time import time
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
-from torch import Tensor, distributed
+from torch import distributed
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.files import whole_file
-from impulse_nnunet.inference.encoding import Ensemble
-from impulse_nnunet.inference.validation import predict_preprocessed, summarise
-from impulse_nnunet.network import ImPulSeNet, build_network
-from impulse_nnunet.settings import (
-    network_settings_from_configuration,
-    settings_from_configuration,
-)
+from impulse_nnunet.network import SYSTEMS, ImPulSeNet
+from impulse_nnunet.settings import network_task, settings_from_configuration
 from impulse_nnunet.trainers.checks import check_supported
+from impulse_nnunet.trainers.final_validation import validate
 from impulse_nnunet.trainers.interruption import EXIT_CODE, Interruption, PartialEpoch, steps_of
 from impulse_nnunet.trainers.schedule import CosineSchedule
-from impulse_nnunet.trainers.template_stage import make_template
+from impulse_nnunet.trainers.template_stage import make_template, report_co_trained_template
 from impulse_nnunet.training.batches import BatchMaker, CaseStore, OrderedPrefetcher, Sample
 from impulse_nnunet.training.curves import TensorBoardLogger
-from impulse_nnunet.training.images import image_on_box, random_intensities
+from impulse_nnunet.training.inputs import network_inputs
 from impulse_nnunet.training.losses import hard_counts, point_loss
 from impulse_nnunet.training.template_fit import CHECKPOINT_NAME, StoppedError
 
@@ -55,6 +51,8 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         dataset_json: Content of dataset.json.
         device: Where to train.
     """
+
+    system: ClassVar[str] = "impulse_plus"  # of impulse_nnunet.network.SYSTEMS; all that a subclass has to say
 
     def __init__(
         self,
@@ -88,17 +86,18 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
 
     # ---- building -------------------------------------------------------------------------------------------------
 
-    @staticmethod
+    @classmethod
     def build_network_architecture(
+        cls,
         plans_manager: PlansManager,
         configuration_manager: ConfigurationManager,
         num_input_channels: int,
         num_output_channels: int,
         enable_deep_supervision: bool = False,
     ) -> ImPulSeNet:
-        """The network of the plans; stock prediction calls this too."""
-        settings = network_settings_from_configuration(configuration_manager.configuration)
-        return build_network(settings, num_input_channels, num_output_channels)
+        """The system's network by the plans; stock prediction calls this too."""
+        task = network_task(configuration_manager.configuration, num_input_channels, num_output_channels)
+        return SYSTEMS[cls.system].build(task)
 
     def initialize(self) -> None:
         """As the parent's, with seeded weights."""
@@ -128,10 +127,11 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         self.cases, self.validation_cases = (self._case_store(dataset) for dataset in self.get_tr_and_val_datasets())
         first = self._first_place_in_batch()
         workers = max(1, min(get_allowed_n_proc_DA(), 2 * self.batch_size))
-        makers = (
-            BatchMaker(self.cases, self.settings, 0, first, self.batch_size),
-            BatchMaker(self.validation_cases, self.settings, 1, first, self.batch_size),
-        )
+        dense = SYSTEMS[self.system].dense
+        makers = [
+            BatchMaker(cases, self.settings, stream, first, self.batch_size, dense)
+            for stream, cases in enumerate((self.cases, self.validation_cases))
+        ]
         return OrderedPrefetcher(makers[0], workers), OrderedPrefetcher(makers[1], max(1, workers // 2))
 
     def _case_store(self, dataset: Any) -> CaseStore:
@@ -187,6 +187,7 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
     def on_train_end(self) -> None:
         """As the parent's; nothing is left of an interruption."""
         super().on_train_end()
+        report_co_trained_template(self)
         if self.local_rank == 0:
             PartialEpoch.forget(Path(self.output_folder))
 
@@ -216,7 +217,7 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         self._heed_interruption()
         self.lr_scheduler.move_to(self._progress())
         self.optimizer.zero_grad(set_to_none=True)
-        images, points, labels = self._inputs(batch, augment=True)
+        images, points, labels = network_inputs(batch, self.settings, self.device, augment=True)
         with torch.autocast("cuda", enabled=self.device.type == "cuda"):
             loss = self.loss(self.network(images, points), labels)
         if self.grad_scaler is None:
@@ -236,7 +237,7 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
     def validation_step(self, batch: list[Sample]) -> dict[str, Any]:
         """Loss and counts on random points of validation cases: nnU-Net's pseudo Dice."""
         self._heed_interruption()
-        images, points, labels = self._inputs(batch, augment=False)
+        images, points, labels = network_inputs(batch, self.settings, self.device, augment=False)
         with torch.autocast("cuda", enabled=self.device.type == "cuda"):
             prediction = self.network(images, points)
             loss = self.loss(prediction, labels)
@@ -247,19 +248,6 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         """As the parent's; a label that no point of the epoch met is left out of the mean, without a warning."""
         with np.errstate(invalid="ignore"):
             super().on_validation_epoch_end(val_outputs)
-
-    def _inputs(self, batch: list[Sample], augment: bool) -> tuple[Tensor, Tensor, Tensor]:
-        """Images on their boxes' input grids, points and labels; outside autocast, which would round positions."""
-        images = []
-        for sample in batch:
-            volume = sample.volume.to(self.device, non_blocking=True)
-            image = image_on_box(volume, sample.box, self.settings.grid.input_grid)
-            if augment:
-                image = random_intensities(image, sample.seed, self.settings.augmentation, self.settings.fixed_channels)
-            images.append(image)
-        points = torch.stack([sample.points for sample in batch]).to(self.device, non_blocking=True)
-        labels = torch.stack([sample.labels for sample in batch]).to(self.device, non_blocking=True)
-        return torch.stack(images), points, labels
 
     def _progress(self) -> float:
         """Share of the training that is done, by steps or, where the plans set a limit, by the clock."""
@@ -319,22 +307,4 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
 
     def perform_actual_validation(self, save_probabilities: bool = False) -> None:
         """Decode the validation cases at native resolution and write ``validation/summary.json``."""
-        _, keys = self.do_split()
-        rank, world = (distributed.get_rank(), distributed.get_world_size()) if self.is_ddp else (0, 1)
-        folder = Path(self.output_folder) / "validation"
-        predict_preprocessed(
-            Ensemble(self.bare_network(), None, self.device),
-            self.dataset_class(self.preprocessed_dataset_folder, keys[rank::world]),
-            self.settings, self.plans_manager, self.dataset_json["file_ending"], folder, save_probabilities,
-            self.print_to_log_file,
-        )  # fmt: skip
-        if self.is_ddp:
-            distributed.barrier()
-        if self.local_rank == 0:
-            reference = Path(self.preprocessed_dataset_folder_base) / "gt_segmentations"
-            metrics = summarise(folder, reference, self.plans_manager, self.dataset_json)
-            for label, values in metrics["mean"].items():
-                self.logger.log_summary(f"final_val/class_{label}_dice", values["Dice"])
-            self.logger.log_summary("final_val/foreground_dice", metrics["foreground_mean"]["Dice"])
-            self.print_to_log_file("Validation complete")
-            self.print_to_log_file("Mean Validation Dice: ", metrics["foreground_mean"]["Dice"])
+        validate(self, save_probabilities)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch import distributed
 
-from impulse_nnunet.network.template import Template
+from impulse_nnunet.network.template import CoTrainedTemplate, Template
 from impulse_nnunet.training.curves import plot_template_curve
 from impulse_nnunet.training.template_fit import TemplateFit, frequency_template, template_dice
 from impulse_nnunet.training.template_image import write_template
@@ -19,22 +19,42 @@ if TYPE_CHECKING:
 
 
 def make_template(trainer: nnUNetTrainerImPulSe) -> None:
-    """Fit the template of the plans, put it into the network and write ``template.nii.gz``.
+    """Fit the template of the plans and put it into the network, where it has one that is not trained with it.
 
-    The log says which Dice the template alone reaches on the validation cases.
+    ``template.nii.gz`` is written, and the log says which Dice the template alone reaches on the validation cases.
     """
-    template: Template = trainer.bare_network().decoder.template
+    template = template_of(trainer)
+    if template is None or isinstance(template, CoTrainedTemplate):
+        return
     logits = _fit(trainer, template)
     template.set_logits(logits.to(trainer.device))
-    if trainer.local_rank == 0:
-        mode = trainer.settings.template.mode
-        dice = template_dice(logits, trainer.validation_cases, trainer.settings)
-        trainer.print_to_log_file(f"Template ({mode}) alone reaches a Dice of {dice:.4f} on the validation cases")
-        extent_mm = trainer.configuration_manager.configuration["estimates"]["extent_mm"]
-        turned = "Reorient" in trainer.plans_manager.image_reader_writer_class.__name__
-        write_template(logits, extent_mm, Path(trainer.output_folder) / "template.nii.gz", turned)
+    _report(trainer, logits)
     if trainer.is_ddp:
         distributed.broadcast(template.logits, 0)
+
+
+def report_co_trained_template(trainer: nnUNetTrainerImPulSe) -> None:
+    """Write and score a template that was trained with the network, at the training's end."""
+    template = template_of(trainer)
+    if isinstance(template, CoTrainedTemplate):
+        template.eval()
+        _report(trainer, template.logits[0].float().cpu())
+
+
+def template_of(trainer: nnUNetTrainerImPulSe) -> Template | None:
+    """The network's template, if it has one."""
+    return getattr(trainer.bare_network().decoder, "template", None)
+
+
+def _report(trainer: nnUNetTrainerImPulSe, logits: Tensor) -> None:
+    if trainer.local_rank != 0:
+        return
+    mode = trainer.settings.template.mode
+    dice = template_dice(logits, trainer.validation_cases, trainer.settings)
+    trainer.print_to_log_file(f"Template ({mode}) alone reaches a Dice of {dice:.4f} on the validation cases")
+    extent_mm = trainer.configuration_manager.configuration["estimates"]["extent_mm"]
+    turned = "Reorient" in trainer.plans_manager.image_reader_writer_class.__name__
+    write_template(logits, extent_mm, Path(trainer.output_folder) / "template.nii.gz", turned)
 
 
 def _fit(trainer: nnUNetTrainerImPulSe, template: Template) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from impulse_nnunet.coordinates import Box
 from impulse_nnunet.decoding.point_decoders import PlainPoints, Points, points_of
-from impulse_nnunet.network import PointDecoder
+from impulse_nnunet.network import Decoder
 
 Share = Callable[[Callable[[int], None], int], None]  # calls job(0), ..., job(number - 1)
 
@@ -28,7 +28,7 @@ class EncodedBox:
         plain: Evaluate in plain PyTorch, as the network itself does.
     """
 
-    def __init__(self, members: Sequence[tuple[PointDecoder, Sequence[Tensor]]], box: Box, plain: bool = False) -> None:
+    def __init__(self, members: Sequence[tuple[Decoder, Sequence[Tensor]]], box: Box, plain: bool = False) -> None:
         make = PlainPoints if plain else points_of
         self.members: list[Points] = [make(decoder, pyramid) for decoder, pyramid in members]
         self.box = box

@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from impulse_nnunet.decoding.dense_points import DensePoints
 from impulse_nnunet.decoding.kernels import activate, add_interpolated
-from impulse_nnunet.network import PointDecoder
+from impulse_nnunet.network import Decoder, DenseDecoder, PointDecoder
 from impulse_nnunet.network.heads import PointHead
 
 VECTOR = 16  # float32 values in the widest vector register; class dimensions are padded to it
@@ -38,11 +39,11 @@ class PlainPoints:
     """The network's decoder in PyTorch, on any device.
 
     Args:
-        decoder: Heads and template.
+        decoder: Of the network.
         pyramid: Feature maps (1, channel, d, h, w), finest first.
     """
 
-    def __init__(self, decoder: PointDecoder, pyramid: Sequence[Tensor]) -> None:
+    def __init__(self, decoder: Decoder, pyramid: Sequence[Tensor]) -> None:
         self.decoder, self.pyramid = decoder, list(pyramid)
         self.number_of_classes = decoder.number_of_classes
 
@@ -91,8 +92,8 @@ class FoldedPoints:
     @torch.inference_mode()
     def __init__(self, decoder: PointDecoder, pyramid: Sequence[Tensor]) -> None:
         heads = [head for head in (decoder.deformation, decoder.correction) if isinstance(head, PointHead)]
-        if len(heads) < 2:
-            raise TypeError("the heads are no PointHead, expected two; evaluate with PlainPoints")
+        if len(heads) < 2 or decoder.template is None:
+            raise TypeError("the heads are no PointHead, or there is no template, expected both; use PlainPoints")
         self.number_of_classes = classes = decoder.number_of_classes
         padded = -(-classes // VECTOR) * VECTOR
         weights = torch.cat([_centred(layer) for head in heads for layer in head.first_layers]).T
@@ -125,10 +126,14 @@ class FoldedPoints:
         return logits[:, : self.number_of_classes], displacement
 
 
-def points_of(decoder: PointDecoder, pyramid: Sequence[Tensor]) -> Points:
-    """The fastest way that fits the device and the heads."""
+def points_of(decoder: Decoder, pyramid: Sequence[Tensor]) -> Points:
+    """The fastest way that fits the device and the decoder's parts."""
+    if pyramid[0].device.type != "cpu":
+        return PlainPoints(decoder, pyramid)
+    if isinstance(decoder, DenseDecoder):
+        return DensePoints(pyramid[0])
     folds = all(isinstance(head, PointHead) for head in (decoder.deformation, decoder.correction))
-    if folds and pyramid[0].device.type == "cpu":
+    if folds and decoder.template is not None:
         return FoldedPoints(decoder, pyramid)
     return PlainPoints(decoder, pyramid)
 

@@ -1,5 +1,17 @@
 """Re-exports only: nnU-Net forgets the modules of this folder, so a class defined here could not be pickled."""
 
-from impulse_nnunet.trainers import nnUNetTrainerImPulSe
+from impulse_nnunet.trainers import (
+    nnUNetTrainerDeepLabV3,
+    nnUNetTrainerFCN,
+    nnUNetTrainerImPulSe,
+    nnUNetTrainerImPulSeV1,
+    nnUNetTrainerLowRes,
+)
 
-__all__ = ["nnUNetTrainerImPulSe"]
+__all__ = [
+    "nnUNetTrainerDeepLabV3",
+    "nnUNetTrainerFCN",
+    "nnUNetTrainerImPulSe",
+    "nnUNetTrainerImPulSeV1",
+    "nnUNetTrainerLowRes",
+]

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from impulse_nnunet.coordinates import Box, bounding_box, faces_from_indices
 from impulse_nnunet.decoding import EncodedBox, OutputGrid, decode_labels
-from impulse_nnunet.network import ImPulSeNet, PointDecoder
+from impulse_nnunet.network import Decoder, ImPulSeNet
 from impulse_nnunet.preprocessing.working_volume import to_working_volume
 from impulse_nnunet.settings import ImPulSeSettings
 from impulse_nnunet.training.boxes import region_box
@@ -40,7 +40,7 @@ class Ensemble:
         self.network = network.to(device).eval()
         self.parameters = list(parameters or [])
         self.device = device
-        self.decoders: list[PointDecoder] = []
+        self.decoders: list[Decoder] = []
         for weights in self.parameters:
             network.load_state_dict(weights)
             self.decoders.append(copy.deepcopy(network.decoder))

@@ -125,7 +125,7 @@ class ImPulSePredictor(nnUNetPredictor):
             ) from error  # fmt: skip
         if not isinstance(bare_network(self.network), ImPulSeNet):
             raise InputError(
-                str(folder), f"a model of {self.trainer_name}", "one of nnUNetTrainerImPulSe", "use nnUNetv2_predict"
+                str(folder), f"a model of {self.trainer_name}", "one of our trainers", "use nnUNetv2_predict"
             )
 
     def predict_folder(
@@ -159,6 +159,10 @@ class ImPulSePredictor(nnUNetPredictor):
     ) -> list[str]:
         """Predict cases given as identifier -> channel files; see :meth:`predict_folder`."""
         options = options or OutputOptions()
+        if options.displacement and not ensemble_of(self, all_folds=False).network.decoder.moves_points:
+            raise InputError(
+                "--save_displacement", f"a model of {self.trainer_name}", "one that deforms a template", "leave it out"
+            )
         output = Path(output_folder)
         output.mkdir(parents=True, exist_ok=True)
         for name, content in (("dataset.json", self.dataset_json), ("plans.json", self.plans_manager.plans)):

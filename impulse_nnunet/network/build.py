@@ -6,27 +6,36 @@ from functools import lru_cache
 
 import torch
 
-from impulse_nnunet.network.encoder import ResNetPyramid
+from impulse_nnunet.network.encoders import build_encoder
 from impulse_nnunet.network.heads import PointHead
 from impulse_nnunet.network.impulse_net import ImPulSeNet, PointDecoder
 from impulse_nnunet.network.settings import NetworkSettings
-from impulse_nnunet.network.template import Template
+from impulse_nnunet.network.template import CoTrainedTemplate, Template
 
 
-def build_network(settings: NetworkSettings, input_channels: int, number_of_classes: int) -> ImPulSeNet:
-    """Build ImPulSe+.
+def build_network(
+    settings: NetworkSettings, input_channels: int, number_of_classes: int, co_trained: bool = False
+) -> ImPulSeNet:
+    """Build ImPulSe+, or what the settings' switches leave of it.
 
     Args:
-        settings: Sizes of the parts.
+        settings: Sizes of the parts, and which there are.
         input_channels: Channels of the image.
         number_of_classes: Classes, background included.
+        co_trained: Train the template's generator with the network.
     """
-    encoder = ResNetPyramid(input_channels, settings)
-    encoding_size = sum(encoder.output_channels) + 3
+    encoder = build_encoder(settings, input_channels)
+    encoding_size = sum(settings.features_per_stage) + 3
+
+    def head(outputs: int) -> PointHead:
+        return PointHead(encoding_size, settings.head_features, outputs, settings.head_dropout)
+
+    kind = CoTrainedTemplate if co_trained else Template
     decoder = PointDecoder(
-        PointHead(encoding_size, settings.head_features, 3, settings.head_dropout),
-        PointHead(encoding_size, settings.head_features, number_of_classes, settings.head_dropout),
-        Template(number_of_classes, settings.template_grid),
+        head(3) if settings.deformation else None,
+        head(number_of_classes) if settings.correction else None,
+        kind(number_of_classes, settings.template_grid) if settings.template else None,
+        number_of_classes,
     )
     return ImPulSeNet(encoder, decoder, encoder_bfloat16=cpu_has_bfloat16())
 

@@ -35,7 +35,7 @@ class ResNetPyramid(nn.Module):
             n_stages=len(settings.features_per_stage),
             features_per_stage=list(settings.features_per_stage),
             conv_op=nn.Conv3d,
-            kernel_sizes=3,
+            kernel_sizes=[list(kernel) for kernel in settings.kernels],
             strides=[list(stride) for stride in settings.strides],
             n_blocks_per_stage=list(settings.blocks_per_stage),
             norm_op=norm,

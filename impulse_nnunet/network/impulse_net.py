@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from impulse_nnunet.coordinates import sample_points
+from impulse_nnunet.coordinates import grid_points, sample_points
 from impulse_nnunet.network.template import Template
 
 
@@ -25,30 +26,45 @@ class PointPrediction(NamedTuple):
 
 
 class PointDecoder(nn.Module):
-    """Point encoding, both heads and the template: logits at any point of an encoded box.
+    """Point encoding, heads and template: logits at any point of an encoded box.
+
+    Parts that are None are left out of Eq. 9; the correction alone is ImPulSe, the first version of the method.
 
     Args:
-        deformation: Head D, point encoding -> 3.
+        deformation: Head D, point encoding -> 3; needs the template.
         correction: Head C, point encoding -> classes.
         template: T, positions -> logits.
+        number_of_classes: Background included; the template's, if it is not given.
     """
 
-    def __init__(self, deformation: nn.Module, correction: nn.Module, template: Template) -> None:
+    def __init__(
+        self,
+        deformation: nn.Module | None,
+        correction: nn.Module | None,
+        template: Template | None,
+        number_of_classes: int | None = None,
+    ) -> None:
         super().__init__()
+        if number_of_classes is None:
+            if template is None:
+                raise TypeError("number_of_classes is missing, expected it where there is no template")
+            number_of_classes = template.number_of_classes
+        self.number_of_classes = number_of_classes
         self.deformation, self.correction = deformation, correction
-        self.template: Template = template
+        self.template: Template | None = template
 
     @property
-    def number_of_classes(self) -> int:
-        """Classes, background included."""
-        return self.template.number_of_classes
+    def moves_points(self) -> bool:
+        """Whether there is a displacement to speak of."""
+        return self.deformation is not None
 
     def forward(self, pyramid: Sequence[Tensor], points: Tensor) -> PointPrediction:
         """Decode points (batch, point, 3) in [-1, 1] of the box that the pyramid was made from."""
         encoding = self.encode_points(pyramid, points)
-        displacement = torch.tanh(self.deformation(encoding))
-        logits = self.template(points + displacement) + self.correction(encoding)
-        return PointPrediction(logits, displacement)
+        displacement = torch.zeros_like(points) if self.deformation is None else torch.tanh(self.deformation(encoding))
+        terms = [] if self.template is None else [self.template(points + displacement)]
+        terms += [] if self.correction is None else [self.correction(encoding)]
+        return PointPrediction(terms[0] if len(terms) == 1 else terms[0] + terms[1], displacement)
 
     @staticmethod
     def encode_points(pyramid: Sequence[Tensor], points: Tensor) -> Tensor:
@@ -57,19 +73,52 @@ class PointDecoder(nn.Module):
         return torch.cat([*features, points], dim=-1)
 
 
+class DenseDecoder(nn.Module):
+    """The decoder of a network whose encoder ends in logits on the input grid: tri-linear interpolation, no parameters.
+
+    Args:
+        number_of_classes: Background included.
+    """
+
+    moves_points = False
+
+    def __init__(self, number_of_classes: int) -> None:
+        super().__init__()
+        self.number_of_classes = number_of_classes
+
+    def forward(self, pyramid: Sequence[Tensor], points: Tensor) -> PointPrediction:
+        """Logits of ``[(batch, class, d, h, w)]`` at points (batch, point, 3); nothing is displaced."""
+        logits = pyramid[0].float()
+        at_voxels = is_lattice(points, logits.shape[2:])  # in training: there is nothing to interpolate
+        values = logits.flatten(2) if at_voxels else sample_points(logits, points)
+        return PointPrediction(values.transpose(1, 2), torch.zeros_like(points))
+
+
+def is_lattice(points: Tensor, grid: Sequence[int]) -> bool:
+    """Whether points (batch, point, 3) are the voxel centres of a grid (d, h, w), in order, in every sample."""
+    if points.shape[1] != math.prod(grid):
+        return False
+    lattice = grid_points(grid, points.dtype, points.device).reshape(1, -1, 3)
+    return torch.equal(points, lattice.expand_as(points))
+
+
+Decoder = PointDecoder | DenseDecoder
+
+
 class ImPulSeNet(nn.Module):
     """Encoder and point decoder.
 
     Args:
-        encoder: Image (batch, channel, d, h, w) -> list of feature maps; any module with that ``forward`` fits.
+        encoder: Image (batch, channel, d, h, w) -> list of feature maps, finest first; any module with that ``forward``
+            fits. A dense network is an encoder whose only feature map is its logits.
         decoder: Feature maps and points -> :class:`PointPrediction`.
         encoder_bfloat16: Run the encoder in bfloat16, channels last: the fast way on CPUs with AVX-512 BF16.
     """
 
-    def __init__(self, encoder: nn.Module, decoder: PointDecoder, encoder_bfloat16: bool = False) -> None:
+    def __init__(self, encoder: nn.Module, decoder: Decoder, encoder_bfloat16: bool = False) -> None:
         super().__init__()
         self.encoder = encoder
-        self.decoder: PointDecoder = decoder
+        self.decoder: Decoder = decoder
         self.encoder_bfloat16 = encoder_bfloat16
 
     def encode(self, image: Tensor) -> list[Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -43,9 +44,12 @@ class Template(nn.Module):
 
     def forward(self, positions: Tensor) -> Tensor:
         """Template logits at positions (batch, point, 3) in [-1, 1]: (batch, point, class), tri-linear."""
-        batch = positions.shape[0]
-        values = sample_points(self.logits, positions.reshape(1, -1, 3))
-        return values[0].T.reshape(batch, -1, self.logits.shape[1])
+        return self._at(self.logits, positions)
+
+    @staticmethod
+    def _at(logits: Tensor, positions: Tensor) -> Tensor:
+        values = sample_points(logits, positions.reshape(1, -1, 3))
+        return values[0].T.reshape(positions.shape[0], -1, logits.shape[1])
 
 
 class TemplateGenerator(nn.Module):
@@ -77,6 +81,46 @@ class TemplateGenerator(nn.Module):
         for size, convolution in zip(self.sizes, self.convolutions, strict=False):
             features = convolution(_enlarge(features, size))
         return self.to_classes(_enlarge(features, self.sizes[-1]))
+
+
+class CoTrainedTemplate(Template):
+    """A template whose generator is trained with the network (paper, Table 2, second row).
+
+    In training the generator makes the logits anew in each step. In evaluation the buffer is used, which is filled when
+    the module leaves training and when its state is saved; so a checkpoint always holds the template of its generator.
+
+    Args:
+        number_of_classes: Classes, background included.
+        grid: Size (d, h, w), voxels.
+    """
+
+    def __init__(self, number_of_classes: int, grid: Sequence[int]) -> None:
+        super().__init__(number_of_classes, grid)
+        self.generator = TemplateGenerator(number_of_classes, grid)
+
+    def train(self, mode: bool = True) -> CoTrainedTemplate:
+        """As the parent's; leaving training fixes the logits."""
+        if self.training and not mode:
+            self._fix()
+        super().train(mode)
+        return self
+
+    def forward(self, positions: Tensor) -> Tensor:
+        """See :class:`Template`."""
+        return self._at(self.generator().float() if self.training else self.logits, positions)
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        if self.training:
+            self._fix()
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+
+    @torch.no_grad()
+    def _fix(self) -> None:
+        """Fill the buffer with what the generator makes in evaluation."""
+        was_training = self.generator.training
+        self.generator.eval()
+        self.logits.copy_(self.generator())
+        self.generator.train(was_training)
 
 
 def _block(in_channels: int, out_channels: int, kernel_size: int) -> nn.Sequential:

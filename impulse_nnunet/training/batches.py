@@ -14,7 +14,7 @@ import torch
 from nnunetv2.training.dataloading.nnunet_dataset import nnUNetBaseDataset
 from torch import Tensor
 
-from impulse_nnunet.coordinates import Box
+from impulse_nnunet.coordinates import Box, grid_points
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.preprocessing.case_facts import FACTS_KEY, case_facts
 from impulse_nnunet.preprocessing.working_volume import stored_working_volume
@@ -141,10 +141,20 @@ class BatchMaker:
         stream: Distinguishes training (0) from validation (1); validation boxes are not augmented.
         first: Place of this process's first sample in the global batch.
         number: Samples that this process draws.
+        whole_grid: Label every voxel centre of the input grid, for dense networks, in place of random points.
     """
 
-    def __init__(self, cases: CaseStore, settings: ImPulSeSettings, stream: int, first: int, number: int) -> None:
+    def __init__(
+        self,
+        cases: CaseStore,
+        settings: ImPulSeSettings,
+        stream: int,
+        first: int,
+        number: int,
+        whole_grid: bool = False,
+    ) -> None:
         self.cases, self.settings, self.stream = cases, settings, stream
+        self.lattice = grid_points(settings.grid.input_grid).reshape(-1, 3) if whole_grid else None
         self.places = range(first, first + number)
 
     def __call__(self, step: int) -> list[Sample]:
@@ -159,15 +169,19 @@ class BatchMaker:
         box = random_region_box(rng, case.foreground_faces, self.settings.region)
         if self.stream == 0:
             box = augment_box(rng, box, case.extent_mm, self.settings.augmentation)
+        points = self._random_points(rng, box, case) if self.lattice is None else self.lattice
+        labels = labels_at(case.segmentation, box, points.numpy(), self.cases.ignore_label)
+        seed = int(rng.integers(2**31))
+        return Sample(case.volume, box, points, torch.from_numpy(labels), seed)
+
+    def _random_points(self, rng: np.random.Generator, box: Box, case: TrainingCase) -> Tensor:
         sampling = self.settings.sampling
         points = draw_points(
             rng, box, case.segmentation.shape, sampling.points, sampling.mask_share, case.mask_voxels,
             case.annotated_voxels, sampling.region_share,
             region_box(case.foreground_faces, self.settings.region.margin),
         )  # fmt: skip
-        labels = labels_at(case.segmentation, box, points, self.cases.ignore_label)
-        seed = int(rng.integers(2**31))
-        return Sample(case.volume, box, torch.from_numpy(points), torch.from_numpy(labels), seed)
+        return torch.from_numpy(points)
 
 
 class OrderedPrefetcher(Iterator[Any]):

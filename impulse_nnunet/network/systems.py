@@ -1,0 +1,111 @@
+"""The systems that the paper compares, by name; each is an :class:`~impulse_nnunet.network.ImPulSeNet`.
+
+All share encoder, point interface and sizes, so that one trainer and one decoder serve them. A system differs from the
+next in the parts that it is put together from, and in nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from torch import nn
+
+from impulse_nnunet.network.build import build_network, cpu_has_bfloat16
+from impulse_nnunet.network.dense import DeepLabHead, DenseHead, DenseNetwork, FCNHead
+from impulse_nnunet.network.encoders import build_encoder
+from impulse_nnunet.network.impulse_net import DenseDecoder, ImPulSeNet
+from impulse_nnunet.network.settings import NetworkSettings
+from impulse_nnunet.network.topology import nnunet_settings
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a network is built for.
+
+    Args:
+        settings: Sizes and switches of the plans.
+        input_channels: Channels of the image.
+        number_of_classes: Background included.
+        input_grid: (d, h, w), voxels.
+        spacing_mm: (d, h, w) of the input grid.
+        co_trained: Whether the template is trained with the network.
+    """
+
+    settings: NetworkSettings
+    input_channels: int
+    number_of_classes: int
+    input_grid: tuple[int, int, int]
+    spacing_mm: Sequence[float] = (1.0, 1.0, 1.0)
+    co_trained: bool = False
+
+
+@dataclass(frozen=True)
+class System:
+    """One of the paper's systems.
+
+    Args:
+        title: As the paper calls it.
+        dense: Whether it is trained over the whole input grid in place of random points.
+        build: Puts the network together.
+    """
+
+    title: str
+    dense: bool
+    build: Callable[[Task], ImPulSeNet]
+
+
+def sizes_of(task: Task, system: str) -> NetworkSettings:
+    """The settings that a system makes of the plans': its own switches, encoder and stages."""
+    if system == "impulse_plus":
+        return task.settings
+    if system == "low_resolution":
+        return nnunet_settings(task.input_grid, task.spacing_mm)
+    if system == "impulse":
+        return replace(task.settings, template=False, deformation=False, correction=True)
+    return replace(task.settings, encoder="resnet18")
+
+
+def _impulse_plus(task: Task) -> ImPulSeNet:
+    return build_network(task.settings, task.input_channels, task.number_of_classes, task.co_trained)
+
+
+def _impulse(task: Task) -> ImPulSeNet:
+    return build_network(sizes_of(task, "impulse"), task.input_channels, task.number_of_classes)
+
+
+def _fcn(task: Task) -> ImPulSeNet:
+    settings = sizes_of(task, "fcn")
+    return _dense(task, settings, FCNHead(settings.features_per_stage[-1], task.number_of_classes, _stride(settings)))
+
+
+def _deeplab(task: Task) -> ImPulSeNet:
+    settings = sizes_of(task, "deeplabv3")
+    size = [n // s for n, s in zip(task.input_grid, _stride(settings), strict=True)]
+    head = DeepLabHead(settings.features_per_stage[-1], task.number_of_classes, size, settings.norm)
+    return _dense(task, settings, head)
+
+
+def _low_resolution(task: Task) -> ImPulSeNet:
+    settings = sizes_of(task, "low_resolution")
+    return _dense(task, settings, DenseHead(settings.features_per_stage[0], task.number_of_classes))
+
+
+def _dense(task: Task, settings: NetworkSettings, head: DenseHead) -> ImPulSeNet:
+    encoder: nn.Module = DenseNetwork(build_encoder(settings, task.input_channels), head)
+    return ImPulSeNet(encoder, DenseDecoder(task.number_of_classes), encoder_bfloat16=cpu_has_bfloat16())
+
+
+def _stride(settings: NetworkSettings) -> list[int]:
+    """Of the last level against the input grid."""
+    return [math.prod(stride[axis] for stride in settings.strides) for axis in range(3)]
+
+
+SYSTEMS = {
+    "impulse_plus": System("ImPulSe+", False, _impulse_plus),
+    "impulse": System("ImPulSe", False, _impulse),
+    "fcn": System("FCN", True, _fcn),
+    "deeplabv3": System("DeepLabv3", True, _deeplab),
+    "low_resolution": System("nnU-Net, low resolution", True, _low_resolution),
+}

@@ -1,0 +1,115 @@
+"""Every system: two steps, a death in between, resume, validation, and prediction by stock nnU-Net and by ours."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+from nnunetv2.run.run_training import get_trainer_from_args, maybe_load_checkpoint
+
+from impulse_nnunet.errors import InputError
+from impulse_nnunet.inference.predictor import ImPulSePredictor, OutputOptions
+from impulse_nnunet.trainers import __all__ as trainers
+
+pytestmark = pytest.mark.slow
+CPU = torch.device("cpu")
+
+
+class KilledError(Exception):
+    """Stands for a job that dies."""
+
+
+@pytest.fixture
+def plans(planned, monkeypatch, tmp_path):
+    """The planned data set with two epochs of one step, and a results folder of the test's own."""
+    for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_extTrainer", "nnUNet_n_proc_DA"):
+        monkeypatch.setenv(name, planned.environment[name])
+    monkeypatch.setenv("nnUNet_results", str(tmp_path))
+    path = planned.preprocessed / "ImPulSePlans.json"
+    before = path.read_text()
+    content = json.loads(before)
+    content["configurations"]["3d_impulse"]["impulse"]["training"] |= {"iterations": 1, "validation_iterations": 1}
+    path.write_text(json.dumps(content))
+    yield content
+    path.write_text(before)
+
+
+def trainer(name, continue_training=False):
+    made = get_trainer_from_args("990", "3d_impulse", 0, name, "ImPulSePlans", continue_training, device=CPU)
+    made.save_every = 1
+    maybe_load_checkpoint(made, continue_training, False)
+    return made
+
+
+def predicted(predictor, planned, folder):
+    """Labels of one test image by a predictor that carries a model."""
+    image = next((planned.raw / "imagesTs").glob("*_0000.nii.gz"))
+    predictor.predict_from_files([[str(image)]], [str(folder / "case")], num_processes_preprocessing=1,
+                                 num_processes_segmentation_export=1)  # fmt: skip
+    return sitk.GetArrayFromImage(sitk.ReadImage(str(folder / "case.nii.gz")))
+
+
+@pytest.mark.parametrize("name", trainers)
+def test_it_trains_dies_resumes_predicts_and_evaluates(planned, plans, tmp_path, name):
+    first = trainer(name)
+    first.on_epoch_end_before = first.on_epoch_end
+
+    def die_after_the_first_epoch():
+        first.on_epoch_end_before()
+        raise KilledError
+
+    first.on_epoch_end = die_after_the_first_epoch
+    with pytest.raises(KilledError):
+        first.run_training()
+    second = trainer(name, continue_training=True)
+    assert second.current_epoch == 1
+    second.run_training()
+    assert second.current_epoch == 2
+    second.perform_actual_validation()
+    model = tmp_path / f"Dataset990_Tiny/{name}__ImPulSePlans__3d_impulse"
+    summary = json.loads((model / "fold_0/validation/summary.json").read_text())
+    assert 0 <= summary["foreground_mean"]["Dice"] <= 1
+    assert len(summary["metric_per_case"]) == 2  # of 8 training cases in 5 folds
+    has_template = name == "nnUNetTrainerImPulSe"
+    assert (model / "fold_0/template.nii.gz").is_file() == has_template
+
+    stock = nnUNetPredictor(device=CPU, perform_everything_on_device=False, allow_tqdm=False)
+    ours = ImPulSePredictor(CPU, progress_bar=False)
+    labels = []
+    for number, predictor in enumerate((stock, ours)):
+        predictor.initialize_from_trained_model_folder(str(model), (0,))
+        folder = tmp_path / f"labels_{number}"
+        folder.mkdir()
+        labels.append(predicted(predictor, planned, folder))
+    assert np.array_equal(*labels)
+    if not has_template:
+        with pytest.raises(
+            InputError, match=f"--save_displacement: found a model of {name}, expected one that deforms"
+        ):
+            ours.predict_folder(planned.raw / "imagesTs", tmp_path / "moved", OutputOptions(displacement=True))
+
+
+def test_a_co_trained_template_is_trained_written_and_predicted_with(planned, plans, tmp_path):
+    configuration = plans["configurations"]["3d_impulse"]
+    configuration["impulse"]["template"]["mode"] = "co_trained"
+    configuration["architecture"]["arch_kwargs"] |= {"template_grid": [8, 8, 8], "correction": False}
+    (planned.preprocessed / "ImPulSePlans.json").write_text(json.dumps(plans))
+    made = trainer("nnUNetTrainerImPulSe")
+    made.initialize()
+    before = made.network.decoder.template.generator.code.detach().clone()
+    made.run_training()
+    template = made.network.decoder.template
+    assert not torch.equal(template.generator.code, before)
+    fold = tmp_path / "Dataset990_Tiny/nnUNetTrainerImPulSe__ImPulSePlans__3d_impulse/fold_0"
+    assert (fold / "template.nii.gz").is_file()
+    (log,) = fold.glob("training_log*.txt")
+    assert "Template (co_trained) alone reaches a Dice of" in log.read_text()
+    predictor = ImPulSePredictor(CPU, progress_bar=False)
+    predictor.initialize_from_trained_model_folder(str(fold.parent), (0,))
+    assert torch.equal(predictor.network.decoder.template.logits, template.logits)
+    (tmp_path / "labels").mkdir()
+    assert predicted(predictor, planned, tmp_path / "labels").max() <= 5
