@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
@@ -17,6 +17,7 @@ from impulse_nnunet.errors import InputError
 from impulse_nnunet.evaluation.case import CaseMetrics, evaluate_case
 from impulse_nnunet.evaluation.label_files import LabelMap, cases_in, check_same_grid, read_label_map, to_classes
 from impulse_nnunet.evaluation.settings import INTERSEG, LabelScheme, MetricSettings
+from impulse_nnunet.shards import Shard
 
 PROCESSES_VARIABLE = "nnUNet_def_n_proc"
 
@@ -81,7 +82,12 @@ def evaluate_files(files: CaseFiles, scheme: LabelScheme, settings: MetricSettin
 
 
 def match_files(
-    references: Path, predictions: Path, trees: Mapping[str, Path], ending: str | None, chill: bool
+    references: Path,
+    predictions: Path,
+    trees: Mapping[str, Path],
+    ending: str | None,
+    chill: bool,
+    shard: Shard | None = None,
 ) -> tuple[list[CaseFiles], dict[str, str]]:
     """Pair references, predictions and trees by case identifier.
 
@@ -91,11 +97,16 @@ def match_files(
         trees: Tree -> folder.
         ending: Of the label maps; None takes every known one.
         chill: References without a prediction are no failure.
+        shard: Only its share of the references, and what belongs to them. The references are counted, not the
+            predictions, so that a prediction that comes late moves no other case to another shard.
 
     Returns:
         The cases that have both, and case -> reason for those that lack one.
     """
     truth, predicted = cases_in(references, ending), cases_in(predictions, ending)
+    if shard is not None:
+        truth = {case: truth[case] for case in shard.of(sorted(truth))}
+        predicted = {case: predicted[case] for case in truth if case in predicted}
     branches = {name: cases_in(folder) for name, folder in trees.items()}
     failures = {}
     for case in sorted(truth.keys() ^ predicted.keys()):
@@ -121,11 +132,17 @@ def match_files(
 
 
 def evaluate_cases(
-    cases: list[CaseFiles], scheme: LabelScheme, settings: MetricSettings, processes: int = 1, progress: bool = True
+    cases: list[CaseFiles],
+    scheme: LabelScheme,
+    settings: MetricSettings,
+    processes: int = 1,
+    progress: bool = True,
+    finished: Callable[[CaseFiles, CaseMetrics | str], None] | None = None,
 ) -> FolderMetrics:
     """Evaluate cases, on ``processes`` processes.
 
-    A case that cannot be evaluated is reported in ``failures``; so is one whose process died.
+    A case that cannot be evaluated is reported in ``failures``; so is one whose process died. ``finished`` is called in
+    this process after each case, with its numbers or the reason why there are none.
     """
     results: dict[str, CaseMetrics] = {}
     failures: dict[str, str] = {}
@@ -136,6 +153,8 @@ def evaluate_cases(
         else:
             failures[files.case] = outcome
             tqdm.write(f"{files.case} failed: {outcome}") if progress else None
+        if finished is not None:
+            finished(files, outcome)
         bar.update()
     bar.close()
     ordered = {files.case: results[files.case] for files in cases if files.case in results}

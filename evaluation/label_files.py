@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,11 +61,13 @@ def cases_in(folder: Path, ending: str | None = None) -> dict[str, Path]:
     if not folder.is_dir():
         raise InputError(str(folder), "no such folder", "a folder of label maps", "check the path")
     cases: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        found = next((e for e in ([ending] if ending else ENDINGS) if path.name.endswith(e)), None)
-        if found is None or path.name.startswith(".") or not path.is_file():
+    with os.scandir(folder) as entries:  # the listing tells files from folders: no look at each of 100 000 files
+        names = sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file())
+    for name in names:
+        found = next((e for e in ([ending] if ending else ENDINGS) if name.endswith(e)), None)
+        if found is None:
             continue
-        case = path.name[: -len(found)]
+        path, case = folder / name, name[: -len(found)]
         if case in cases:
             raise InputError(
                 str(path), f"a second file of case {case}, beside {cases[case].name}", "one", "remove one of them"

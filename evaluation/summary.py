@@ -14,7 +14,7 @@ import numpy as np
 from impulse_nnunet import __version__
 from impulse_nnunet.evaluation.anatomy import TreeMetrics
 from impulse_nnunet.evaluation.case import CaseMetrics
-from impulse_nnunet.evaluation.folder import FolderMetrics
+from impulse_nnunet.evaluation.folder import CaseFiles, FolderMetrics
 from impulse_nnunet.evaluation.settings import TREES, LabelScheme, MetricSettings
 from impulse_nnunet.evaluation.statistics import finite_mean
 from impulse_nnunet.files import whole_file, write_json
@@ -37,28 +37,56 @@ def summarise(
     Raises:
         ValueError: No case.
     """
-    if not metrics.cases:
+    entries = case_entries(metrics, scheme, settings, labels)
+    return join_entries(entries, settings_record(scheme, settings, labels, trees), metrics.failures)
+
+
+def case_entries(
+    metrics: FolderMetrics, scheme: LabelScheme, settings: MetricSettings, labels: list[int]
+) -> list[dict[str, Any]]:
+    """What ``metric_per_case`` holds, one entry for each case in order; NaN where a number is undefined."""
+    return [case_entry(metrics.files[case], result, scheme, settings, labels) for case, result in metrics.cases.items()]
+
+
+def settings_record(
+    scheme: LabelScheme, settings: MetricSettings, labels: list[int], trees: Mapping[str, str]
+) -> dict[str, Any]:
+    """What was measured, and how, as it is written beside the numbers."""
+    return dataclasses.asdict(settings) | {
+        "version": __version__,
+        "labels": labels,
+        "label_names": {str(label): name for label, name in scheme.names.items()},
+        "ignore_label": scheme.ignore_label,
+        "lobes": {name: list(members) for name, members in scheme.lobes.items()},
+        "trees": dict(trees),
+    }
+
+
+def join_entries(entries: list[dict[str, Any]], record: dict[str, Any], failures: Mapping[str, str]) -> dict[str, Any]:
+    """Make the content of ``summary.json`` from its cases' entries.
+
+    Args:
+        entries: Of :func:`case_entries`, in the order of the cases.
+        record: Of :func:`settings_record`.
+        failures: Identifier -> one line, of the cases without an entry.
+
+    Raises:
+        ValueError: No case.
+    """
+    if not entries:
         raise ValueError("found no case that was evaluated; expected at least one")
-    cases = [_case_entry(case, metrics, scheme, settings, labels) for case in metrics.cases]
-    mean = _means_of_labels(cases, labels)
+    labels = record["labels"]
+    mean = _means_of_labels(entries, labels)
     names = list(mean[str(labels[0])])
-    numbers = [entry["paper"] for entry in cases]
+    numbers = [entry["paper"] for entry in entries]
     return {
         "foreground_mean": {name: float(np.mean([mean[str(label)][name] for label in labels])) for name in names},
         "mean": mean,
-        "metric_per_case": cases,
+        "metric_per_case": entries,
         "paper": {name: finite_mean([number[name] for number in numbers]) for name in _names(numbers)},
         "n_nan": {name: sum(math.isnan(number[name]) for number in numbers) for name in _names(numbers)},
-        "settings": dataclasses.asdict(settings)
-        | {
-            "version": __version__,
-            "labels": labels,
-            "label_names": {str(label): name for label, name in scheme.names.items()},
-            "ignore_label": scheme.ignore_label,
-            "lobes": {name: list(members) for name, members in scheme.lobes.items()},
-            "trees": dict(trees),
-        },
-        "failures": metrics.failures,
+        "settings": record,
+        "failures": dict(sorted(failures.items())),
     }
 
 
@@ -89,20 +117,20 @@ def case_numbers(result: CaseMetrics, classes: list[int], settings: MetricSettin
 
 def write_summary(summary: dict[str, Any], path: Path) -> None:
     """Write ``summary.json`` (NaN as null) and ``metrics.csv`` beside it; each appears only when it is whole."""
-    write_json(_without_nan(summary), path)
+    write_json(without_nan(summary), path)
     with whole_file(path.with_name("metrics.csv")) as temporary, temporary.open("w", newline="", encoding="utf-8") as f:
         writer = csv.writer(f)
         writer.writerow(("case", "label", "metric", "value"))
         writer.writerows(_rows(summary))
 
 
-def _case_entry(
-    case: str, metrics: FolderMetrics, scheme: LabelScheme, settings: MetricSettings, labels: list[int]
+def case_entry(
+    files: CaseFiles, result: CaseMetrics, scheme: LabelScheme, settings: MetricSettings, labels: list[int]
 ) -> dict[str, Any]:
-    result, files = metrics.cases[case], metrics.files[case]
+    """One entry of ``metric_per_case``; see :func:`case_entries`."""
     classes = [scheme.labels.index(label) + 1 for label in labels]
     return {
-        "case": case,
+        "case": files.case,
         "reference_file": str(files.reference),
         "prediction_file": str(files.prediction),
         "metrics": {
@@ -181,9 +209,19 @@ def _number(name: str, value: float) -> float | int:
     return int(value) if name in COUNTS else float(value)
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
+    """The same content with None, null in JSON, for NaN."""
     if isinstance(value, dict):
-        return {str(key): _without_nan(entry) for key, entry in value.items()}
+        return {str(key): without_nan(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(entry) for entry in value]
+        return [without_nan(entry) for entry in value]
     return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def with_nan(value: Any) -> Any:
+    """The inverse of :func:`without_nan`, for content whose only nulls are undefined numbers."""
+    if isinstance(value, dict):
+        return {key: with_nan(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [with_nan(entry) for entry in value]
+    return math.nan if value is None else value

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from impulse_nnunet.cli.shard_flags import add_shard_flags, shard_from
 from impulse_nnunet.errors import CasesFailedError, InputError
 
 if TYPE_CHECKING:
-    from impulse_nnunet.evaluation.settings import LabelScheme
+    from impulse_nnunet.evaluation.folder import CaseFiles
+    from impulse_nnunet.evaluation.parts import Part
+    from impulse_nnunet.evaluation.settings import LabelScheme, MetricSettings
 
 DESCRIPTION = """Compare predictions with references: Dice, surface Dice (NSD) and, where the trees are given, how many
 bronchi, arteries and veins leave their own segment (NI) and by how far (ID). Writes summary.json, which nnU-Net's own
@@ -19,6 +23,8 @@ EXAMPLES = """examples:
   impulse_nnunet evaluate labelsTs PREDICTIONS
   impulse_nnunet evaluate labelsTs PREDICTIONS --airway AIRWAYS --artery ARTERIES -np 8
   impulse_nnunet evaluate labelsTs PREDICTIONS --surface surfel --tolerance_mm 0.5 1 2 --hd95 --assd
+  impulse_nnunet evaluate labelsTs PREDICTIONS --shard auto      # one task of a job array; then, once:
+  impulse_nnunet merge PREDICTIONS
   impulse_nnunet evaluate REFERENCES PREDICTIONS --labels 1 2 --chill -o scores/summary.json
 """
 TREE_FLAGS = {
@@ -40,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", metavar="FILE", help="output (default: PRED_FOLDER/summary.json)")
     parser.add_argument("-np", type=int, metavar="N", help="processes (default: nnUNet_def_n_proc, or the cores)")
     parser.add_argument("--chill", action="store_true", help="references without a prediction are no failure")
+    add_shard_flags(parser)
     trees = parser.add_argument_group("trees (folders of label maps with the same case identifiers)")
     for name, text in TREE_FLAGS.items():
         trees.add_argument(f"--{name}", metavar="FOLDER", help=text)
@@ -73,13 +80,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Evaluate."""
     from impulse_nnunet.evaluation.folder import default_processes, evaluate_cases, match_files
+    from impulse_nnunet.evaluation.parts import Part, Question
     from impulse_nnunet.evaluation.settings import MetricSettings
-    from impulse_nnunet.evaluation.summary import summarise, write_summary
+    from impulse_nnunet.evaluation.summary import settings_record, summarise, write_summary
 
     references, predictions = Path(options.references), Path(options.predictions)
-    output = Path(options.o) if options.o else predictions / "summary.json"
-    if output.suffix != ".json":
-        raise InputError("-o", str(output), "a file that ends in .json", "e.g. -o scores/summary.json")
+    output = output_of(options)
     settings = MetricSettings(
         tuple(options.tolerance_mm), options.surface, options.connectivity, options.min_size,
         options.intrusion_surface, options.absent, options.hd95, options.assd, options.tree_labels,
@@ -89,15 +95,20 @@ def run(options: argparse.Namespace) -> int:
             raise InputError(str(folder), "no such folder", "a folder of label maps", "check the path")
     scheme, labels, ending = _labels(options, references, predictions)
     trees = {name: Path(getattr(options, name)) for name in TREE_FLAGS if getattr(options, name)}
-    cases, unmatched = match_files(references, predictions, trees, ending, options.chill)
+    shard = shard_from(options)
+    cases, unmatched = match_files(references, predictions, trees, ending, options.chill, shard)
     processes = options.np if options.np is not None else default_processes()
+    folders = {name: str(folder) for name, folder in trees.items()}
+    if shard is not None:
+        question = Question(str(references), str(predictions), folders, ending, options.chill)
+        part = Part(shard, question, settings_record(scheme, settings, labels, folders), {}, {}, unmatched)
+        return _run_shard(part, cases, output, scheme, settings, processes, not options.disable_progress_bar)
     metrics = evaluate_cases(cases, scheme, settings, processes, not options.disable_progress_bar)
     metrics.failures.update(unmatched)
     if metrics.cases:
-        folders = {name: str(folder) for name, folder in trees.items()}
         summary = summarise(metrics, scheme, settings, labels, folders)
         write_summary(summary, output)
-        _print_table(summary["paper"], summary["n_nan"], len(metrics.cases), output)
+        print_table(summary, output)
     if metrics.failures:
         raise CasesFailedError(metrics.failures, len(metrics.failures) + len(metrics.cases))
     if not metrics.cases:
@@ -105,6 +116,40 @@ def run(options: argparse.Namespace) -> int:
             str(predictions), "no case to evaluate", f"files named as in {references}", "check the folders and endings"
         )
     return 0
+
+
+def _run_shard(
+    part: Part,
+    cases: list[CaseFiles],
+    output: Path,
+    scheme: LabelScheme,
+    settings: MetricSettings,
+    processes: int,
+    progress: bool,
+) -> int:
+    from impulse_nnunet.evaluation.parts import part_file
+    from impulse_nnunet.evaluation.shard import evaluate_shard
+
+    path = part_file(output, part.shard)
+    part = evaluate_shard(part, cases, path, scheme, settings, processes, progress)
+    merge = shlex.join(["impulse_nnunet", *merge_command(output)])
+    print(f"shard {part.shard}: {len(part.entries)} case(s); {path}; after all shards: {merge}")
+    if part.failures:
+        raise CasesFailedError(part.failures, len(part.failures) + len(part.entries))
+    return 0
+
+
+def output_of(options: argparse.Namespace) -> Path:
+    """The summary that the flags name."""
+    output = Path(options.o) if options.o else Path(options.predictions) / "summary.json"
+    if output.suffix != ".json":
+        raise InputError("-o", str(output), "a file that ends in .json", "e.g. -o scores/summary.json")
+    return output
+
+
+def merge_command(output: Path) -> list[str]:
+    """The arguments of ``impulse_nnunet`` that join the parts of a summary."""
+    return ["merge", str(output.parent), *([] if output.name == "summary.json" else ["-o", str(output)])]
 
 
 def _labels(
@@ -132,9 +177,11 @@ def _labels(
     return scheme, sorted(set(options.labels or scheme.labels)), content.get("file_ending")
 
 
-def _print_table(numbers: dict[str, float], missing: dict[str, int], cases: int, output: Path) -> None:
+def print_table(summary: dict[str, Any], output: Path) -> None:
+    """Show the means of a summary that was written."""
+    cases, missing = len(summary["metric_per_case"]), summary["n_nan"]
     print(f"{cases} case(s), mean over cases of the mean over labels; {output}")
-    for name, value in numbers.items():
+    for name, value in summary["paper"].items():
         note = f"  (undefined in {missing[name]} case(s))" if missing[name] else ""
         print(f"  {name:<16} {value:10.4f}{note}")
     sys.stdout.flush()

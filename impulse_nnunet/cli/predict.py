@@ -6,8 +6,10 @@ import argparse
 import os
 from pathlib import Path
 
+from impulse_nnunet.cli.shard_flags import add_shard_flags, shard_from
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.settings import CONFIGURATION, PLANS
+from impulse_nnunet.shards import Shard
 
 DESCRIPTION = """Predict the images of a folder (named CASE_0000.nii.gz, ... as nnU-Net asks). The labels are those that
 nnUNetv2_predict writes; files appear only when they are whole, and one bad case does not stop the others."""
@@ -15,6 +17,7 @@ EXAMPLES = """examples:
   impulse_nnunet predict -d 704 -f 0 -i IMAGES -o LABELS
   impulse_nnunet predict -m MODEL_FOLDER -f 0 1 2 3 4 -i IMAGES -o LABELS --continue_prediction
   impulse_nnunet predict -d 704 -f 0 -i IMAGES -o LABELS --spacing 0.5 0.5 0.5
+  impulse_nnunet predict -d 704 -f 0 -i IMAGES -o LABELS --shard auto --continue_prediction
   impulse_nnunet predict -d 704 -f 0 -i IMAGES -o LABELS --like OTHER_IMAGE.nii.gz --save_displacement
 """
 
@@ -37,8 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-chk", default="checkpoint_final.pth", metavar="NAME", help="default: checkpoint_final.pth")
     parser.add_argument("-device", default=None, choices=["cpu", "cuda", "mps"], help="default: cuda if there is one")
     parser.add_argument("-npp", type=int, default=2, help="threads that read and write (default: 2)")
-    parser.add_argument("-num_parts", type=int, default=1, help="share the cases among this many calls")
-    parser.add_argument("-part_id", type=int, default=0, help="which of them this call is, from 0")
+    add_shard_flags(parser)
     parser.add_argument(
         "--save_probabilities", action="store_true", help="also nnU-Net's .npz; classes x volume in memory"
     )
@@ -64,6 +66,7 @@ def run(options: argparse.Namespace) -> int:
 
     from impulse_nnunet.inference.predictor import ImPulSePredictor, OutputOptions
 
+    shard = shard_from(options) or Shard()
     if options.device in (None, "cpu") and not (options.device is None and torch.cuda.is_available()):
         torch.set_num_threads(os.cpu_count() or 1)
     if options.device == "cuda" and not torch.cuda.is_available():
@@ -77,9 +80,10 @@ def run(options: argparse.Namespace) -> int:
         tuple(options.spacing) if options.spacing else None, options.like,
     )  # fmt: skip
     done = predictor.predict_folder(
-        options.i, options.o, output, not options.continue_prediction, options.num_parts, options.part_id, options.npp
+        options.i, options.o, output, not options.continue_prediction, shard.count, shard.index, options.npp
     )
-    print(f"{len(done)} case(s) predicted into {options.o}")
+    share = f" (shard {shard})" if shard.count > 1 else ""
+    print(f"{len(done)} case(s) predicted into {options.o}{share}")
     return 0
 
 

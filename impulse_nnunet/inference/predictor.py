@@ -21,6 +21,7 @@ from impulse_nnunet.environment import ensure_variables
 from impulse_nnunet.errors import CasesFailedError, InputError
 from impulse_nnunet.files import whole_file, write_json
 from impulse_nnunet.inference.cases import decode_case, write_case
+from impulse_nnunet.inference.cohort import list_cases
 from impulse_nnunet.inference.encoding import Ensemble, encode_image
 from impulse_nnunet.inference.geometry import image_to_world, output_grid
 from impulse_nnunet.inference.routing import bare_network, ensemble_of, settings_of
@@ -267,22 +268,6 @@ class ImPulSePredictor(nnUNetPredictor):
         files += [Path(f"{truncated}.npz")] if options.probabilities else []
         files += [truncated.parent / DISPLACEMENT_FOLDER / f"{truncated.name}{ending}"] if options.displacement else []
         return all(file.is_file() for file in files)
-
-
-def list_cases(folder: Path, file_ending: str) -> dict[str, list[str]]:
-    """Cases of a folder by nnU-Net's names: identifier -> channel files in order."""
-    if not folder.is_dir():
-        raise InputError(str(folder), "no such folder", "a folder of images", "check -i")
-    cases: dict[str, list[str]] = {}
-    for file in sorted(folder.iterdir()):
-        stem, channel = file.name[: -len(file_ending) - 5], file.name[-len(file_ending) - 5 : -len(file_ending)]
-        if file.name.endswith(file_ending) and stem and channel[0] == "_" and channel[1:].isdigit():
-            cases.setdefault(stem, []).append(str(file))
-    if not cases:
-        raise InputError(
-            str(folder), "no case", f"images named CASE_0000{file_ending}", "rename them as nnU-Net asks, or check -i"
-        )
-    return cases
 
 
 def trained_folds(folder: Path, checkpoint_name: str) -> tuple[int | str, ...]:

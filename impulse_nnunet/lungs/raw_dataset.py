@@ -12,7 +12,7 @@ from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
 
 from impulse_nnunet.channels import channel_names
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.inference.predictor import list_cases
+from impulse_nnunet.inference.cohort import list_cases
 from impulse_nnunet.planning import dataset_name, read_dataset_json
 
 

@@ -3,7 +3,8 @@ import pytest
 import SimpleITK as sitk
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.inference.predictor import ImPulSePredictor, OutputOptions, list_cases, trained_folds, write_on_grid
+from impulse_nnunet.inference.cohort import list_cases
+from impulse_nnunet.inference.predictor import ImPulSePredictor, OutputOptions, trained_folds, write_on_grid
 from impulse_nnunet.world import FileGrid
 
 
