@@ -18,6 +18,8 @@ COMMANDS = {
     "plan_and_preprocess": "check a data set, plan 3d_impulse and preprocess it",
     "predict": "predict images with a trained model, on their own or any other grid",
     "evaluate": "score predictions: Dice, surface Dice, intrusions of bronchi and vessels",
+    "merge": "join the shards of an evaluation, and say what is missing",
+    "submit": "share predict or evaluate among the jobs of a Slurm array or this machine's processes",
     "compare": "put methods side by side, with intervals and paired tests",
     "report": "write one HTML file with tables, box plots, slices and three-dimensional views",
     "phantom": "make a synthetic chest CT cohort with known lobes, segments, bronchi and vessels",
@@ -39,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     parser = _parser(arguments)
     options = parser.parse_args(arguments)
+    options.command_line = arguments
     if not hasattr(options, "run"):
         parser.print_help()
         return USER_ERROR
