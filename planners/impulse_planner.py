@@ -19,14 +19,13 @@ from nnunetv2.utilities.json_export import recursive_fix_for_json_export
 from impulse_nnunet.channels import channel_names, sampled_channels, tree_folders
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.files import copy_whole, write_json
-from impulse_nnunet.network.settings import NetworkSettings
+from impulse_nnunet.network.settings import PAPER, NetworkSettings
 from impulse_nnunet.planners.rules import (
     BATCH_SIZES,
     POINTS,
     DatasetProperties,
     Sizes,
     estimate_memory_gb,
-    network_for,
     plan_sizes,
     working_grid,
 )
@@ -200,15 +199,13 @@ def _paper(
     settings: ImPulSeSettings, sizes: Sizes, properties: DatasetProperties
 ) -> tuple[ImPulSeSettings, NetworkSettings]:
     """The paper's sizes (FACTS of section 4 and of the release), whatever the data and the GPU."""
-    grid = (128, 128, 128)
+    grid = PAPER.template_grid
     image_mm = np.median(properties.image_extents_mm, axis=0)
     working = working_grid(grid, image_mm, np.asarray(sizes.extent_mm))
-    wide = network_for(grid, float("inf"))
-    network = NetworkSettings(wide.features_per_stage, wide.strides, wide.blocks_per_stage, 7, "batch", 64, 0.3, grid)
     content = to_json(settings) | {"grid": to_json(GridSettings(grid, working))}
     content["sampling"]["points"] = POINTS
     content["template"]["mode"] = "learned"
-    return from_json(ImPulSeSettings, content, PLAN_KEY), network
+    return from_json(ImPulSeSettings, content, PLAN_KEY), PAPER
 
 
 def _summary(configuration: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from impulse_nnunet.network.memory import BYTES_PER_ACTIVATION, BYTES_PER_PARAMETER, FIXED_GB, GIGABYTE
 from impulse_nnunet.network.settings import NetworkSettings
 from impulse_nnunet.settings import GridSettings, RegionSettings
 
@@ -28,10 +29,6 @@ REGION_CLEARLY_SMALLER = 0.7
 REGION_FINER = 1.2
 WORKING_FINER = 1.25
 MAPS_PER_STAGE = 14  # 9.9 are saved for the backward pass (a test counts them); the rest is for gradients and copies
-BYTES_PER_ACTIVATION = 2
-BYTES_PER_PARAMETER = 16  # weight, gradient and AdamW's two moments in float32
-FIXED_GB = 0.8  # CUDA context and workspaces
-GIGABYTE = 1e9
 
 
 logger = logging.getLogger(__name__)

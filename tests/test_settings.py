@@ -16,6 +16,7 @@ from impulse_nnunet.settings import (
     TrainingSettings,
     from_json,
     network_settings_from_configuration,
+    network_task,
     settings_from_configuration,
     to_json,
     with_overrides,
@@ -131,3 +132,42 @@ def test_an_override_of_nothing_is_refused(name):
     content = {"batch_size": 2, "impulse": {"training": {"epochs": 100}}}
     with pytest.raises(InputError, match=rf"--set {name}: found no such setting, expected a dotted name"):
         with_overrides(content, {name: 1})
+
+
+def configuration_with(mode, **switches):
+    network = NetworkSettings((4, 8), ((1, 1, 1), (2, 2, 2)), (1, 1), template_grid=(4, 6, 8), **switches)
+    impulse = to_json(ImPulSeSettings(GridSettings((4, 6, 8), (4, 6, 8)), template=TemplateSettings(mode)))
+    architecture = {"network_class_name": "impulse_nnunet.network.ImPulSeNet", "arch_kwargs": to_json(network)}
+    return {"batch_size": 2, "impulse": impulse, "architecture": architecture}
+
+
+def test_training_a_template_that_is_switched_off_is_refused():
+    assert network_settings_from_configuration(configuration_with("co_trained")).template
+    message = (
+        r"plans, impulse\.template\.mode: found 'co_trained', expected frequency or learned where "
+        r"architecture\.arch_kwargs\.template is off; mend the plans file"
+    )
+    with pytest.raises(InputError, match=message):
+        network_settings_from_configuration(configuration_with("co_trained", template=False, deformation=False))
+
+
+def test_contradicting_switches_are_refused_with_their_place():
+    configuration = configuration_with("frequency")
+    configuration["architecture"]["arch_kwargs"]["template"] = False
+    with pytest.raises(InputError, match=r"plans, architecture\.arch_kwargs: found deformation is on and template off"):
+        network_settings_from_configuration(configuration)
+
+
+def test_plans_from_before_the_switches_mean_what_they_meant():
+    configuration = configuration_with("frequency")
+    for name in ("encoder", "kernel_sizes", "template", "deformation", "correction"):
+        del configuration["architecture"]["arch_kwargs"][name]
+    assert network_settings_from_configuration(configuration) == NetworkSettings(
+        (4, 8), ((1, 1, 1), (2, 2, 2)), (1, 1), template_grid=(4, 6, 8)
+    )
+
+
+def test_what_a_network_is_built_for():
+    task = network_task(configuration_with("co_trained") | {"estimates": {"extent_mm": [8.0, 6.0, 4.0]}}, 2, 3)
+    assert (task.input_channels, task.number_of_classes, task.input_grid, task.co_trained) == (2, 3, (4, 6, 8), True)
+    assert tuple(task.spacing_mm) == (2.0, 1.0, 0.5)

@@ -25,6 +25,7 @@ COMMANDS = {
     "phantom": "make a synthetic chest CT cohort with known lobes, segments, bronchi and vessels",
     "build_inputs": "join CT, lobes, bronchi, arteries and veins into a data set of the segment stage",
     "convert_lung3d": "make a data set of the segment stage from Lung3D's folders or .npz files",
+    "describe": "print the parts of a network, their parameters and the memory of a training step",
     "doctor": "show versions, device and folders, and whether nnU-Net finds the trainer",
 }
 

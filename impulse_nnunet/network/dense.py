@@ -29,7 +29,8 @@ class DenseNetwork(nn.Module):
     def forward(self, image: Tensor) -> list[Tensor]:
         """(batch, channel, d, h, w) -> [(batch, class, d, h, w) float32]."""
         features = self.head.features(self.pyramid(image))
-        with torch.autocast(image.device.type, enabled=False):
+        device = "cpu" if image.is_meta else image.device.type  # described without memory, there is no autocast
+        with torch.autocast(device, enabled=False):
             return [self.head.logits(features.float(), image.shape[2:])]
 
 
@@ -37,6 +38,7 @@ class DenseHead(nn.Module):
     """One convolution of a level's features: what nnU-Net calls a segmentation layer."""
 
     level = 0  # of the pyramid; 0 is the finest
+    title = "1^3 convolution of the finest level"
 
     def __init__(self, channels: int, number_of_classes: int) -> None:
         super().__init__()
@@ -61,6 +63,7 @@ class FCNHead(DenseHead):
     """
 
     level = -1
+    title = "1^3 convolution of the last level, transposed convolution to the input grid"
 
     def __init__(self, channels: int, number_of_classes: int, stride: Sequence[int]) -> None:
         super().__init__(channels, number_of_classes)
@@ -103,6 +106,7 @@ class DeepLabHead(DenseHead):
     """
 
     level = -1
+    title = "atrous spatial pyramid pooling of the last level, tri-linear to the input grid"
 
     def __init__(self, channels: int, number_of_classes: int, size: Sequence[int], norm: str) -> None:
         width = max(1, channels // 2)

@@ -73,7 +73,8 @@ class NetworkSettings:
         """Refuse switches that contradict each other."""
         if not (self.template or self.deformation or self.correction):
             raise ValueError(
-                "template, deformation and correction are all off; expected correction, or all but correction"
+                "template, deformation and correction are all off: nothing makes logits; switch correction on, or "
+                "template and deformation"
             )
         if self.deformation and not self.template:
             raise ValueError(
@@ -88,3 +89,6 @@ class NetworkSettings:
     def kernels(self) -> tuple[tuple[int, int, int], ...]:
         """Kernel of each stage."""
         return self.kernel_sizes or ((3, 3, 3),) * len(self.features_per_stage)
+
+
+PAPER = NetworkSettings(stem_kernel_size=7, norm="batch", head_dropout=0.3)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from torch import nn
 
+from impulse_nnunet.errors import InputError
 from impulse_nnunet.network.build import build_network, cpu_has_bfloat16
 from impulse_nnunet.network.dense import DeepLabHead, DenseHead, DenseNetwork, FCNHead
 from impulse_nnunet.network.encoders import build_encoder
@@ -47,11 +48,13 @@ class System:
 
     Args:
         title: As the paper calls it.
+        trainer: Name of the nnU-Net trainer.
         dense: Whether it is trained over the whole input grid in place of random points.
         build: Puts the network together.
     """
 
     title: str
+    trainer: str
     dense: bool
     build: Callable[[Task], ImPulSeNet]
 
@@ -103,9 +106,21 @@ def _stride(settings: NetworkSettings) -> list[int]:
 
 
 SYSTEMS = {
-    "impulse_plus": System("ImPulSe+", False, _impulse_plus),
-    "impulse": System("ImPulSe", False, _impulse),
-    "fcn": System("FCN", True, _fcn),
-    "deeplabv3": System("DeepLabv3", True, _deeplab),
-    "low_resolution": System("nnU-Net, low resolution", True, _low_resolution),
+    "impulse_plus": System("ImPulSe+", "nnUNetTrainerImPulSe", False, _impulse_plus),
+    "impulse": System("ImPulSe", "nnUNetTrainerImPulSeV1", False, _impulse),
+    "fcn": System("FCN", "nnUNetTrainerFCN", True, _fcn),
+    "deeplabv3": System("DeepLabv3", "nnUNetTrainerDeepLabV3", True, _deeplab),
+    "low_resolution": System("nnU-Net, low resolution", "nnUNetTrainerLowRes", True, _low_resolution),
 }
+
+
+def system_of(trainer: str) -> str:
+    """The system that an nnU-Net trainer of this package trains.
+
+    Raises:
+        InputError: It is none of them.
+    """
+    names = {system.trainer: name for name, system in SYSTEMS.items()}
+    if trainer not in names:
+        raise InputError(f"-tr {trainer}", "no trainer of this package", ", ".join(names), "choose one")
+    return names[trainer]

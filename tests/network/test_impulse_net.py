@@ -1,3 +1,5 @@
+import hashlib
+
 import numpy as np
 import pytest
 import torch
@@ -119,3 +121,22 @@ def test_the_fast_encoder_agrees_with_the_exact_one():
     for fast, level in zip(network.encode(image), exact, strict=True):
         # bfloat16 keeps 8 bits: half a per cent in each of a handful of layers, on values of order 1
         assert (fast.float() - level).abs().mean() < 0.03 * level.abs().mean()
+
+
+def test_networks_from_before_the_switches_load_and_give_the_same_numbers():
+    # recorded with the version before encoder, template, deformation and correction could be switched
+    network = small_network().eval()
+    network.encoder_bfloat16 = False
+    names = sorted((name, tuple(value.shape)) for name, value in network.state_dict().items())
+    digest = hashlib.sha256(repr(names).encode()).hexdigest()
+    assert digest == "380fae07e6d86c61f570b3201a48ebb20eca3ae55fcddf652871f74ef02264a1"
+    with torch.no_grad():
+        for head in (network.decoder.deformation, network.decoder.correction):
+            head.last.weight.fill_(0.1)
+        network.decoder.template.set_logits(torch.linspace(-1, 1, 3 * 4 * 6 * 8).reshape(3, 4, 6, 8))
+        image = torch.linspace(-1, 1, 2 * 4 * 6 * 8).reshape(1, 2, 4, 6, 8)
+        prediction = network(image, torch.tensor([[[0.3, -0.2, 0.1], [-0.9, 0.8, 0.0]]]))
+    logits = [[-0.1030342, 0.5647919, 1.2326180], [-0.4622727, 0.2055534, 0.8733795]]
+    torch.testing.assert_close(prediction.logits[0], torch.tensor(logits), rtol=0, atol=1e-5)
+    moved = torch.tensor([[0.3311580] * 3, [0.3069308] * 3])
+    torch.testing.assert_close(prediction.displacement[0], moved, rtol=0, atol=1e-5)
