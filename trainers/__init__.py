@@ -3,6 +3,7 @@
 from impulse_nnunet.errors import install_one_line_errors
 from impulse_nnunet.inference.routing import route_stock_predictor
 from impulse_nnunet.trainers.impulse import nnUNetTrainerImPulSe
+from impulse_nnunet.trainers.stock_budget import nnUNetTrainerBudget
 from impulse_nnunet.trainers.systems import (
     nnUNetTrainerDeepLabV3,
     nnUNetTrainerFCN,
@@ -11,6 +12,7 @@ from impulse_nnunet.trainers.systems import (
 )
 
 __all__ = [
+    "nnUNetTrainerBudget",
     "nnUNetTrainerDeepLabV3",
     "nnUNetTrainerFCN",
     "nnUNetTrainerImPulSe",

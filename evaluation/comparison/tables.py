@@ -79,11 +79,11 @@ def markdown(comparison: Comparison) -> str:
     rows = [[name, *texts] for name, texts in counts(comparison)]
     rows += [[label(metric), *map(_markdown_cell, cells(comparison, metric))] for metric in comparison.metrics]
     below = "\n".join(f"- {line}" for line in (*explanation(comparison), *comparison.notes))
-    parts = [_markdown_table(["Metric", *heads], rows), below]
+    parts = [markdown_table(["Metric", *heads], rows), below]
     columns = ["Metric", "Pairs", f"Difference [{percent(comparison.resampling.level)}]", *TESTS]
     for method in comparison.n_common:
         parts.append(f"## {_title(comparison, method)}")
-        parts.append(_markdown_table(columns, [
+        parts.append(markdown_table(columns, [
             [label(line.metric), line.n_pairs, f"{line.difference} {line.interval}".strip(), *line.p_values]
             for line in paired_lines(comparison, method)
         ]))  # fmt: skip
@@ -108,17 +108,17 @@ def _latex_means(comparison: Comparison) -> str:
     for number, metric in enumerate(comparison.metrics):
         found = cells(comparison, metric)
         lines += [r"\addlinespace[2pt]"] if number else []
-        lines.append(" & ".join([_tex(label(metric)), *(_latex_mean(cell) for cell in found)]) + r" \\")
+        lines.append(" & ".join([latex_text(label(metric)), *(_latex_mean(cell) for cell in found)]) + r" \\")
         for below in ([cell.interval for cell in found], [_number_of_cases(cell) for cell in found]):
             if any(below):
-                small = [rf"{{\scriptsize {_minus(_tex(text))}}}" if text else "" for text in below]
+                small = [rf"{{\scriptsize {_minus(latex_text(text))}}}" if text else "" for text in below]
                 lines.append(" & ".join(["", *small]) + r" \\")
     caption = f"Comparison with {comparison.reference}. " + " ".join(explanation(comparison))
     return _latex_table("l" + "r" * len(comparison.methods), lines, caption, "tab:comparison", comparison.notes)
 
 
 def _latex_tests(comparison: Comparison, method: str, name: str) -> str:
-    interval = f"{_tex(percent(comparison.resampling.level))} interval"
+    interval = f"{latex_text(percent(comparison.resampling.level))} interval"
     lines = [
         r" & & & & \multicolumn{2}{c}{t-test} & \multicolumn{2}{c}{Permutation} \\",
         r"\cmidrule(lr){5-6} \cmidrule(l){7-8}",
@@ -126,15 +126,15 @@ def _latex_tests(comparison: Comparison, method: str, name: str) -> str:
         r"\midrule",
     ]
     for line in paired_lines(comparison, method):
-        numbers = [_minus(_tex(text)) for text in (line.difference, line.interval, *line.p_values)]
-        lines.append(" & ".join([_tex(label(line.metric)), line.n_pairs, *numbers]) + r" \\")
+        numbers = [_minus(latex_text(text)) for text in (line.difference, line.interval, *line.p_values)]
+        lines.append(" & ".join([latex_text(label(line.metric)), line.n_pairs, *numbers]) + r" \\")
     caption = f"{_title(comparison, method)}. {explanation_of_tests(comparison)}"
     return _latex_table("lrrcrrrr", lines, caption, name, ())
 
 
 def _latex_table(columns: str, lines: Sequence[str], caption: str, name: str, notes: Sequence[str]) -> str:
-    formula = _tex(caption).replace("p $<$ ", "$p<$ ").replace("p-values", "$p$-values")
-    below = [rf"\par\smallskip{{\footnotesize {_tex(note)}}}" for note in notes]
+    formula = latex_text(caption).replace("p $<$ ", "$p<$ ").replace("p-values", "$p$-values")
+    below = [rf"\par\smallskip{{\footnotesize {latex_text(note)}}}" for note in notes]
     return "\n".join([
         r"\begin{table}", r"\centering", r"\footnotesize", r"\setlength{\tabcolsep}{3.5pt}",
         rf"\caption{{{formula}}}", rf"\label{{{name}}}", r"\smallskip", rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}",
@@ -143,13 +143,13 @@ def _latex_table(columns: str, lines: Sequence[str], caption: str, name: str, no
 
 
 def _latex_line(texts: Sequence[str]) -> str:
-    return " & ".join(map(_tex, texts)) + r" \\"
+    return " & ".join(map(latex_text, texts)) + r" \\"
 
 
 def _latex_mean(cell: Cell) -> str:
     mean = rf"\textbf{{{cell.mean}}}" if cell.best else cell.mean
-    spread = rf" {{\scriptsize {_tex('± ' + cell.spread)}}}" if cell.spread else ""
-    return mean + spread + (_tex("†") if cell.significant else "")
+    spread = rf" {{\scriptsize {latex_text('± ' + cell.spread)}}}" if cell.spread else ""
+    return mean + spread + (latex_text("†") if cell.significant else "")
 
 
 def _number_of_cases(cell: Cell) -> str:
@@ -167,7 +167,8 @@ def _markdown_cell(cell: Cell) -> str:
     return " ".join(part for part in (mean + ("†" if cell.significant else ""), cell.interval, n) if part)
 
 
-def _markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Aligned columns, the first to the left, the others to the right."""
     lines = [[text.replace("|", r"\|") for text in line] for line in (heads, *rows)]
     widths = [max(3, *(len(line[column]) for line in lines)) for column in range(len(heads))]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
@@ -181,7 +182,8 @@ def _markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in (padded[0], rule, *padded[1:]))
 
 
-def _tex(text: str) -> str:
+def latex_text(text: str) -> str:
+    """Text with LaTeX's own signs escaped."""
     return "".join(LATEX_SIGNS.get(sign, sign) for sign in text).replace("--", "-{}-")  # no dash out of --metrics
 
 

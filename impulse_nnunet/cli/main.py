@@ -21,6 +21,8 @@ COMMANDS = {
     "merge": "join the shards of an evaluation, and say what is missing",
     "submit": "share predict or evaluate among the jobs of a Slurm array or this machine's processes",
     "compare": "put methods side by side, with intervals and paired tests",
+    "table": "train, score and tabulate the paper's systems and their parts on your data",
+    "figure": "draw the paper's figures from a table's runs",
     "report": "write one HTML file with tables, box plots, slices and three-dimensional views",
     "phantom": "make a synthetic chest CT cohort with known lobes, segments, bronchi and vessels",
     "build_inputs": "join CT, lobes, bronchi, arteries and veins into a data set of the segment stage",

@@ -1,6 +1,7 @@
 """Re-exports only: nnU-Net forgets the modules of this folder, so a class defined here could not be pickled."""
 
 from impulse_nnunet.trainers import (
+    nnUNetTrainerBudget,
     nnUNetTrainerDeepLabV3,
     nnUNetTrainerFCN,
     nnUNetTrainerImPulSe,
@@ -9,6 +10,7 @@ from impulse_nnunet.trainers import (
 )
 
 __all__ = [
+    "nnUNetTrainerBudget",
     "nnUNetTrainerDeepLabV3",
     "nnUNetTrainerFCN",
     "nnUNetTrainerImPulSe",

@@ -1,0 +1,1 @@
+"""The paper's tables and figures on any data set: the systems, their training and scores, and the drawings."""

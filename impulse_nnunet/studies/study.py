@@ -1,0 +1,243 @@
+"""A table of the paper on any data set: train what is missing, predict, score, write the table."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from impulse_nnunet.errors import CasesFailedError, InputError
+from impulse_nnunet.files import write_json
+from impulse_nnunet.studies.child import CommandError, stoppable
+from impulse_nnunet.studies.options import StudyOptions
+from impulse_nnunet.studies.preparation import find_inputs, kind_of_inputs, prepare, prepare_stock, resolve_dataset
+from impulse_nnunet.studies.results import write_results
+from impulse_nnunet.studies.runs import Place, Run, Say
+from impulse_nnunet.studies.scoring import TestSet
+from impulse_nnunet.studies.systems import PLUS, System, Table, table
+from impulse_nnunet.studies.variants import plans_file, variant
+
+STUDY = "study.json"
+
+
+class RunsFailedError(Exception):
+    """Some runs failed; the others were done and stand in the table.
+
+    Args:
+        failures: Title of the run -> reason.
+    """
+
+    def __init__(self, failures: dict[str, str], number: int) -> None:
+        self.failures, self.number = failures, number
+        super().__init__(failures, number)
+
+    def __str__(self) -> str:
+        lines = [f"{len(self.failures)} of {self.number} runs failed; the table has the others:"]
+        return "\n".join([*lines, *(f"  {title}: {reason}" for title, reason in self.failures.items())])
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a call makes.
+
+    Args:
+        table: With the rows that are asked for.
+        runs: All systems with the first seed, then with the second, ...
+        datasets: Names of the data sets.
+    """
+
+    table: Table
+    runs: tuple[Run, ...]
+    datasets: tuple[str, ...]
+
+
+def make_table(options: StudyOptions, say: Say) -> list[Path]:
+    """Make a table; returns the files.
+
+    Args:
+        options: What is asked for.
+        say: Takes one line a step.
+
+    Raises:
+        InputError: For what a user can mend, before anything is trained.
+        RunsFailedError: After everything else is done.
+        StoppedError: This process was asked to stop; ``--resume`` goes on.
+    """
+    chosen = chosen_table(options)
+    _prepare(chosen, options, say)
+    study = plan_study(chosen, options)
+    _claim(study, options)
+    paths: list[Path] = []
+    failures: dict[str, str] = {}
+    with stoppable():
+        for number, run in enumerate(study.runs, 1):
+            here = f"[{number}/{len(study.runs)}] "
+            try:
+                run.do(lambda line, here=here: say(here + line))  # type: ignore[misc]
+            except (CommandError, InputError, CasesFailedError, OSError) as error:
+                failures[run.title] = " ".join(str(error).split())
+                say(f"{here}{run.title}: failed: {failures[run.title]}")
+            last_of_seed = number == len(study.runs) or study.runs[number].seed != run.seed
+            if last_of_seed:
+                paths = write_results(study.table, study.runs, failures, options)
+    if failures:
+        raise RunsFailedError(failures, len(study.runs))
+    return paths
+
+
+def describe_plan(options: StudyOptions) -> list[str]:
+    """What :func:`make_table` would do, one line each; nothing is written."""
+    chosen = chosen_table(options)
+    lines = [f"{chosen.title}; {options.output}"]
+    missing = [name for name in _datasets(chosen, options) if not plans_file(name, options.plans).is_file()]
+    if missing:
+        rows = ", ".join(row.name for row in chosen.systems)
+        lines += [f"{name}: plan and preprocess" for name in missing]
+        return [*lines, f"then, for seeds 0 to {options.seeds - 1}: {rows}"]
+    stock = any(row.stock and row.key not in options.models for row in chosen.systems)
+    if stock and not plans_file(resolve_dataset(options.dataset), options.stock_plans).is_file():
+        lines.append(f"{resolve_dataset(options.dataset)}: plan and preprocess by stock nnU-Net")
+        chosen = Table(chosen.key, chosen.title, chosen.reference, tuple(r for r in chosen.systems if not r.stock))
+    study = plan_study(chosen, options)
+    for run in study.runs:
+        name = run.variant.name if run.variant is not None else run.model_folder.name
+        lines.append(f"{run.title}: {run.state()}; {name}")
+    return lines
+
+
+def chosen_table(options: StudyOptions) -> Table:
+    """The table with the rows that are asked for.
+
+    Raises:
+        InputError: An unknown row, no row, or data sets of other inputs that are missing.
+    """
+    inputs = dict(options.inputs)
+    if options.table in ("4", "5") and not inputs:
+        inputs = _known_inputs(options)
+    needed = {"4": "two or more", "5": "lbav"}.get(options.table)
+    if (options.table == "4" and len(inputs) < 2) or (options.table == "5" and "lbav" not in inputs):
+        raise InputError(
+            f"--table {options.table}", f"inputs {', '.join(inputs) or 'none'} of data set {options.dataset}",
+            str(needed), "build them with impulse_nnunet build_inputs, or name them: --inputs lbav=804",
+        )  # fmt: skip
+    full = table(options.table, inputs, options.shares)
+    known = {row.key for row in full.systems}
+    unknown = [key for key in options.rows if key not in known]
+    if unknown:
+        raise InputError("--rows", unknown[0], f"some of {', '.join(row.key for row in full.systems)}", "correct it")
+    rows = [row for row in full.systems if not options.rows or row.key in options.rows]
+    rows += [System(name, name, dataset=None) for name in options.models if name not in known]
+    reference = full.reference if any(row.key == full.reference for row in rows) else rows[0].key
+    return Table(full.key, full.title, reference, tuple(rows))
+
+
+def _known_inputs(options: StudyOptions) -> dict[str, int]:
+    name = resolve_dataset(options.dataset)
+    inputs = find_inputs(name)
+    own = kind_of_inputs(Path(os.environ["nnUNet_raw"], name))
+    if own is not None:
+        inputs.setdefault(own, options.dataset)
+    if options.table == "5":
+        inputs.setdefault("lbav", inputs.get("lbav_truth", 0))
+        inputs = {"lbav": inputs["lbav"]} if inputs["lbav"] else {}
+    return inputs
+
+
+def plan_study(chosen: Table, options: StudyOptions) -> Study:
+    """All runs of a table; plans must be there."""
+    places = {name: _place(name, options) for name in _datasets(chosen, options)}
+    runs = [
+        run for seed in range(options.seeds) for row in chosen.systems
+        if (run := _run(row, seed, places[_dataset(row, options)], options)) is not None
+    ]  # fmt: skip
+    return Study(chosen, tuple(runs), tuple(places))
+
+
+def _run(row: System, seed: int, place: Place, options: StudyOptions) -> Run | None:
+    """A run; None where a row has fewer runs than there are seeds."""
+    dataset = place.raw.name
+    if row.key in options.models:
+        folders = options.models[row.key]
+        if seed >= len(folders):
+            return None
+        return Run(row, seed, place, None, folders[seed], options.output / "models" / f"{row.key}_{seed}")
+    if not row.trains:  # the template of the first run of ImPulSe+
+        if seed > 0:
+            return None
+        if PLUS.key in options.models:
+            folder, work = options.models[PLUS.key][0], options.output / "models" / f"{row.key}_{seed}"
+        else:
+            folder = variant(PLUS, seed, dataset, options).model_folder
+            work = folder / f"fold_{options.fold}" / "template_alone"
+        return Run(row, seed, place, None, folder, work)
+    wanted = variant(row, seed, dataset, options)
+    work = wanted.model_folder / f"study_fold_{options.fold}"
+    return Run(row, seed, place, wanted, wanted.model_folder, work)
+
+
+def _dataset(row: System, options: StudyOptions) -> str:
+    return resolve_dataset(row.dataset if row.dataset is not None else options.dataset)
+
+
+def _datasets(chosen: Table, options: StudyOptions) -> list[str]:
+    return list(dict.fromkeys(_dataset(row, options) for row in chosen.systems))
+
+
+def _place(name: str, options: StudyOptions) -> Place:
+    raw = Path(os.environ["nnUNet_raw"], name)
+    test = TestSet.of(raw, options.fold)
+    return Place(raw, test, options.fold, options.device, options.processes, options.metrics)
+
+
+def _prepare(chosen: Table, options: StudyOptions, say: Say) -> None:
+    for name in _datasets(chosen, options):
+        prepare(name, options, say)
+    if any(row.stock and row.key not in options.models for row in chosen.systems):
+        try:
+            prepare_stock(resolve_dataset(options.dataset), options, say)
+        except CommandError as error:
+            raise InputError("stock nnU-Net", str(error), "its plans", "look into the log") from error
+
+
+def _claim(study: Study, options: StudyOptions) -> None:
+    """Refuse to train over finished runs without a word; note what the table is made of."""
+    begun = [run for run in study.runs if run.is_begun()]
+    if begun and not (options.resume or options.overwrite):
+        raise InputError(
+            str(begun[0].model_folder), f"{len(begun)} run(s) of an earlier call", "none",
+            "give --resume to go on with them, or --overwrite to begin anew",
+        )  # fmt: skip
+    if options.overwrite:
+        for run in study.runs:
+            run.forget()
+    runs = [{"row": run.system.key, "seed": run.seed, "model": str(run.model_folder), "fold": run.place.fold,
+             "summary": str(run.summary), "predictions": str(run.predictions)} for run in study.runs]  # fmt: skip
+    content = {
+        "table": study.table.key, "datasets": list(study.datasets), "reference": study.table.reference,
+        "rows": {row.key: row.name for row in study.table.systems}, "runs": runs,
+    }  # fmt: skip
+    write_json(content, options.output / f"table_{study.table.key}" / STUDY)
+
+
+def read_runs(folder: Path, keys: Sequence[str]) -> dict[str, dict[str, str]]:
+    """First run of each row of a table's folder: key -> paths.
+
+    Raises:
+        InputError: The folder holds no table, or not these rows.
+    """
+    path = folder / STUDY
+    if not path.is_file():
+        raise InputError(str(folder), f"no {STUDY}", "the folder of a table", "run impulse_nnunet table first")
+    content = json.loads(path.read_text(encoding="utf-8"))
+    found = {}
+    for run in content["runs"]:
+        if run["row"] in keys and run["row"] not in found and Path(run["summary"]).is_file():
+            found[run["row"]] = run | {"name": content["rows"][run["row"]]}
+    missing = [key for key in keys if key not in found]
+    if missing:
+        raise InputError(
+            str(folder), f"no finished run of row {missing[0]}", "one", "run impulse_nnunet table with that row"
+        )
+    return found

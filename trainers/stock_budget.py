@@ -1,0 +1,130 @@
+"""Stock nnU-Net under a budget: nothing but the schedule differs from ``nnUNetTrainer``.
+
+The configuration of nnU-Net's own plans carries an entry ``budget`` (see :class:`BudgetEntry`), which
+``impulse_nnunet table`` writes: the poly learning rate runs over that many steps, or minutes, instead of 1000 epochs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import time
+from typing import Any
+
+import torch
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+
+from impulse_nnunet.errors import InputError
+from impulse_nnunet.settings import from_json
+
+POLY_POWER = 0.9  # nnU-Net's
+SAVE_EVERY_EPOCHS = 5
+ENDLESS = 10**6  # epochs, where the clock ends a training
+
+
+class _TimeUpError(Exception):
+    """Ends the parent's loop."""
+
+
+@dataclass(frozen=True)
+class BudgetEntry:
+    """The entry ``budget`` of a configuration.
+
+    Args:
+        epochs: Number of epochs; 0 where ``minutes`` limit the training.
+        iterations: Steps of an epoch.
+        validation_iterations: Batches of an epoch's validation.
+        minutes: Wall-clock limit; 0 where ``epochs`` do.
+        seed: Of the weights.
+        mirroring: nnU-Net's mirroring in training and prediction; off where left and right are different labels.
+    """
+
+    epochs: int
+    iterations: int
+    validation_iterations: int
+    minutes: float
+    seed: int
+    mirroring: bool
+
+
+class nnUNetTrainerBudget(nnUNetTrainer):
+    """The stock trainer, ended by steps or by the clock.
+
+    Args:
+        plans: Content of the plans file.
+        configuration: One with an entry ``budget``.
+        fold: Fold of the cross-validation, or "all".
+        dataset_json: Content of dataset.json.
+        device: Where to train.
+    """
+
+    def __init__(
+        self,
+        plans: dict,
+        configuration: str,
+        fold: int,
+        dataset_json: dict,
+        device: torch.device = torch.device("cuda"),  # noqa: B008  the parent's signature
+    ) -> None:
+        entry = plans["configurations"].get(configuration, {}).get("budget")
+        if entry is None:
+            raise InputError(
+                f"configuration {configuration}", "no entry 'budget'", "one that impulse_nnunet table wrote",
+                "train with nnUNetTrainer, or let impulse_nnunet table train",
+            )  # fmt: skip
+        super().__init__(plans, configuration, fold, dataset_json, device)
+        self.budget = from_json(BudgetEntry, entry, "budget")
+        self.num_epochs = self.budget.epochs or ENDLESS
+        self.num_iterations_per_epoch = self.budget.iterations
+        self.num_val_iterations_per_epoch = self.budget.validation_iterations
+        self.save_every = SAVE_EVERY_EPOCHS
+        self.steps_done = 0
+        self.seconds_before, self.started = 0.0, time()
+
+    def initialize(self) -> None:
+        """As the parent's, with seeded weights."""
+        torch.manual_seed(self.budget.seed)
+        super().initialize()
+
+    def configure_rotation_dummyDA_mirroring_and_inital_patch_size(self) -> Any:  # noqa: N802  the parent's name
+        """As the parent's; without mirroring where the budget says so."""
+        rotation, dummy_2d, patch_size, axes = super().configure_rotation_dummyDA_mirroring_and_inital_patch_size()
+        if not self.budget.mirroring:
+            self.inference_allowed_mirroring_axes = axes = None
+        return rotation, dummy_2d, patch_size, axes
+
+    def on_train_start(self) -> None:
+        """As the parent's; steps and time of before an interruption count."""
+        super().on_train_start()
+        self.steps_done = self.current_epoch * self.budget.iterations
+        ends = self.logger.get_value("epoch_end_timestamps", step=None)
+        starts = self.logger.get_value("epoch_start_timestamps", step=None)
+        self.seconds_before = sum(end - start for end, start in zip(ends, starts, strict=False))
+        self.started = time()
+
+    def left(self) -> float:
+        """Share of the budget that is left, 0 to 1."""
+        if self.budget.minutes:
+            done = (self.seconds_before + time() - self.started) / (60 * self.budget.minutes)
+        else:
+            done = self.steps_done / (self.budget.epochs * self.budget.iterations)
+        return max(0.0, 1 - done)
+
+    def train_step(self, batch: dict) -> dict:
+        """As the parent's, at the learning rate of this moment."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.initial_lr * self.left() ** POLY_POWER
+        self.steps_done += 1
+        return super().train_step(batch)
+
+    def on_epoch_start(self) -> None:
+        """As the parent's, until the time is up."""
+        if self.budget.minutes and self.current_epoch > 0 and self.left() == 0:
+            raise _TimeUpError
+        super().on_epoch_start()
+
+    def run_training(self) -> None:
+        """The parent's loop, ended early by the clock."""
+        try:
+            super().run_training()
+        except _TimeUpError:
+            self.on_train_end()
