@@ -37,7 +37,7 @@ def main(folder: Path) -> None:
         is_tree = name.startswith("tree")
         chosen = {1: from_hex(TREE), 2: from_hex(INTRUSION)} if is_tree else colours
         meshes[name] = coloured_surface(volume, job["spacing_mm"], chosen, FINER if is_tree else 1)
-    size_mm = [n * step for n, step in zip(volumes["reference"].shape, job["spacing_mm"], strict=True)]
+    size_mm = [n * step for n, step in zip(next(iter(volumes.values())).shape, job["spacing_mm"], strict=True)]
     for index, scene in enumerate(job["scenes"]):
         _draw(scene, meshes, size_mm, job["pixels"], folder / f"{index}.png")
 

@@ -12,14 +12,14 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from impulse_nnunet.evaluation.report.colours import LabelStyle
+from impulse_nnunet.evaluation.report.colours import RGB, LabelStyle
 from impulse_nnunet.evaluation.report.pictures import Picture, from_pixels
 from impulse_nnunet.evaluation.report.volumes import CaseVolumes
 
@@ -108,17 +108,52 @@ def draw_scenes(volumes: CaseVolumes, style: LabelStyle, case: str) -> dict[Key,
         NoViewsError: This machine cannot draw them.
     """
     scenes, arrays, spacing_mm = _prepare(volumes)
-    colours = {str(label): colour for label, colour in style.colours.items()}
+    pictures = _render(scenes, arrays, spacing_mm, style.colours, PIXELS)
+    return {
+        scene.key: from_pixels(pixels, f"{case}: {scene.words}", shaded=scene.tree is None)
+        for scene, pixels in zip(scenes, pictures, strict=True)
+    }
+
+
+def draw_labels(
+    volumes: Mapping[str, np.ndarray], spacing_mm: tuple[float, float, float], colours: Mapping[int, RGB],
+    view: str = "front", pixels: int = PIXELS,
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """One view of each label volume.
+
+    Args:
+        volumes: Name -> labels (z, y, x) in LPS, all of one shape.
+        spacing_mm: (z, y, x).
+        colours: Label -> colour.
+        view: ``front`` or ``back``.
+        pixels: Longer side of a picture.
+
+    Returns:
+        Name -> (row, column, 3) uint8.
+
+    Raises:
+        NoViewsError: This machine cannot draw them.
+    """
+    block = Block.of(next(iter(volumes.values())).shape, spacing_mm)
+    arrays = {f"labels_{number}": block.middle(labels) for number, labels in enumerate(volumes.values())}
+    scenes = [Scene((name,), f"labels_{number}", None, view, name) for number, name in enumerate(volumes)]
+    pictures = _render(scenes, arrays, block.spacing_mm, colours, pixels)
+    return dict(zip(volumes, pictures, strict=True))
+
+
+def _render(
+    scenes: Sequence[Scene], arrays: Mapping[str, np.ndarray], spacing_mm: tuple[float, float, float],
+    colours: Mapping[int, RGB], pixels: int,
+) -> list[np.ndarray]:  # fmt: skip
+    """Draw scenes in the child process: (row, column, 3) uint8 each."""
     with tempfile.TemporaryDirectory(prefix="impulse_nnunet_views_") as name:
         folder = Path(name)
         np.savez(folder / VOLUMES, **arrays)  # type: ignore[arg-type]
-        job = {"scenes": [asdict(scene) for scene in scenes], "spacing_mm": spacing_mm, "colours": colours}
-        (folder / JOB).write_text(json.dumps(job | {"pixels": PIXELS}), encoding="utf-8")
+        job = {"scenes": [asdict(scene) for scene in scenes], "spacing_mm": spacing_mm, "pixels": pixels}
+        job["colours"] = {str(label): colour for label, colour in colours.items()}
+        (folder / JOB).write_text(json.dumps(job), encoding="utf-8")
         _run_child(folder, SECONDS_TO_START + SECONDS_A_VIEW * len(scenes))
-        return {
-            scene.key: _picture(folder / f"{index}.png", f"{case}: {scene.words}", scene.tree is None)
-            for index, scene in enumerate(scenes)
-        }
+        return [_pixels(folder / f"{index}.png") for index in range(len(scenes))]
 
 
 def reference_key(view: str) -> Key:
@@ -155,11 +190,11 @@ def _prepare(volumes: CaseVolumes) -> tuple[list[Scene], dict[str, np.ndarray], 
     return scenes, arrays, block.spacing_mm
 
 
-def _picture(path: Path, alt: str, shaded: bool) -> Picture:
+def _pixels(path: Path) -> np.ndarray:
     if not path.is_file():
         raise NoViewsError("the drawing process left no picture")
     with Image.open(path) as image:
-        return from_pixels(np.asarray(image.convert("RGB")), alt, shaded=shaded)
+        return np.asarray(image.convert("RGB"))
 
 
 def _run_child(folder: Path, time_limit_s: float) -> None:

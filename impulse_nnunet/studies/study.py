@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from impulse_nnunet.errors import CasesFailedError, InputError
 from impulse_nnunet.files import write_json
@@ -221,17 +222,25 @@ def _claim(study: Study, options: StudyOptions) -> None:
     write_json(content, options.output / f"table_{study.table.key}" / STUDY)
 
 
-def read_runs(folder: Path, keys: Sequence[str]) -> dict[str, dict[str, str]]:
-    """First run of each row of a table's folder: key -> paths.
+def read_study(folder: Path) -> dict[str, Any]:
+    """What a table's folder says of its runs.
 
     Raises:
-        InputError: The folder holds no table, or not these rows.
+        InputError: It holds no table.
     """
     path = folder / STUDY
     if not path.is_file():
         raise InputError(str(folder), f"no {STUDY}", "the folder of a table", "run impulse_nnunet table first")
-    content = json.loads(path.read_text(encoding="utf-8"))
-    found = {}
+    return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def read_runs(folder: Path, keys: Sequence[str]) -> dict[str, dict[str, str]]:
+    """First finished run of each row of a table's folder: key -> paths, and the row's name.
+
+    Raises:
+        InputError: The folder holds no table, or not these rows.
+    """
+    content, found = read_study(folder), {}
     for run in content["runs"]:
         if run["row"] in keys and run["row"] not in found and Path(run["summary"]).is_file():
             found[run["row"]] = run | {"name": content["rows"][run["row"]]}

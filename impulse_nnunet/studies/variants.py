@@ -19,6 +19,7 @@ from impulse_nnunet.settings import (
     PLAN_KEY,
     network_settings_from_configuration,
     settings_from_configuration,
+    to_json,
     with_overrides,
 )
 from impulse_nnunet.studies.budget import Budget
@@ -92,7 +93,7 @@ def variant(system: System, seed: int, dataset: str, options: StudyOptions) -> V
     """
     if system.stock:
         return _stock_variant(system, seed, dataset, options)
-    base = read_configuration(dataset, options.plans, options.configuration)
+    base = _completed(read_configuration(dataset, options.plans, options.configuration))
     common = with_overrides(deepcopy(base), options.settings)
     budget = options.budget or Budget.of_plans(common)
     content = with_overrides(deepcopy(common), system.changes)
@@ -107,13 +108,20 @@ def variant(system: System, seed: int, dataset: str, options: StudyOptions) -> V
 def _stock_variant(system: System, seed: int, dataset: str, options: StudyOptions) -> Variant:
     budget = options.budget
     if budget is None:
-        ours = with_overrides(read_configuration(dataset, options.plans, options.configuration), options.settings)
-        budget = Budget.of_plans(ours)
+        ours = _completed(read_configuration(dataset, options.plans, options.configuration))
+        budget = Budget.of_plans(with_overrides(ours, options.settings))
     base = read_configuration(dataset, options.stock_plans, options.stock_configuration)
     entry = {"inherits_from": options.stock_configuration, "budget": budget.stock_entry(seed, options.mirroring)}
     mirrored = "_mirrored" if options.mirroring else ""
     name = f"{options.stock_configuration}_{budget.slug}_seed{seed}{mirrored}"
     return Variant(dataset, options.stock_plans, name, entry, base | entry, system.trainer)
+
+
+def _completed(content: dict[str, Any]) -> dict[str, Any]:
+    """Settings that older plans do not spell out, with their defaults."""
+    content["architecture"]["arch_kwargs"] = to_json(network_settings_from_configuration(content))
+    content[PLAN_KEY] = to_json(settings_from_configuration(content))
+    return dict(json.loads(json.dumps(content)))
 
 
 def _check(content: Mapping[str, Any], system: System) -> None:
