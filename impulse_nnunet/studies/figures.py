@@ -18,7 +18,7 @@ from impulse_nnunet.evaluation.report.summaries import CaseResult
 from impulse_nnunet.evaluation.report.volumes import CaseVolumes
 from impulse_nnunet.studies.child import CommandError, run_measured
 from impulse_nnunet.studies.runs import STAGES
-from impulse_nnunet.studies.scoring import TestSet
+from impulse_nnunet.studies.scoring import EvaluationCases
 from impulse_nnunet.studies.stages import STAGES as STAGE_NAMES
 from impulse_nnunet.studies.study import STUDY, read_runs, read_study
 from impulse_nnunet.studies.systems import MAIN, PARTS, PLUS
@@ -138,7 +138,7 @@ def _stage_files(folder: Path, options: FigureOptions) -> tuple[dict[str, Path],
     """Title of each stage -> its label map, decoded now."""
     run = read_runs(folder, [PLUS.key])[PLUS.key]
     case = options.case or _median_case(Path(run["summary"]))
-    test = TestSet.of(options.raw, options.fold)
+    test = EvaluationCases.of(options.raw, options.fold)
     ending = read_dataset_json(options.raw / "dataset.json")["file_ending"]
     files = {}
     for stage in STAGE_NAMES:
@@ -164,7 +164,7 @@ def _median_case(summary: Path) -> str:
 def _volumes(files: Mapping[str, Path], case: str, options: FigureOptions) -> tuple[CaseVolumes, LabelStyle]:
     path = options.raw / "dataset.json"
     content = read_dataset_json(path)
-    scheme, test = label_scheme(content, path), TestSet.of(options.raw, options.fold)
+    scheme, test = label_scheme(content, path), EvaluationCases.of(options.raw, options.fold)
     if case not in test.cases:
         raise InputError(f"--case {case}", "no such case", f"one of {', '.join(test.cases[:5])}, ...", "choose one")
     reference = test.references / f"{case}{content['file_ending']}"

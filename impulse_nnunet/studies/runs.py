@@ -13,7 +13,7 @@ from impulse_nnunet.studies.child import run_measured
 from impulse_nnunet.studies.locks import locked
 from impulse_nnunet.studies.models import TrainedModel
 from impulse_nnunet.studies.records import Record, fingerprint, versions
-from impulse_nnunet.studies.scoring import TestSet, means_of, score
+from impulse_nnunet.studies.scoring import EvaluationCases, means_of, score
 from impulse_nnunet.studies.systems import System
 from impulse_nnunet.studies.variants import Variant
 
@@ -39,7 +39,7 @@ class Place:
     """
 
     raw: Path
-    test: TestSet
+    test: EvaluationCases
     fold: int | str
     device: str
     processes: int

@@ -22,7 +22,7 @@ TREE_FOLDER = "trees"
 
 
 @dataclass(frozen=True)
-class TestSet:
+class EvaluationCases:
     """The cases that are scored: those of imagesTs and labelsTs, else the fold's validation cases.
 
     Args:
@@ -42,7 +42,7 @@ class TestSet:
     trees: Mapping[str, Path]
 
     @classmethod
-    def of(cls, raw: Path, fold: int | str) -> TestSet:
+    def of(cls, raw: Path, fold: int | str) -> EvaluationCases:
         """Find the cases of a raw data set.
 
         Raises:
@@ -63,7 +63,7 @@ class TestSet:
         return cls(raw, images, references, tuple(cases), references == labels, trees if whole else {})
 
 
-def score(predictions: Path, test: TestSet, metrics: MetricSettings, processes: int, summary: Path) -> None:
+def score(predictions: Path, test: EvaluationCases, metrics: MetricSettings, processes: int, summary: Path) -> None:
     """Score predictions as ``impulse_nnunet evaluate`` does; writes summary.json and metrics.csv.
 
     Raises:

@@ -16,7 +16,7 @@ from impulse_nnunet.studies.options import StudyOptions
 from impulse_nnunet.studies.preparation import find_inputs, kind_of_inputs, prepare, prepare_stock, resolve_dataset
 from impulse_nnunet.studies.results import write_results
 from impulse_nnunet.studies.runs import Place, Run, Say
-from impulse_nnunet.studies.scoring import TestSet
+from impulse_nnunet.studies.scoring import EvaluationCases
 from impulse_nnunet.studies.systems import PLUS, System, Table, table
 from impulse_nnunet.studies.variants import plans_file, variant
 
@@ -188,7 +188,7 @@ def _datasets(chosen: Table, options: StudyOptions) -> list[str]:
 
 def _place(name: str, options: StudyOptions) -> Place:
     raw = Path(os.environ["nnUNet_raw"], name)
-    test = TestSet.of(raw, options.fold)
+    test = EvaluationCases.of(raw, options.fold)
     return Place(raw, test, options.fold, options.device, options.processes, options.metrics)
 
 

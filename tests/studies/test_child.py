@@ -1,0 +1,103 @@
+"""Commands in processes of their own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from impulse_nnunet.errors import InputError
+from impulse_nnunet.studies.child import MODULE, CommandError, run_measured
+from impulse_nnunet.studies.locks import locked
+
+JOBS = """
+import os, pathlib, sys, time
+def well():
+    block = bytearray(200_000_000)
+    print("arguments", sys.argv[1:])
+def badly():
+    print("about to fail")
+    raise SystemExit("there is no data")
+def long():
+    pathlib.Path(sys.argv[1]).write_text(str(os.getpid()))
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def jobs(tmp_path, monkeypatch):
+    (tmp_path / "made_up_jobs.py").write_text(JOBS)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    return tmp_path
+
+
+def test_a_command_gets_its_arguments_and_is_measured(jobs):
+    measured = run_measured("made_up_jobs:well", ["-d", "5"], jobs / "logs", "job")
+    assert "arguments ['-d', '5']" in (jobs / "logs/job.log").read_text()
+    assert 0.2 < measured["memory_gb"] < 2  # the block, and Python itself
+    assert measured["seconds"] > 0
+    assert measured["gpu_memory_gb"] is None
+
+
+def test_a_failure_names_its_last_line_and_log(jobs):
+    with pytest.raises(CommandError, match=r"job ended with exit code 1: there is no data \(log: .*job.log\)"):
+        run_measured("made_up_jobs:badly", [], jobs / "logs", "job")
+    assert not (jobs / "logs/job.json").exists()
+
+
+def test_a_command_ends_when_its_caller_is_killed(jobs):
+    marker = jobs / "pid"
+    code = (
+        "import pathlib\nfrom impulse_nnunet.studies.child import run_measured\n"
+        f"run_measured('made_up_jobs:long', [{str(marker)!r}], pathlib.Path({str(jobs)!r}), 'job')"
+    )
+    caller = subprocess.Popen([sys.executable, "-c", code])
+    _wait_for(lambda: marker.exists() and marker.read_text())
+    child = int(marker.read_text())
+    caller.send_signal(signal.SIGKILL)
+    caller.wait()
+    _wait_for(lambda: not _runs(child))
+
+
+def test_sigterm_of_the_caller_reaches_the_command(jobs):
+    marker = jobs / "pid"
+    code = (
+        "import pathlib, sys\nfrom impulse_nnunet.studies.child import StoppedError, run_measured, stoppable\n"
+        "try:\n    with stoppable():\n"
+        f"        run_measured('made_up_jobs:long', [{str(marker)!r}], pathlib.Path({str(jobs)!r}), 'job')\n"
+        "except StoppedError:\n    sys.exit(7)"
+    )
+    caller = subprocess.Popen([sys.executable, "-c", code])
+    _wait_for(lambda: marker.exists() and marker.read_text())
+    caller.terminate()
+    assert caller.wait() == 7
+    assert not _runs(int(marker.read_text()))
+
+
+def test_the_module_can_be_run_by_name():
+    assert subprocess.run([sys.executable, "-c", f"import {MODULE}"], check=False).returncode == 0
+
+
+def test_a_lock_keeps_a_second_call_out(tmp_path):
+    held = pytest.raises(InputError, match="another call at work on this run")
+    with locked(tmp_path / "lock"), held, locked(tmp_path / "lock", wait=False):
+        pass
+    with locked(tmp_path / "lock", wait=False):
+        pass
+
+
+def _runs(process):
+    try:
+        with open(f"/proc/{process}/stat") as stream:
+            return stream.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def _wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
