@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test quick-test lint types bench clean
+.PHONY: demo test quick-test lint types bench results clean
 
 $(INSTALLED): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -32,5 +32,8 @@ bench: $(INSTALLED)  ## seconds and peak memory of each step
 	$(BIN)/python -m benchmarks.bench
 	$(BIN)/python -m benchmarks.evaluation
 
+results: $(INSTALLED)  ## the tables of docs/results.md on the synthetic cohort; hours on two cores
+	PATH="$(abspath $(BIN)):$$PATH" bash tools/results.sh results_output 1 2 3 fig10
+
 clean:
-	rm -rf $(VENV) demo_output build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo_output results_output build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -34,7 +34,8 @@ def dataset(nnunet_folders):
         "data_identifier": "ours", "batch_size": 2, "architecture": architecture,
         "impulse": to_json(ImPulSeSettings(GridSettings((4, 4, 4), (4, 4, 4)), sampling=sampling)),
     }  # fmt: skip
-    for plans, configuration in (("ImPulSePlans", {"3d_impulse": ours}), ("nnUNetPlans", {"3d_fullres": {"architecture": {}}})):
+    stock = {"architecture": {}}
+    for plans, configuration in (("ImPulSePlans", {"3d_impulse": ours}), ("nnUNetPlans", {"3d_fullres": stock})):
         path = plans_file(NAME, plans)
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps({"configurations": configuration, "plans_name": plans}))
