@@ -12,6 +12,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from scipy import ndimage
 
 from impulse_nnunet.evaluation.metric_names import label, scale
 from impulse_nnunet.evaluation.overlap import dice_per_label
@@ -25,7 +26,10 @@ TRUTH = "ground truth"
 PANEL_INCHES = 1.75  # width of a panel
 DPI = 300
 VIEW_PIXELS = 900
-CORRECT = 0.45  # opacity of correct voxels where errors are marked
+CORRECT, PLAIN = 0.6, 0.85  # opacity of voxels where errors are marked, and where they are not
+PALE = 0.6  # contrast of the image below
+LEGEND_LINE, LEGEND_ENTRY = 0.16, 1.15  # inches: height of a line, width of an entry
+LONGEST_LEGEND = 8  # entries
 TEXT: dict[Any, Any] = {"font.size": 8, "font.family": "DejaVu Sans", "svg.fonttype": "path", "axes.linewidth": 0.6}
 
 
@@ -60,10 +64,12 @@ def panel_figure(volumes: CaseVolumes, style: LabelStyle, panels: Panels) -> Fig
     names = [plane.name for plane in PLANES if plane.name in panels.planes]
     for view in panels.views:
         rows.append(_views(volumes, maps, view, style, panels.errors))
-        names.append(f"seen from the {view}")
+        names.append(view)
     heights = [max(image.height_per_width for image in row) for row in rows]
     with rc_context(TEXT):
-        figure = Figure(figsize=(PANEL_INCHES * len(maps), PANEL_INCHES * sum(heights) + 0.75), dpi=DPI)
+        width = PANEL_INCHES * len(maps) + 0.25
+        rest = 0.52 + LEGEND_LINE * _legend_lines(style, panels.errors, width)
+        figure = Figure(figsize=(width, PANEL_INCHES * sum(heights) + rest), dpi=DPI)
         axes = figure.subplots(
             len(rows), len(maps), squeeze=False, gridspec_kw={"height_ratios": heights, "wspace": 0.04, "hspace": 0.06}
         )
@@ -74,8 +80,9 @@ def panel_figure(volumes: CaseVolumes, style: LabelStyle, panels: Panels) -> Fig
         for cell, (name, labels) in zip(axes[0], maps.items(), strict=True):
             cell.set_title(_heading(name, labels, volumes.reference, style), fontsize=8, linespacing=1.25)
         _legend(figure, style, panels.errors)
-        room = 0.5 / figure.get_figheight()
-        figure.subplots_adjust(left=0.035, right=0.995, top=1 - 0.42 / figure.get_figheight(), bottom=room)
+        width, height = figure.get_size_inches()
+        bottom = 0.12 + LEGEND_LINE * _legend_lines(style, panels.errors, width)
+        figure.subplots_adjust(left=0.22 / width, right=1 - 0.03 / width, top=1 - 0.4 / height, bottom=bottom / height)
     return figure
 
 
@@ -151,12 +158,12 @@ def _slices(
     ground = np.ones((*truth.shape, 3))
     if slab.image is not None:
         low, high = volumes.grey_range
-        ground[:] = np.clip((plane.seen(slab.image)[..., None] - low) / (high - low), 0, 1)
+        ground[:] = 1 - PALE * (1 - np.clip((plane.seen(slab.image)[..., None] - low) / (high - low), 0, 1))
     images = []
     for labels in maps.values():
         shown = plane.seen(np.take(labels, [index], plane.axis))
         wrong = (shown != truth) & errors
-        opacity = np.where(shown > 0, CORRECT if errors else 0.85, 0.0)[..., None]
+        opacity = np.where(shown > 0, CORRECT if errors else PLAIN, 0.0)[..., None]
         pixels = (1 - opacity) * ground + opacity * table[shown]
         pixels[wrong] = from_hex(INTRUSION)
         images.append(_Image(pixels, ratio, truth))
@@ -166,14 +173,31 @@ def _slices(
 def _views(
     volumes: CaseVolumes, maps: Mapping[str, np.ndarray], view: str, style: LabelStyle, errors: bool
 ) -> list[_Image]:
-    """Three-dimensional views; wrong voxels, missing ones too, are a label of their own."""
+    """Three-dimensional views; voxels that are wrong by more than one voxel are a label of their own."""
     wrong_label = 1 + max(style.colours)
     shown = {}
     for name, labels in maps.items():
-        shown[name] = np.where((labels != volumes.reference) & errors, wrong_label, labels).astype(np.uint16)
+        wrong = far_errors(labels, volumes.reference) if errors else np.zeros(labels.shape, bool)
+        shown[name] = np.where(wrong, wrong_label, labels).astype(np.uint16)
     colours = {**style.colours, wrong_label: from_hex(INTRUSION)}
     pictures = draw_labels(shown, volumes.spacing_mm, colours, view, VIEW_PIXELS)
     return [_Image(pixels, pixels.shape[0] / pixels.shape[1]) for pixels in pictures.values()]
+
+
+def far_errors(labels: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Voxels that are wrong by more than one voxel: their label is nowhere among the neighbours in the other map.
+
+    Both a voxel that is called something that is not near it, and one of the reference whose label is missing there; at
+    the surface of a body a border that is off by less would colour everything.
+    """
+    near = np.ones((3, 3, 3), bool)
+    far = np.zeros(labels.shape, bool)
+    for number in np.union1d(np.unique(labels), np.unique(reference)):
+        if number:
+            one, other = labels == number, reference == number
+            far |= one & ~ndimage.binary_dilation(other, near)
+            far |= other & ~ndimage.binary_dilation(one, near)
+    return far
 
 
 def _richest_slice(labels: np.ndarray, axis: int) -> int:
@@ -184,20 +208,32 @@ def _richest_slice(labels: np.ndarray, axis: int) -> int:
 
 def _heading(name: str, labels: np.ndarray, reference: np.ndarray, style: LabelStyle) -> str:
     if labels is reference:
-        return f"{name}\n"
+        return f"{name}\n "
     dice = np.nanmean(dice_per_label(reference, labels, 1 + max(style.colours)))
     return f"{name}\nDice {100 * dice:.1f} %"
 
 
+def _families(style: LabelStyle) -> Mapping[str, Sequence[int]]:
+    """Entries of the legend: lobes, else labels; none where they are too many."""
+    families = style.lobes or {style.names[label]: [label] for label in style.colours}
+    return families if len(families) < LONGEST_LEGEND else {}
+
+
+def _legend_lines(style: LabelStyle, errors: bool, width: float) -> int:
+    columns = max(1, int(width / LEGEND_ENTRY))
+    return -(-(len(_families(style)) + errors) // columns)
+
+
 def _legend(figure: Figure, style: LabelStyle, errors: bool) -> None:
     """A patch for each lobe, in its middle shade, and one for errors."""
-    families = style.lobes or {style.names[label]: [label] for label in style.colours}
+    families = _families(style)
     patches = [
         Patch(color=style.colour(list(members)[len(members) // 2]), label=name) for name, members in families.items()
     ]
     patches += [Patch(color=from_hex(INTRUSION), label="wrong")] if errors else []
-    if len(patches) <= 8:
+    if patches:
+        columns = min(len(patches), max(1, int(figure.get_figwidth() / LEGEND_ENTRY)))
         figure.legend(
-            handles=patches, loc="lower center", ncols=len(patches), frameon=False, fontsize=6.5, handlelength=1,
-            columnspacing=1.2, handletextpad=0.5,
+            handles=patches, loc="lower center", ncols=columns, frameon=False, fontsize=6.5, handlelength=1,
+            columnspacing=1.2, handletextpad=0.5, borderaxespad=0.2,
         )  # fmt: skip
