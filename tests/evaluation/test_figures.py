@@ -4,7 +4,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from impulse_nnunet.evaluation.figures import Panels, curve_figure, panel_figure, write_figure
+from impulse_nnunet.evaluation.figures import Panels, curve_figure, far_errors, panel_figure, write_figure
 from impulse_nnunet.evaluation.report.colours import INTRUSION, from_hex, label_style
 from impulse_nnunet.evaluation.report.volumes import CaseVolumes
 
@@ -67,3 +67,14 @@ def test_curves_show_fractions_in_percent():
     dice, intrusions = (axes.get_lines()[0].get_ydata() for axes in figure.axes)
     assert list(dice) == pytest.approx([80, 70])
     assert list(intrusions) == pytest.approx([4, 2])
+
+
+def test_errors_of_one_voxel_at_a_border_are_not_far():
+    reference = np.zeros((5, 5, 12), np.uint8)
+    reference[..., 2:6], reference[..., 6:10] = 1, 2
+    shifted = np.roll(reference, 1, 2)
+    assert not far_errors(shifted, reference).any()
+    # shifted by two, label 1 lies at 4 to 7 in place of 2 to 5, and label 2 at 8 to 11 in place of 6 to 9: places 7 and 11
+    # are two beyond the reference's, and its places 2 and 6 are two before the shifted ones
+    far = far_errors(np.roll(reference, 2, 2), reference)
+    assert sorted({int(place) for place in np.nonzero(far)[2]}) == [2, 6, 7, 11]
