@@ -154,6 +154,8 @@ class Run:
             InputError: Another call is at work on this run, or cases cannot be scored.
         """
         with locked(self.work / "lock", wait=False) as lock:
+            if self.state() == "done":
+                say(f"{self.title}: done before")
             self._train(say, lock)
             self._predict(say, lock)
             self._evaluate(say)

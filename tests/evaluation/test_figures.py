@@ -74,7 +74,7 @@ def test_errors_of_one_voxel_at_a_border_are_not_far():
     reference[..., 2:6], reference[..., 6:10] = 1, 2
     shifted = np.roll(reference, 1, 2)
     assert not far_errors(shifted, reference).any()
-    # shifted by two, label 1 lies at 4 to 7 in place of 2 to 5, and label 2 at 8 to 11 in place of 6 to 9: places 7 and 11
-    # are two beyond the reference's, and its places 2 and 6 are two before the shifted ones
+    # shifted by two, label 1 lies at 4 to 7 in place of 2 to 5, and label 2 at 8 to 11 in place of 6 to 9: places 7 and
+    # 11 are two beyond the reference's, and its places 2 and 6 are two before the shifted ones
     far = far_errors(np.roll(reference, 2, 2), reference)
     assert sorted({int(place) for place in np.nonzero(far)[2]}) == [2, 6, 7, 11]
