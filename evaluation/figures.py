@@ -78,7 +78,11 @@ def panel_figure(volumes: CaseVolumes, style: LabelStyle, panels: Panels) -> Fig
                 image.draw(cell)
             line[0].set_ylabel(name)
         for cell, (name, labels) in zip(axes[0], maps.items(), strict=True):
-            cell.set_title(_heading(name, labels, volumes.reference, style), fontsize=8, linespacing=1.25)
+            cell.set_title(name, fontsize=8, pad=13)
+            cell.annotate(
+                _dice(labels, volumes.reference, style), (0.5, 1), (0, 4), xycoords="axes fraction",
+                textcoords="offset points", ha="center",
+            )  # fmt: skip
         _legend(figure, style, panels.errors)
         width, height = figure.get_size_inches()
         bottom = 0.12 + LEGEND_LINE * _legend_lines(style, panels.errors, width)
@@ -206,11 +210,12 @@ def _richest_slice(labels: np.ndarray, axis: int) -> int:
     return max(range(len(layers)), key=lambda n: (len(np.unique(layers[n])), np.count_nonzero(layers[n])))
 
 
-def _heading(name: str, labels: np.ndarray, reference: np.ndarray, style: LabelStyle) -> str:
+def _dice(labels: np.ndarray, reference: np.ndarray, style: LabelStyle) -> str:
+    """The mean over labels; nothing for the ground truth itself."""
     if labels is reference:
-        return f"{name}\n "
+        return ""
     dice = np.nanmean(dice_per_label(reference, labels, 1 + max(style.colours)))
-    return f"{name}\nDice {100 * dice:.1f} %"
+    return f"Dice {100 * dice:.1f} %"
 
 
 def _families(style: LabelStyle) -> Mapping[str, Sequence[int]]:
