@@ -12,7 +12,7 @@ from torch import Tensor
 
 from impulse_nnunet.coordinates import Box
 from impulse_nnunet.decoding.point_decoders import PlainPoints, Points, points_of
-from impulse_nnunet.network import Decoder
+from impulse_nnunet.network import Decoder, DenseDecoder
 
 Share = Callable[[Callable[[int], None], int], None]  # calls job(0), ..., job(number - 1)
 
@@ -26,6 +26,12 @@ class EncodedBox:
         members: (decoder, pyramid) of each fold, on the same device; the pyramids are not kept where they are folded.
         box: Where the pyramids lie in the image.
         plain: Evaluate in plain PyTorch, as the network itself does.
+
+    Attributes:
+        members: Evaluate points, one for each fold.
+        finest_size: (d, h, w) of the pyramids' finest level.
+        finest_grid: Whether that is the finest of all grids, the templates' included; if not, a lattice on it could
+            miss parts of the template.
     """
 
     def __init__(self, members: Sequence[tuple[Decoder, Sequence[Tensor]]], box: Box, plain: bool = False) -> None:
@@ -34,6 +40,7 @@ class EncodedBox:
         self.box = box
         d, h, w = members[0][1][0].shape[2:]
         self.finest_size: tuple[int, int, int] = (d, h, w)
+        self.finest_grid = all(_no_finer(decoder, self.finest_size) for decoder, _ in members)
 
     @property
     def number_of_classes(self) -> int:
@@ -67,6 +74,13 @@ class EncodedBox:
                 yield lambda job, number: _finish(pool.map(job, range(number)))
             finally:
                 torch.set_num_threads(threads)
+
+
+def _no_finer(decoder: Decoder, size: tuple[int, int, int]) -> bool:
+    """Whether the grid of a decoder's template, if it has one, is no finer than a pyramid's finest level."""
+    if isinstance(decoder, DenseDecoder) or decoder.template is None:
+        return True
+    return all(n <= m for n, m in zip(decoder.template.logits.shape[2:], size, strict=True))
 
 
 def _finish(results: Iterable[None]) -> None:

@@ -60,22 +60,22 @@ def activate(hidden: np.ndarray, norms: np.ndarray, eps: float, slope: float, re
         slope: Of the LeakyReLU.
         result: Receives (head, n, width).
     """
-    width = norms.shape[2]
-    for head in range(norms.shape[0]):
-        scale, shift, scale2, shift2 = norms[head, 0], norms[head, 1], norms[head, 2], norms[head, 3]
-        for p in range(hidden.shape[0]):
-            first = hidden[p, 2 * head * width : (2 * head + 1) * width]
-            second = hidden[p, (2 * head + 1) * width : (2 * head + 2) * width]
+    width, eps, slope = norms.shape[2], np.float32(eps), np.float32(slope)
+    for p in range(hidden.shape[0]):
+        row = hidden[p]
+        for head in range(norms.shape[0]):
+            first, second = 2 * head * width, (2 * head + 1) * width
             square, square2 = np.float32(0), np.float32(0)
             for j in range(width):
-                square += first[j] * first[j]
-                square2 += second[j] * second[j]
-            inverse = np.float32(1 / np.sqrt(square / width + eps))
-            inverse2 = np.float32(1 / np.sqrt(square2 / width + eps))
-            values = result[head, p]
-            for j in range(width):
-                value = first[j] * inverse * scale[j] + shift[j]
-                values[j] = max(value, np.float32(slope) * value) + second[j] * inverse2 * scale2[j] + shift2[j]
+                square += row[first + j] * row[first + j]
+                square2 += row[second + j] * row[second + j]
+            inverse = np.float32(1) / np.sqrt(square / np.float32(width) + eps)
+            inverse2 = np.float32(1) / np.sqrt(square2 / np.float32(width) + eps)
+            values, norm = result[head, p], norms[head]
+            for j in range(width):  # max() would keep the loop from the vector units
+                value = row[first + j] * inverse * norm[0, j] + norm[1, j]
+                positive = value if value > 0 else slope * value
+                values[j] = positive + row[second + j] * inverse2 * norm[2, j] + norm[3, j]
 
 
 @compiled
@@ -96,29 +96,6 @@ def grid_points(first: int, lower: np.ndarray, extent: np.ndarray, to_box: np.nd
         z = flat // (extent[2] * extent[1]) + lower[0]
         for axis in range(3):
             points[p, axis] = to_box[axis, 0] * z + to_box[axis, 1] * y + to_box[axis, 2] * x + to_box[axis, 3]
-
-
-@compiled
-def add_bends(logits: np.ndarray, step: int, first: int, last: int, size: int, stride: int, bends: np.ndarray) -> None:
-    """Add the size of the second difference along one axis to ``bends``; at the ends the neighbour's.
-
-    Args:
-        logits: (node, class), nodes in (d, h, w) order.
-        step: Nodes between neighbours along the axis.
-        first: First node to treat.
-        last: Last node to treat, excluded.
-        size: Nodes along the axis.
-        stride: Nodes of one turn of the axis: step * size.
-        bends: (node, class).
-    """
-    if size < 3:
-        return
-    for node in range(first, last):
-        place = node % stride // step
-        middle = node + step if place == 0 else node - step if place == size - 1 else node
-        before, here, after, target = logits[middle - step], logits[middle], logits[middle + step], bends[node]
-        for c in range(logits.shape[1]):
-            target[c] += abs(before[c] - np.float32(2) * here[c] + after[c])
 
 
 @compiled
@@ -149,87 +126,34 @@ def weighted_sum(rows: np.ndarray, places: np.ndarray, weights: np.ndarray, resu
 
 
 @compiled
-def is_settled(
-    values: np.ndarray, best: int, bends: np.ndarray, places: np.ndarray, safety: float, bend: np.ndarray
-) -> bool:
-    """Whether ``best`` beats every class by more than the interpolation can be wrong.
-
-    Args:
-        values: (class,) logits.
-        best: Class.
-        bends: (node, class).
-        places: (8,) nodes of the cell.
-        safety: Share of the bends that the error may reach.
-        bend: (class,) room for the largest bend of the cell's nodes.
-    """
-    for c in range(values.shape[0]):
-        bend[c] = 0
-    for corner in range(8):
-        row = bends[places[corner]]
-        for c in range(values.shape[0]):
-            bend[c] = max(bend[c], row[c])
-    settled = True
-    for c in range(values.shape[0]):
-        if c != best and not values[best] - values[c] > safety * (bend[best] + bend[c]):
-            settled = False
-    return settled
+def leads(values: np.ndarray, bends: np.ndarray, best: int, classes: int, safety: float) -> bool:
+    """Whether a class beats every other by more than interpolation can be wrong; bends are those of leads."""
+    lead, wins = values[best] - np.float32(safety) * bends[best], True
+    for c in range(classes):
+        wins &= c == best or lead > values[c] + np.float32(safety) * bends[c]
+    return wins
 
 
 @compiled
-def settle_cells(
-    logits: np.ndarray, bends: np.ndarray, labels: np.ndarray, size: np.ndarray, first: int, last: int, safety: float,
-    settled: np.ndarray,
-) -> None:  # fmt: skip
-    """Find the cells of a lattice in which one class wins everywhere; a cell is named by its lowest node.
-
-    Args:
-        logits: (node, class).
-        bends: (node, class).
-        labels: (node,) best class.
-        size: (3,) nodes along each axis.
-        first: First plane of nodes to treat.
-        last: Last, excluded.
-        safety: As in :func:`is_settled`.
-        settled: (node,) receives the class, or -1.
-    """
-    places, bend, least = np.empty(8, np.int64), np.empty(logits.shape[1], np.float32), np.empty_like(logits[0])
-    for z in range(first, last):
-        for y in range(size[1]):
-            for x in range(size[2]):
-                node = (z * size[1] + y) * size[2] + x
-                label, same = labels[node], True
-                for corner in range(8):
-                    cz = min(z + (corner >> 2), size[0] - 1)
-                    cy = min(y + (corner >> 1 & 1), size[1] - 1)
-                    places[corner] = (cz * size[1] + cy) * size[2] + min(x + (corner & 1), size[2] - 1)
-                    same &= labels[places[corner]] == label
-                settled[node] = -1
-                if not same:
-                    continue
-                least[:] = logits[node]
-                for corner in range(1, 8):  # of every class, its best chance against the label
-                    row = logits[places[corner]]
-                    gain = logits[node, label] - row[label]
-                    for c in range(row.shape[0]):
-                        least[c] = max(least[c], row[c] + gain)
-                least[label] = logits[node, label]
-                if is_settled(least, label, bends, places, safety, bend):
-                    settled[node] = label
+def beside(share: float) -> float:
+    """Distance to the nearer of two nodes, of a place between them."""
+    return min(share, 1 - share)
 
 
 @compiled
 def label_voxels(
-    logits: np.ndarray, bends: np.ndarray, settled: np.ndarray, size: np.ndarray, safety: float, to_box: np.ndarray,
-    lower: np.ndarray, upper: np.ndarray, labels: np.ndarray, pending: np.ndarray,
+    logits: np.ndarray, bends: np.ndarray, settled: np.ndarray, classes: int, size: np.ndarray, safety: float,
+    to_box: np.ndarray, lower: np.ndarray, upper: np.ndarray, labels: np.ndarray, pending: np.ndarray,
 ) -> int:  # fmt: skip
     """Label the voxels of a part of a grid from the lattice, as far as the lattice decides.
 
     Args:
         logits: (node, class) of the lattice.
-        bends: (node, class).
+        bends: (node, class), largest of each cell.
         settled: (node,) class of the cell, or -1.
+        classes: Without those that fill up the rows.
         size: (3,) nodes along each axis.
-        safety: As in :func:`is_settled`.
+        safety: Share of the bends that the error may reach in the middle between two nodes.
         to_box: (3, 4) from indices of the grid to box positions.
         lower: (3,) first voxel of the part.
         upper: (3,) last, excluded.
@@ -240,7 +164,7 @@ def label_voxels(
         Their number, also where ``pending`` is too short.
     """
     places, weights = np.empty(8, np.int64), np.empty(8, np.float32)
-    values, bend = np.empty(logits.shape[1], np.float32), np.empty(logits.shape[1], np.float32)
+    values = np.empty(logits.shape[1], np.float32)
     half = size / 2.0
     top = size - 1.0
     found = 0
@@ -256,7 +180,8 @@ def label_voxels(
                 iz = min(max(int(cz), 0), max(size[0] - 2, 0))
                 iy = min(max(int(cy), 0), max(size[1] - 2, 0))
                 ix = min(max(int(cx), 0), max(size[2] - 2, 0))
-                label = settled[(iz * size[1] + iy) * size[2] + ix]
+                cell = (iz * size[1] + iy) * size[2] + ix
+                label = settled[cell]
                 if label >= 0:
                     labels[z, y, x] = label
                     continue
@@ -264,8 +189,9 @@ def label_voxels(
                 if within:
                     corners(pz, py, px, size[0], size[1], size[2], places, weights)
                     weighted_sum(logits, places, weights, values)
-                    best = largest(values)
-                    if is_settled(values, best, bends, places, safety, bend):
+                    best = largest(values[:classes])
+                    off = max(beside(cz - iz), beside(cy - iy), beside(cx - ix))
+                    if leads(values, bends[cell], best, classes, 2 * safety * off):
                         labels[z, y, x] = best
                         continue
                 if found < pending.size:

@@ -12,8 +12,10 @@ from impulse_nnunet.decoding.coarse_to_fine import decode_coarse_to_fine
 from impulse_nnunet.decoding.encoded_box import BATCH, EncodedBox
 from impulse_nnunet.decoding.grids import OutputGrid
 from impulse_nnunet.decoding.kernels import grid_points, largest_index
+from impulse_nnunet.decoding.rows import fits_rows, sweep
 
 WORTHWHILE = 2  # voxels for each node of the lattice from which on coarse to fine pays
+ROWS_WORTHWHILE = 0.5  # and from which on multiplying whole planes of the finest level pays
 
 
 def decode_labels(encoded: EncodedBox, grid: OutputGrid, block_points: int, exact: bool = False) -> np.ndarray:
@@ -30,8 +32,12 @@ def decode_labels(encoded: EncodedBox, grid: OutputGrid, block_points: int, exac
     """
     labels = np.zeros(grid.shape, np.uint8 if encoded.number_of_classes <= 255 else np.uint16)
     lower, upper = grid.index_range(encoded.box)
-    if not exact and np.prod(upper - lower) > WORTHWHILE * np.prod(encoded.finest_size):
+    fineness = np.prod(upper - lower) / np.prod(encoded.finest_size)
+    if not exact and encoded.finest_grid and fineness > WORTHWHILE:
         decode_coarse_to_fine(encoded, grid, labels)
+        return labels
+    if fineness > ROWS_WORTHWHILE and fits_rows(encoded, grid):
+        sweep(encoded, grid, labels, safety=None)
         return labels
     for indices, logits, _ in _blocks(encoded, grid, block_points):
         best = np.empty(len(logits), np.int32)

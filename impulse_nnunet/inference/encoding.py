@@ -56,7 +56,7 @@ class Ensemble:
             if len(self.parameters) > 1:
                 self.network.load_state_dict(self.parameters[number])
             with _same_every_time(), torch.autocast("cuda", enabled=self.device.type == "cuda"):
-                members.append((decoder, [level.float() for level in self.network.encode(image)]))
+                members.append((decoder, self.network.encode(image)))
         return EncodedBox(members, box)
 
 

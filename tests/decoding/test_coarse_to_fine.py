@@ -7,9 +7,10 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from impulse_nnunet.coordinates import Box
-from impulse_nnunet.decoding import EncodedBox, OutputGrid, decode_labels
+from impulse_nnunet.decoding import EncodedBox, OutputGrid, decode_labels, decode_logits
 from impulse_nnunet.decoding.coarse_to_fine import decode_coarse_to_fine
-from impulse_nnunet.decoding.kernels import add_bends
+from impulse_nnunet.decoding.row_kernels import bend_plane, settle_row
+from impulse_nnunet.decoding.rows import fits_rows
 from impulse_nnunet.network import NetworkSettings, build_network
 
 GRID = (16, 20, 24)
@@ -23,8 +24,11 @@ def atlas(masks, sharpness):
     return torch.from_numpy(np.stack(inside) * sharpness).float()
 
 
-def encoded(masks, deform=0.0, correct=0.0, sharpness=1.0, box=None):
-    torch.manual_seed(0)
+PART = Box.from_faces([-0.9, -1, -0.7], [0.8, 0.9, 1])
+
+
+def encoded(masks, deform=0.0, correct=0.0, sharpness=1.0, box=None, seed=0):
+    torch.manual_seed(seed)
     network = build_network(SETTINGS, 1, len(masks) + 1).eval()
     network.decoder.template.set_logits(atlas(masks, sharpness))
     with torch.no_grad():
@@ -33,6 +37,13 @@ def encoded(masks, deform=0.0, correct=0.0, sharpness=1.0, box=None):
         image = torch.from_numpy(ndimage.gaussian_filter(np.random.default_rng(0).normal(size=GRID), 3)).float()
         pyramid = [level.float() for level in network.encode(image[None, None] * 20)]
     return EncodedBox([(network.decoder, pyramid)], box or Box.whole())
+
+
+def plain_member(box):
+    """A decoder and a pyramid like those of an encoded box."""
+    torch.manual_seed(0)
+    network = build_network(SETTINGS, 1, box.number_of_classes).eval()
+    return network.decoder, [torch.randn(1, 4, *GRID), torch.randn(1, 8, *(n // 2 for n in GRID))]
 
 
 def mask(*box):
@@ -100,16 +111,76 @@ def test_many_labels():
 
 
 def test_bends_by_hand():
-    # second differences of 0 1 4 9: 2 and 2; of 5 5 5 8: 0 and 3; the ends take their neighbour's
+    # leads of class 1 over class 0: 5 4 1 -1, second differences -2 and 1; the ends take their neighbour's; the last
+    # node's label is 0, so there it is the lead over class 1; then the larger of a node and the next
     logits = np.array([[0, 5], [1, 5], [4, 5], [9, 8]], np.float32)
-    bends = np.zeros_like(logits)
-    add_bends(logits, 1, 0, 4, 4, 4, bends)
-    np.testing.assert_array_equal(bends, [[2, 0], [2, 0], [2, 3], [2, 3]])
+    bends = np.full_like(logits, 7)
+    bend_plane(logits, logits.argmax(1).astype(np.int32), np.array([1, 1, 4]), 1, 0, bends)
+    np.testing.assert_array_equal(bends, [[2, 0], [2, 0], [1, 1], [0, 1]])
 
 
-def test_bends_along_the_first_axis():
-    # three planes of two nodes
-    logits = np.array([[0], [1], [0], [1], [6], [1]], np.float32)
+def test_bends_along_the_first_axis_in_a_window():
+    # planes 4, 5 and 6 of 7 in a window of three: plane 6 lies first; leads over class 1 along the first axis: 0 0 6
+    planes = {4: [[0, 0], [1, 0]], 5: [[0, 0], [1, 0]], 6: [[6, 0], [1, 0]]}
+    logits = np.array(planes[6] + planes[4] + planes[5], np.float32)
     bends = np.zeros_like(logits)
-    add_bends(logits, 2, 0, 6, 3, 6, bends)
-    np.testing.assert_array_equal(bends[:, 0], [6, 0, 6, 0, 6, 0])
+    for plane in (5, 6):
+        bend_plane(logits, np.zeros(6, np.int32), np.array([7, 1, 2]), 3, plane, bends)
+    np.testing.assert_array_equal(bends[:, 1], [6, 0, 0, 0, 6, 0])
+
+
+def test_cells_by_hand():
+    # one row of three nodes, class 0 leads by 4, 4 and 1 with bends 0, 3 and 3 of the lead: half of 3 is less than 4,
+    # more than 1, so the first cell is settled and the second is not
+    logits = np.array([[4, 0], [4, 0], [1, 0]], np.float32)
+    bends, settled = np.array([[0, 3], [0, 3], [0, 3]], np.float32), np.zeros(3, np.int32)
+    settle_row(logits, bends, np.zeros(3, np.int32), 2, np.array([1, 1, 3]), 1, 0, 0, 1, 0.5, settled)
+    np.testing.assert_array_equal(settled[:2], [0, -1])
+
+
+@pytest.mark.parametrize("shape", ["thin sheet", "touching at a face"])
+@pytest.mark.parametrize("folds", [1, 2])
+def test_rows_and_points_say_the_same(shape, folds):
+    members = [encoded(SHAPES[shape], 0.03, 0.1, box=PART, seed=seed).members[0] for seed in range(folds)]
+    box, grid = encoded(SHAPES[shape], box=PART), OutputGrid.native((70, 63, 90))
+    box.members = members
+    assert fits_rows(box, grid)
+    by_rows = decode_labels(box, grid, 10**5, exact=True)
+    logits = decode_logits(box, grid, 10**5)  # point by point
+    best = logits.max(0)
+    chosen = np.take_along_axis(logits, by_rows[None].astype(np.int64), 0)[0]
+    assert len(np.unique(by_rows)) > 1
+    assert np.all(best - chosen <= 1e-4 * np.abs(best))
+
+
+def test_a_grid_that_is_turned_or_flipped_is_decoded_point_by_point():
+    box = encoded(SHAPES["thin sheet"], 0.02)
+    turn = Rotation.from_euler("xyz", (0, 0, 0.3)).as_matrix()
+    native = OutputGrid.native((20, 20, 20))
+    assert not fits_rows(box, OutputGrid(native.shape, turn @ native.to_image))
+    assert not fits_rows(box, OutputGrid(native.shape, np.diag([1.0, -1, 1]) @ native.to_image))
+    assert not fits_rows(EncodedBox([plain_member(box)], Box.whole(), plain=True), native)
+
+
+@pytest.mark.parametrize("size", [(1, 20, 24), (2, 3, 24), (16, 1, 1)])
+def test_lattices_of_few_nodes(size):
+    torch.manual_seed(0)
+    network = build_network(NetworkSettings((4,), ((1, 1, 1),), (1,), template_grid=size, head_features=8), 1, 3)
+    network.decoder.template.set_logits(torch.randn(3, *size))
+    box = EncodedBox([(network.decoder, [torch.randn(1, 4, *size)])], Box.whole())
+    grid = OutputGrid.native((40, 41, 42))
+    every, some = decode_labels(box, grid, 10**5, exact=True), np.zeros(grid.shape, np.uint8)
+    decode_coarse_to_fine(box, grid, some)
+    assert len(np.unique(every)) == 3
+    assert np.mean(every != some) <= 1e-4
+
+
+def test_every_voxel_is_evaluated_where_the_template_is_finer_than_the_lattice():
+    # the only foreground is one voxel of a template five times as fine as the lattice: between all of its nodes
+    network = build_network(NetworkSettings((4,), ((1, 1, 1),), (1,), template_grid=(40,) * 3, head_features=8), 1, 2)
+    logits = torch.zeros(2, 40, 40, 40)
+    logits[0] = 1
+    logits[1, 20, 20, 20] = 9
+    network.decoder.template.set_logits(logits)
+    box = EncodedBox([(network.decoder, [torch.zeros(1, 4, 8, 8, 8)])], Box.whole())
+    assert decode_labels(box, OutputGrid.native((40, 40, 40)), 10**5).sum() == 1
