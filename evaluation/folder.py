@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from impulse_nnunet.environment import usable_cpus
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.evaluation.case import CaseMetrics, evaluate_case
 from impulse_nnunet.evaluation.label_files import LabelMap, cases_in, check_same_grid, read_label_map, to_classes
@@ -162,8 +163,8 @@ def evaluate_cases(
 
 
 def default_processes() -> int:
-    """nnU-Net's ``nnUNet_def_n_proc``, or one process for each core."""
-    number = os.environ.get(PROCESSES_VARIABLE) or str(os.cpu_count() or 1)
+    """nnU-Net's ``nnUNet_def_n_proc``, or one process for each core that this job may use."""
+    number = os.environ.get(PROCESSES_VARIABLE) or str(usable_cpus())
     if not number.isdecimal():
         raise InputError(PROCESSES_VARIABLE, repr(number), "a number of processes", "correct it, or give -np")
     return int(number)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,7 +18,7 @@ from impulse_nnunet.evaluation.case import CaseMetrics
 from impulse_nnunet.evaluation.folder import CaseFiles, FolderMetrics
 from impulse_nnunet.evaluation.settings import TREES, LabelScheme, MetricSettings
 from impulse_nnunet.evaluation.statistics import finite_mean
-from impulse_nnunet.files import whole_file, write_json
+from impulse_nnunet.files import whole_file
 
 COUNTS = ("TP", "FP", "FN", "TN", "n_pred", "n_ref")
 
@@ -117,7 +118,10 @@ def case_numbers(result: CaseMetrics, classes: list[int], settings: MetricSettin
 
 def write_summary(summary: dict[str, Any], path: Path) -> None:
     """Write ``summary.json`` (NaN as null) and ``metrics.csv`` beside it; each appears only when it is whole."""
-    write_json(without_nan(summary), path)
+    cases = summary["metric_per_case"]
+    lazily = without_nan(summary | {"metric_per_case": []}) | {"metric_per_case": _WithoutNaN(cases)}
+    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8") as f:
+        f.writelines(json.JSONEncoder(indent=4).iterencode(lazily))
     with whole_file(path.with_name("metrics.csv")) as temporary, temporary.open("w", newline="", encoding="utf-8") as f:
         writer = csv.writer(f)
         writer.writerow(("case", "label", "metric", "value"))
@@ -195,6 +199,13 @@ def _rows(summary: dict[str, Any]) -> Iterator[tuple[str, str, str, Any]]:
         for lobe, values in entry["lobes"].items():
             yield case, lobe, "Dice", values["Dice"]
         yield from ((case, "all", name, value) for name, value in entry["paper"].items())
+
+
+class _WithoutNaN(list[dict[str, Any]]):
+    """Entries of cases that lose their NaN one at a time, while they are written: 100 000 have no room twice."""
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return map(without_nan, super().__iter__())
 
 
 def _names(numbers: list[dict[str, float]]) -> list[str]:

@@ -8,7 +8,15 @@ from pathlib import Path
 
 FOLDERS = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
 TRAINERS = "nnUNet_extTrainer"
+JOB_CPUS = ("SLURM_CPUS_PER_TASK", "LSB_DJOB_NUMPROC", "NSLOTS")  # Slurm, LSF, Grid Engine
 SAFE_PROCESSES = {"nnUNet_n_proc_DA", "nnUNet_def_n_proc"}
+
+
+def usable_cpus() -> int:
+    """Cores that this process may use: those of its affinity mask, and no more than its job was given."""
+    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    given = [os.environ.get(name, "") for name in JOB_CPUS]
+    return min([here, *[max(1, int(number)) for number in given if number.isdecimal()]])
 
 
 def trainer_folder() -> Path:

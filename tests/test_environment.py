@@ -1,6 +1,12 @@
 import os
 
-from impulse_nnunet.environment import ensure_variables, needed_variables, trainer_folder, with_our_folder
+from impulse_nnunet.environment import (
+    ensure_variables,
+    needed_variables,
+    trainer_folder,
+    usable_cpus,
+    with_our_folder,
+)
 
 OURS = str(trainer_folder())
 
@@ -28,3 +34,16 @@ def test_this_process_is_told_where_the_trainer_is(monkeypatch):
     monkeypatch.setenv("nnUNet_extTrainer", "/a")
     ensure_variables()
     assert os.environ["nnUNet_extTrainer"] == os.pathsep.join(["/a", OURS])
+
+
+def test_a_job_uses_the_cores_that_it_was_given(monkeypatch):
+    for name in ("SLURM_CPUS_PER_TASK", "LSB_DJOB_NUMPROC", "NSLOTS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(64)), raising=False)
+    assert usable_cpus() == 64
+    monkeypatch.setenv("NSLOTS", "8")
+    assert usable_cpus() == 8
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "100")  # more than there are
+    assert usable_cpus() == 8
+    monkeypatch.setenv("NSLOTS", "many")
+    assert usable_cpus() == 64

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 from impulse_nnunet.cli.shard_flags import add_shard_flags, shard_from
+from impulse_nnunet.environment import usable_cpus
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.settings import CONFIGURATION, PLANS
 from impulse_nnunet.shards import Shard
@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
 
     shard = shard_from(options) or Shard()
     if options.device in (None, "cpu") and not (options.device is None and torch.cuda.is_available()):
-        torch.set_num_threads(os.cpu_count() or 1)
+        torch.set_num_threads(usable_cpus())
     if options.device == "cuda" and not torch.cuda.is_available():
         raise InputError("-device", "cuda", "a device of this machine", "give -device cpu")
     device = torch.device(options.device) if options.device else None

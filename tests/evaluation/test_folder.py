@@ -206,7 +206,9 @@ def test_number_of_processes(monkeypatch):
     monkeypatch.setenv("nnUNet_def_n_proc", "7")
     assert default_processes() == 7
     monkeypatch.delenv("nnUNet_def_n_proc")
-    assert default_processes() == os.cpu_count()
+    assert default_processes() == len(os.sched_getaffinity(0))
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "1")
+    assert default_processes() == 1
     monkeypatch.setenv("nnUNet_def_n_proc", "many")
     with pytest.raises(InputError, match="nnUNet_def_n_proc: found 'many', expected a number of processes"):
         default_processes()
