@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test quick-test lint types bench results clean
+.PHONY: demo test quick-test slurm-test lint types bench results clean
 
 $(INSTALLED): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -20,6 +20,10 @@ test: $(INSTALLED)  ## all tests
 
 quick-test: $(INSTALLED)  ## without the slow ones
 	$(BIN)/python -m pytest -m "not slow"
+
+slurm-test: $(INSTALLED)  ## an array on a Slurm of its own that loses a node; installs Debian's packages, as root
+	command -v slurmctld munged >/dev/null || (apt-get update -q && apt-get install -qy --no-install-recommends slurm-wlm munge)
+	$(BIN)/python -m pytest tests/end_to_end/test_slurm.py
 
 lint: $(INSTALLED)  ## style
 	$(BIN)/ruff check .

@@ -16,6 +16,7 @@ PURE = sorted(
         *(PACKAGE / "decoding").glob("*.py"),
         *(ROOT / "evaluation").rglob("*.py"),
         PACKAGE / "coordinates.py",
+        PACKAGE / "shards.py",
         ROOT / "planners" / "rules.py",
         *[PACKAGE / "training" / f"{name}.py" for name in ("boxes", "points", "losses", "images")],
     ]
