@@ -4,13 +4,14 @@
 written; memory is the peak of the process. ``files``: one CT of 300 x 512 x 512 voxels (noise of 20 HU, which
 compresses worse than lungs do) and its label map with 18 labels, written and read as .nii.gz. ``workers``: seconds in
 which 1, 2, ... processes of one core predict the images of ``--images`` with the model ``--model`` (an array of
-`impulse_nnunet submit --scheduler local`).
+`impulse_nnunet submit --scheduler local`), and the seconds of processors that this takes.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -107,9 +108,17 @@ def predicting(folder: Path, model: str, images: str, workers: list[int]) -> Non
             "-npp", "1", "-i", images, "-o", str(output),
             "--scheduler", "local", "--jobs", str(number), "--cpus", "1", "--wait",
         ]  # fmt: skip
+        before = _cpu_seconds()
         _timed(
             f"{number} process(es)", lambda command=command: subprocess.run(command, check=True, capture_output=True)
         )
+        _say("of processors", _cpu_seconds() - before, "s")
+
+
+def _cpu_seconds() -> float:
+    """Of all processes that this one started and that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _write_parts(summary: Path, labels: Path) -> None:

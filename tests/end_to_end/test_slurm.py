@@ -45,6 +45,7 @@ def cohort(trained, labels, tmp_path):
 
 def rows(slurm):
     """(task, state, node) of what is in the queue."""
+    slurm.start_requeued()
     shown = slurm.run("squeue", "--noheader", "--array", "--format=%K %T %N").stdout
     return [tuple(line.split()) for line in shown.splitlines()]
 
