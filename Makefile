@@ -22,7 +22,7 @@ quick-test: $(INSTALLED)  ## without the slow ones
 	$(BIN)/python -m pytest -m "not slow"
 
 slurm-test: $(INSTALLED)  ## an array on a Slurm of its own that loses a node; installs Debian's packages, as root
-	command -v slurmctld munged >/dev/null || (apt-get update -q && apt-get install -qy --no-install-recommends slurm-wlm munge)
+	command -v slurmctld >/dev/null || (apt-get update -q && apt-get install -qy --no-install-recommends slurm-wlm munge)
 	$(BIN)/python -m pytest tests/end_to_end/test_slurm.py
 
 lint: $(INSTALLED)  ## style
