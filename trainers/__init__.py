@@ -1,8 +1,13 @@
-"""nnU-Net trainers. Importing this package also routes nnU-Net's predictor for our networks (decision 0002)."""
+"""nnU-Net trainers.
+
+Importing this package also routes nnU-Net's predictor and its loading of pretrained weights for our networks (decisions
+0002 and 0010).
+"""
 
 from impulse_nnunet.errors import install_one_line_errors
 from impulse_nnunet.inference.routing import route_stock_predictor
 from impulse_nnunet.trainers.impulse import nnUNetTrainerImPulSe
+from impulse_nnunet.trainers.pretrained import route_pretrained_weights
 from impulse_nnunet.trainers.stock_budget import nnUNetTrainerBudget
 from impulse_nnunet.trainers.systems import (
     nnUNetTrainerDeepLabV3,
@@ -21,4 +26,5 @@ __all__ = [
 ]
 
 route_stock_predictor()
+route_pretrained_weights()
 install_one_line_errors()

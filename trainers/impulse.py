@@ -167,6 +167,8 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         self.started = time()
         super().on_train_start()
         if self.current_epoch == 0:
+            if self.bare_network().origin:
+                self.print_to_log_file("Pretrained weights from", self.bare_network().origin)
             make_template(self)
         durations = zip(
             self.logger.get_value("epoch_end_timestamps", step=None),

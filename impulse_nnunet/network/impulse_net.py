@@ -120,6 +120,7 @@ class ImPulSeNet(nn.Module):
         self.encoder = encoder
         self.decoder: Decoder = decoder
         self.encoder_bfloat16 = encoder_bfloat16
+        self.origin = ""  # where the first weights come from, in words; empty: random
 
     def encode(self, image: Tensor) -> list[Tensor]:
         """The feature pyramid of (batch, channel, d, h, w) images on the input grid."""

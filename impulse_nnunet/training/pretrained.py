@@ -37,8 +37,8 @@ class TakenWeights:
     def __str__(self) -> str:
         if self.whole:
             return f"all {self.number} tensors of the network"
-        text = f"{self.number} of {self.number + len(self.left)} tensors of the encoder, the rest starts at random"
-        return text + (f" (first: {self.left[0]})" if self.left else "")
+        text = f"{self.number} of {self.number + len(self.left)} tensors of the encoder; all else starts anew"
+        return text + (f" (left out first: {self.left[0]})" if self.left else "")
 
 
 def take_weights(network: ImPulSeNet, weights: Mapping[str, Tensor], source: str) -> TakenWeights:

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
+from dynamic_network_architectures.architectures.unet import PlainConvUNet
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from nnunetv2.run.run_training import get_trainer_from_args, maybe_load_checkpoint
+from torch import nn
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.inference.predictor import ImPulSePredictor, OutputOptions
@@ -46,11 +48,11 @@ def trainer(name, continue_training=False):
     return made
 
 
-def predicted(predictor, planned, folder):
-    """Labels of one test image by a predictor that carries a model."""
-    image = next((planned.raw / "imagesTs").glob("*_0000.nii.gz"))
-    predictor.predict_from_files([[str(image)]], [str(folder / "case")], num_processes_preprocessing=1,
-                                 num_processes_segmentation_export=1)  # fmt: skip
+def image_of(planned):
+    return str(next((planned.raw / "imagesTs").glob("*_0000.nii.gz")))
+
+
+def labels_in(folder):
     return sitk.GetArrayFromImage(sitk.ReadImage(str(folder / "case.nii.gz")))
 
 
@@ -79,14 +81,13 @@ def test_it_trains_dies_resumes_predicts_and_evaluates(planned, plans, tmp_path,
     assert (model / "fold_0/template.nii.gz").is_file() == has_template
 
     stock = nnUNetPredictor(device=CPU, perform_everything_on_device=False, allow_tqdm=False)
+    stock.initialize_from_trained_model_folder(str(model), (0,))
+    (tmp_path / "stock").mkdir()
+    stock.predict_from_files_sequential([[image_of(planned)]], [str(tmp_path / "stock/case")])
     ours = ImPulSePredictor(CPU, progress_bar=False)
-    labels = []
-    for number, predictor in enumerate((stock, ours)):
-        predictor.initialize_from_trained_model_folder(str(model), (0,))
-        folder = tmp_path / f"labels_{number}"
-        folder.mkdir()
-        labels.append(predicted(predictor, planned, folder))
-    assert np.array_equal(*labels)
+    ours.initialize_from_trained_model_folder(str(model), (0,))
+    ours.predict_cases({"case": [image_of(planned)]}, tmp_path / "ours")
+    assert np.array_equal(labels_in(tmp_path / "ours"), labels_in(tmp_path / "stock"))
     if not has_template:
         with pytest.raises(
             InputError, match=f"--save_displacement: found a model of {name}, expected one that deforms"
@@ -112,5 +113,29 @@ def test_a_co_trained_template_is_trained_written_and_predicted_with(planned, pl
     predictor = ImPulSePredictor(CPU, progress_bar=False)
     predictor.initialize_from_trained_model_folder(str(fold.parent), (0,))
     assert torch.equal(predictor.network.decoder.template.logits, template.logits)
-    (tmp_path / "labels").mkdir()
-    assert predicted(predictor, planned, tmp_path / "labels").max() <= 5
+    predictor.predict_cases({"case": [image_of(planned)]}, tmp_path / "labels")
+    assert labels_in(tmp_path / "labels").max() <= 5
+
+
+def test_the_encoder_of_a_stock_nnunet_is_the_start_and_the_log_says_so(planned, plans, tmp_path):
+    kwargs = plans["configurations"]["3d_impulse"]["architecture"]["arch_kwargs"]
+    kwargs["encoder"] = "unet_encoder"
+    (planned.preprocessed / "ImPulSePlans.json").write_text(json.dumps(plans))
+    stages = len(kwargs["strides"])
+    donor = PlainConvUNet(
+        1, stages, kwargs["features_per_stage"], nn.Conv3d, 3, kwargs["strides"], kwargs["blocks_per_stage"], 6, 2,
+        conv_bias=True, norm_op=nn.InstanceNorm3d, norm_op_kwargs={"eps": 1e-5, "affine": True}, nonlin=nn.LeakyReLU,
+    )  # fmt: skip
+    file = tmp_path / "stock.pth"  # as nnU-Net stores it: weights, numpy scalars in the log, a device
+    logging = {"ema_fg_dice": [np.float64(0.5)], "train_losses": [np.float32(1)]}
+    torch.save({"network_weights": donor.state_dict(), "logging": logging, "init_args": {"device": CPU}}, file)
+    made = get_trainer_from_args("990", "3d_impulse", 0, "nnUNetTrainerImPulSe", "ImPulSePlans", device=CPU)
+    maybe_load_checkpoint(made, False, False, str(file))
+    for found, expected in zip(made.network.encoder.parameters(), donor.encoder.parameters(), strict=True):
+        assert torch.equal(found, expected)
+    made.on_train_start()
+    (log,) = (tmp_path / "Dataset990_Tiny/nnUNetTrainerImPulSe__ImPulSePlans__3d_impulse/fold_0").glob("*log*.txt")
+    layers = len({id(parameter) for parameter in donor.encoder.parameters()})
+    assert f"Pretrained weights from {file}: {layers} of {layers} tensors of the encoder" in log.read_text()
+    for loader in (made.dataloader_train, made.dataloader_val):
+        loader.close()

@@ -1,0 +1,71 @@
+"""``nnUNetv2_train -pretrained_weights FILE`` for our networks: all weights that fit, or the encoder's.
+
+nnU-Net's function wants every tensor but the segmentation layers to fit, and is called by name with no hook for a
+trainer. It is wrapped where ``nnUNetv2_train`` looks it up, when ``impulse_nnunet.trainers`` is imported; for every
+other network the original runs.
+"""
+
+from __future__ import annotations
+
+import functools
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from nnunetv2.run import run_training
+from torch import Tensor, nn
+
+from impulse_nnunet.errors import InputError
+from impulse_nnunet.inference.routing import bare_network
+from impulse_nnunet.network import ImPulSeNet
+from impulse_nnunet.training.pretrained import take_weights
+
+MARK = "_takes_encoders_of_impulse_nnunet"
+UNREADABLE = (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError)
+
+
+def route_pretrained_weights() -> None:
+    """Wrap nnU-Net's function, once."""
+    stock = run_training.load_pretrained_weights
+    if not hasattr(stock, MARK):
+        run_training.load_pretrained_weights = _routed(stock)
+
+
+def _routed(stock: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(stock)
+    def load(network: nn.Module, fname: str, verbose: bool = False) -> None:
+        ours = bare_network(network)
+        if not isinstance(ours, ImPulSeNet):
+            stock(network, fname, verbose)
+            return
+        ours.origin = f"{fname}: {take_weights(ours, network_weights(fname), fname)}"
+
+    setattr(load, MARK, True)
+    return load
+
+
+def network_weights(path: str) -> dict[str, Tensor]:
+    """The weights in a checkpoint of nnU-Net; tensors, numbers and text are read, code is not run.
+
+    Raises:
+        InputError: The file cannot be read so, or holds no weights.
+    """
+    scalar = np.float64(0).__reduce__()[0]  # nnU-Net logs numpy scalars
+    names = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
+    dtypes = {type(np.dtype(code)) for code in "fdebhilqBHILQ?"}
+    try:
+        with torch.serialization.safe_globals([*((scalar, name) for name in names), np.dtype, *dtypes]):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except UNREADABLE as error:
+        raise InputError(
+            f"-pretrained_weights {path}", f"what cannot be read as weights ({' '.join(str(error).split())[:120]})",
+            "a checkpoint of nnU-Net", "check the file",
+        ) from error  # fmt: skip
+    weights = content.get("network_weights") if isinstance(content, dict) else None
+    if not isinstance(weights, dict):
+        raise InputError(
+            f"-pretrained_weights {path}", "no network_weights", "a checkpoint of nnU-Net", "check the file"
+        )
+    return weights
