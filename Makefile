@@ -3,13 +3,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+LOCK ?=  # a file of exact versions, e.g. requirements/lock-py311.txt
+CONSTRAINTS = $(if $(strip $(LOCK)),-c $(strip $(LOCK)))
 
-.PHONY: demo test quick-test slurm-test lint types bench results clean
+.PHONY: demo test quick-test slurm-test lint types check-lock bench results clean
 
 $(INSTALLED): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	$(BIN)/python -m pip install --quiet $(CONSTRAINTS) -e '.[dev]'
 	touch $@
 
 demo: $(INSTALLED)  ## the whole job on a small generated data set
@@ -31,6 +33,9 @@ lint: $(INSTALLED)  ## style
 
 types: $(INSTALLED)  ## static types
 	PATH="$(abspath $(BIN)):$$PATH" bash tools/check_types.sh
+
+check-lock: $(INSTALLED)  ## is what is installed what the lock file says?
+	$(BIN)/python tools/dependencies.py --check $(LOCK)
 
 bench: $(INSTALLED)  ## seconds and peak memory of each step
 	$(BIN)/python -m benchmarks.bench

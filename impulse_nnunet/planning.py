@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,14 +20,16 @@ from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
 from impulse_nnunet.environment import FOLDERS
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.files import copy_whole
+from impulse_nnunet.laterality.judgement import training_warnings
 from impulse_nnunet.planners.impulse_planner import ImPulSePlanner, check_override_names
 from impulse_nnunet.preprocessing.preprocessor import ImPulSePreprocessor
 from impulse_nnunet.preprocessing.reading import reader_for
-from impulse_nnunet.preprocessing.survey import CaseSurvey, allowed_labels, survey_dataset
+from impulse_nnunet.preprocessing.survey import CaseSurvey, allowed_labels, asymmetries_of, survey_dataset
 from impulse_nnunet.quiet import quiet
 from impulse_nnunet.settings import CONFIGURATION, PLANS
 
 T = TypeVar("T")
+logger = logging.getLogger(__name__)
 
 
 def plan_dataset(
@@ -144,7 +147,11 @@ def survey_raw_dataset(name: str, workers: int, progress_bar: bool) -> dict[str,
     cases = get_filenames_of_train_images_and_targets(str(raw), dataset_json)
     if not cases:
         raise InputError(str(raw / "imagesTr"), "no case", "training images", "see nnU-Net's dataset format")
-    return survey_dataset(cases, reader_for(dataset_json), dataset_json, workers, progress_bar)
+    survey = survey_dataset(cases, reader_for(dataset_json), dataset_json, workers, progress_bar)
+    gaps = {case: found.left_of_right_mm for case, found in survey.items() if found.left_of_right_mm is not None}
+    for line in training_warnings(gaps, asymmetries_of(survey)):
+        logger.warning("%s", line)
+    return survey
 
 
 def read_dataset_json(raw: Path) -> dict[str, Any]:

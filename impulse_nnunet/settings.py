@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.laterality.asymmetry import decode
 from impulse_nnunet.network.settings import NetworkSettings
 from impulse_nnunet.network.systems import Task
 from impulse_nnunet.network.topology import spacing_of
@@ -200,6 +201,24 @@ class InferenceSettings:
 
 
 @dataclass(frozen=True)
+class LateralitySettings:
+    """Telling mirrored images at prediction (docs/reliability.md).
+
+    Args:
+        asymmetry: How the training images differ from their mirror images, as the planner found it; empty: not judged.
+    """
+
+    asymmetry: str = ""
+
+    def __post_init__(self) -> None:
+        try:
+            known = self.asymmetry == "" or decode(self.asymmetry) is not None
+        except ValueError:
+            known = False
+        _require(known, "laterality.asymmetry", self.asymmetry[:20], "the planner's text, or an empty one")
+
+
+@dataclass(frozen=True)
 class ImPulSeSettings:
     """All parts."""
 
@@ -211,6 +230,7 @@ class ImPulSeSettings:
     training: TrainingSettings = field(default_factory=TrainingSettings)
     template: TemplateSettings = field(default_factory=TemplateSettings)
     inference: InferenceSettings = field(default_factory=InferenceSettings)
+    laterality: LateralitySettings = field(default_factory=LateralitySettings)
 
     @property
     def fixed_channels(self) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from nnunetv2.utilities.json_export import recursive_fix_for_json_export
 from impulse_nnunet.channels import channel_names, sampled_channels, tree_folders
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.files import copy_whole, write_json
+from impulse_nnunet.laterality.judgement import learn
 from impulse_nnunet.network.settings import PAPER, NetworkSettings
 from impulse_nnunet.planners.rules import (
     BATCH_SIZES,
@@ -30,7 +32,7 @@ from impulse_nnunet.planners.rules import (
     working_grid,
 )
 from impulse_nnunet.preprocessing.reading import reader_for
-from impulse_nnunet.preprocessing.survey import CaseSurvey, survey_dataset
+from impulse_nnunet.preprocessing.survey import CaseSurvey, asymmetries_of, survey_dataset
 from impulse_nnunet.settings import (
     CONFIGURATION,
     NETWORK_CLASS,
@@ -39,6 +41,7 @@ from impulse_nnunet.settings import (
     AugmentationSettings,
     GridSettings,
     ImPulSeSettings,
+    LateralitySettings,
     SamplingSettings,
     from_json,
     network_settings_from_configuration,
@@ -94,7 +97,7 @@ class ImPulSePlanner(ExperimentPlanner):
         """Survey the cases, apply the rules, write the plans and return them."""
         reader = self.determine_reader_writer()
         survey = self.survey or survey_dataset(self.dataset, reader, self.dataset_json, default_num_processes)
-        configuration = self._configuration(list(survey.values()))
+        configuration = self._configuration(survey)
         plans = {
             "dataset_name": self.dataset_name,
             "plans_name": self.plans_identifier,
@@ -136,7 +139,7 @@ class ImPulSePlanner(ExperimentPlanner):
             len([name for name in self.dataset_json["labels"] if name != "ignore"]),
         )
 
-    def _choose(self, properties: DatasetProperties) -> tuple[ImPulSeSettings, NetworkSettings, Sizes]:
+    def _choose(self, properties: DatasetProperties, laterality: str) -> tuple[ImPulSeSettings, NetworkSettings, Sizes]:
         schemes = [get_normalization_scheme(name).__name__ for name in self._channel_names()]
         masks = tuple(i for i, scheme in enumerate(schemes) if scheme == MASK_NORMALISATION)
         sampled = sampled_channels(self.dataset_json, masks)
@@ -148,11 +151,13 @@ class ImPulSePlanner(ExperimentPlanner):
         network = sizes.network
         if self.preset == "paper":
             settings, network = _paper(settings, sizes, properties)
+        settings = replace(settings, laterality=LateralitySettings(laterality))
         return settings, network, sizes
 
-    def _configuration(self, cases: list[CaseSurvey]) -> dict[str, Any]:
+    def _configuration(self, survey: Mapping[str, CaseSurvey]) -> dict[str, Any]:
+        cases = list(survey.values())
         properties = self._properties(cases)
-        settings, network, sizes = self._choose(properties)
+        settings, network, sizes = self._choose(properties, learn(asymmetries_of(survey)))
         schemes, use_mask = self.determine_normalization_scheme_and_whether_mask_is_used_for_norm()
         shapes = [case.image_extent_mm / case.spacing_mm for case in cases]
         configuration = {

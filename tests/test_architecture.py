@@ -14,10 +14,15 @@ PURE = sorted(
     [
         *(PACKAGE / "network").glob("*.py"),
         *(PACKAGE / "decoding").glob("*.py"),
+        *(PACKAGE / "laterality").glob("*.py"),
         *(ROOT / "evaluation").rglob("*.py"),
         PACKAGE / "coordinates.py",
         PACKAGE / "shards.py",
         ROOT / "planners" / "rules.py",
+        *[
+            PACKAGE / "trust" / f"{name}.py"
+            for name in ("archives", "checkpoints", "class_names", "json_files", "pickles")
+        ],
         *[PACKAGE / "training" / f"{name}.py" for name in ("boxes", "points", "losses", "images")],
     ]
 )

@@ -14,13 +14,15 @@ from impulse_nnunet.settings import (
     network_settings_from_configuration,
     settings_from_configuration,
 )
+from impulse_nnunet.trust.plans import check_plans
 
 
 def check_supported(plans: Mapping[str, Any], configuration: str, dataset_json: Mapping[str, Any]) -> None:
     """Refuse plans and data sets that this trainer cannot serve.
 
     Raises:
-        InputError: Another planner's plans, an unknown configuration, or settings out of range.
+        InputError: Another planner's plans, plans that name classes of other packages, an unknown configuration, or
+            settings out of range.
         NotImplementedError: Regions or cascades.
     """
     if configuration not in plans["configurations"]:
@@ -32,6 +34,7 @@ def check_supported(plans: Mapping[str, Any], configuration: str, dataset_json: 
     content = manager.get_configuration(configuration).configuration
     settings_from_configuration(content)
     network_settings_from_configuration(content)
+    check_plans(plans, str(plans.get("plans_name", "plans")))
     if any(isinstance(label, list | tuple) and len(label) > 1 for label in dataset_json["labels"].values()):
         raise NotImplementedError("region-based labels are not supported by nnUNetTrainerImPulSe; use plain labels")
     if content.get("previous_stage") or content.get("next_stage"):

@@ -27,6 +27,7 @@ from impulse_nnunet.training.curves import TensorBoardLogger
 from impulse_nnunet.training.inputs import network_inputs
 from impulse_nnunet.training.losses import hard_counts, point_loss
 from impulse_nnunet.training.template_fit import CHECKPOINT_NAME, StoppedError
+from impulse_nnunet.trust.checkpoints import load_checkpoint
 
 SAVE_EVERY_EPOCHS = 5
 FINAL_CHECKPOINT = "checkpoint_final.pth"  # after a wall-clock limit the number of epochs does not tell the end
@@ -295,17 +296,32 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         raise _InterruptedError
 
     def load_checkpoint(self, filename_or_checkpoint: dict | str) -> None:
-        """As the parent's; a checkpoint of another network is named in one line."""
+        """As the parent's, but no code in the file can run; a checkpoint of another network is named in one line."""
+        checkpoint = filename_or_checkpoint
+        if isinstance(checkpoint, str):
+            checkpoint = load_checkpoint(checkpoint, self.device)
+        if not self.was_initialized:
+            self.initialize()
         try:
-            super().load_checkpoint(filename_or_checkpoint)
-        except (RuntimeError, KeyError) as error:
+            self._take_over(checkpoint)
+        except (RuntimeError, KeyError, ValueError) as error:
             raise InputError(
-                str(filename_or_checkpoint), "a checkpoint of another network", "one of these plans",
+                str(filename_or_checkpoint)[:200], "a checkpoint of another network", "one of these plans",
                 "use the plans it was trained with, or train anew without --c",
             ) from error  # fmt: skip
         self.partial_epoch = PartialEpoch.load(Path(self.output_folder), self.current_epoch, steps_of(self.optimizer))
         limited = self.settings.training.max_minutes > 0
         self.finished = limited and Path(str(filename_or_checkpoint)).name == FINAL_CHECKPOINT
+
+    def _take_over(self, checkpoint: dict[str, Any]) -> None:
+        """Set what :meth:`save_checkpoint` saved."""
+        self.bare_network().load_state_dict(checkpoint["network_weights"])
+        self.optimizer.load_state_dict(checkpoint["optimizer_state"])
+        if self.grad_scaler is not None and checkpoint["grad_scaler_state"] is not None:
+            self.grad_scaler.load_state_dict(checkpoint["grad_scaler_state"])
+        self.my_init_kwargs, self.current_epoch = checkpoint["init_args"], checkpoint["current_epoch"]
+        self.logger.load_checkpoint(checkpoint["logging"])
+        self._best_ema = checkpoint["_best_ema"]
 
     def perform_actual_validation(self, save_probabilities: bool = False) -> None:
         """Decode the validation cases at native resolution and write ``validation/summary.json``."""

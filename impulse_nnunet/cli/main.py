@@ -28,6 +28,8 @@ COMMANDS = {
     "build_inputs": "join CT, lobes, bronchi, arteries and veins into a data set of the segment stage",
     "convert_lung3d": "make a data set of the segment stage from Lung3D's folders or .npz files",
     "describe": "print the parts of a network, their parameters and the memory of a training step",
+    "check_model": "say whether a model, folder or zip file, is safe and complete",
+    "install_model": "install a model's zip file, checked, into nnUNet_results",
     "doctor": "show versions, device and folders, and whether nnU-Net finds the trainer",
 }
 

@@ -65,6 +65,7 @@ def run(options: argparse.Namespace) -> int:
     import torch
 
     from impulse_nnunet.inference.predictor import ImPulSePredictor, OutputOptions
+    from impulse_nnunet.laterality.judgement import prediction_summary
 
     shard = shard_from(options) or Shard()
     if options.device in (None, "cpu") and not (options.device is None and torch.cuda.is_available()):
@@ -79,9 +80,14 @@ def run(options: argparse.Namespace) -> int:
         options.save_probabilities, options.save_displacement,
         tuple(options.spacing) if options.spacing else None, options.like,
     )  # fmt: skip
-    done = predictor.predict_folder(
-        options.i, options.o, output, not options.continue_prediction, shard.count, shard.index, options.npp
-    )
+    try:
+        done = predictor.predict_folder(
+            options.i, options.o, output, not options.continue_prediction, shard.count, shard.index, options.npp
+        )
+    finally:
+        sides = prediction_summary(predictor.side_agreements)
+        if sides:
+            print(sides)
     share = f" (shard {shard})" if shard.count > 1 else ""
     print(f"{len(done)} case(s) predicted into {options.o}{share}")
     return 0

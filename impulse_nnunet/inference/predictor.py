@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import pickle
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,18 +23,21 @@ from impulse_nnunet.inference.cases import decode_case, write_case
 from impulse_nnunet.inference.cohort import list_cases
 from impulse_nnunet.inference.encoding import Ensemble, encode_image
 from impulse_nnunet.inference.geometry import image_to_world, output_grid
-from impulse_nnunet.inference.routing import bare_network, ensemble_of, settings_of
+from impulse_nnunet.inference.routing import ensemble_of, settings_of
 from impulse_nnunet.inference.writers import Writers
+from impulse_nnunet.laterality.asymmetry import asymmetry, decode
+from impulse_nnunet.laterality.judgement import looks_mirrored, prediction_warning
 from impulse_nnunet.network import ImPulSeNet
-from impulse_nnunet.preprocessing.reading import check_image, read_case
+from impulse_nnunet.preprocessing.reading import RawCase, check_image, read_case
+from impulse_nnunet.preprocessing.survey import image_to_judge, mask_channels
 from impulse_nnunet.quiet import quiet
-from impulse_nnunet.world import FileGrid, read_file_grid
+from impulse_nnunet.trust.models import load_model
+from impulse_nnunet.world import FileGrid, read_file_grid, reader_to_world
 
 logger = logging.getLogger(__name__)
 
 DISPLACEMENT_FOLDER = "displacement"
 PREFETCH = 2
-LOADING_ERRORS = (RuntimeError, KeyError, ValueError, EOFError, OSError, pickle.UnpicklingError)
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ class ImPulSePredictor(nnUNetPredictor):
     """
 
     def __init__(self, device: torch.device | None = None, progress_bar: bool = True, verbose: bool = False) -> None:
+        self.side_agreements: dict[str, float] = {}  # of the cases predicted so far (impulse_nnunet.laterality)
         device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         with quiet(verbose):
             super().__init__(
@@ -101,7 +104,7 @@ class ImPulSePredictor(nnUNetPredictor):
         use_folds: tuple[int | str, ...] | None,
         checkpoint_name: str = "checkpoint_final.pth",
     ) -> None:
-        """As nnU-Net's; what is missing or does not fit is named in one line."""
+        """As nnU-Net's, but no code in the files can run; what is missing or does not fit is named in one line."""
         folder = Path(model_training_output_dir)
         for name in ("dataset.json", "plans.json"):
             if not (folder / name).is_file():
@@ -116,18 +119,15 @@ class ImPulSePredictor(nnUNetPredictor):
                     "train it, or choose -f/-chk",
                 )
         ensure_variables()
-        try:
-            with quiet(self.verbose):
-                super().initialize_from_trained_model_folder(str(folder), folds, checkpoint_name)
-        except LOADING_ERRORS as error:
-            raise InputError(
-                str(folder), f"a checkpoint that does not fit its plans ({' '.join(str(error).split())[:120]})",
-                "checkpoint and plans of one training", "use the model folder as training left it",
-            ) from error  # fmt: skip
-        if not isinstance(bare_network(self.network), ImPulSeNet):
-            raise InputError(
-                str(folder), f"a model of {self.trainer_name}", "one of our trainers", "use nnUNetv2_predict"
-            )
+        with quiet(self.verbose):
+            model = load_model(folder, folds, checkpoint_name)
+        trainer = model.folds[0].trainer
+        if not isinstance(model.network, ImPulSeNet):
+            raise InputError(str(folder), f"a model of {trainer}", "one of our trainers", "use nnUNetv2_predict")
+        self.manual_initialization(
+            model.network, model.plans_manager, model.configuration_manager, [fold.weights for fold in model.folds],
+            model.description.dataset_json, trainer, model.folds[0].mirroring_axes,
+        )  # fmt: skip
 
     def predict_folder(
         self,
@@ -220,11 +220,22 @@ class ImPulSePredictor(nnUNetPredictor):
 
     def _prepare(self, case: str, files: list[str]) -> _Prepared:
         raw = read_case(self.plans_manager.image_reader_writer_class(), case, files, len(self._channels()))
+        self._judge_sides(case, raw)
         preprocessor = self.configuration_manager.preprocessor_class(verbose=False)
         data, _, properties = preprocessor.run_case_npy(
             raw.images, None, raw.properties, self.plans_manager, self.configuration_manager, self.dataset_json
         )
         return _Prepared(case, files, torch.from_numpy(data), properties)
+
+    def _judge_sides(self, case: str, raw: RawCase) -> None:
+        """Note how well the image's asymmetry agrees with the training cases', where the plans know theirs."""
+        learned, to_world = settings_of(self).laterality.asymmetry, reader_to_world(raw.properties)
+        if not learned or to_world is None:
+            return
+        found = asymmetry(image_to_judge(raw.images, mask_channels(self.dataset_json)), to_world)
+        self.side_agreements[case] = 0.0 if found is None else float(found @ decode(learned))
+        if looks_mirrored(self.side_agreements[case]):
+            logger.warning("%s", prediction_warning(case, self.side_agreements[case]))
 
     def _predict_one(self, ensemble: Ensemble, prepared: _Prepared, output: Path, options: OutputOptions) -> Any:
         """Decode a case now; returns what is left to do, writing, for another thread."""

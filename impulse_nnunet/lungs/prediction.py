@@ -19,6 +19,7 @@ from impulse_nnunet.files import link_whole, write_json
 from impulse_nnunet.lungs.inputs import channel_file
 from impulse_nnunet.lungs.label_files import read_label_map
 from impulse_nnunet.lungs.models import ShapeModel
+from impulse_nnunet.trust.check import refuse_unsafe
 
 COMMAND = (
     "import sys; from nnunetv2.inference.predict_from_raw_data import predict_entry_point_modelfolder as run; "
@@ -58,7 +59,7 @@ def predict_unseen(
         Case identifier -> label map.
 
     Raises:
-        InputError: The prediction failed.
+        InputError: The model is unsafe, or the prediction failed.
     """
     files = {case: output / f"{case}{model.ending}" for case in images}
     _keep_only_this_models(model, output, options)
@@ -66,6 +67,7 @@ def predict_unseen(
         _drop_if_broken(file)
     missing = [case for case, file in files.items() if not file.is_file()]
     if missing:
+        refuse_unsafe(model.folder, model.folds, model.checkpoint)
         logger.info("predicting %d case(s) with %s, folds %s", len(missing), model.name, ", ".join(model.folds))
         with tempfile.TemporaryDirectory(prefix=".images_", dir=output) as staged:
             for case in missing:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
+from nnunetv2.preprocessing.normalization.default_normalization_schemes import NoNormalization
+from nnunetv2.preprocessing.normalization.map_channel_name_to_normalization import get_normalization_scheme
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
 from tqdm import tqdm
 
+from impulse_nnunet.channels import channel_names
 from impulse_nnunet.coordinates import bounding_box
 from impulse_nnunet.errors import CasesFailedError, InputError
+from impulse_nnunet.laterality.asymmetry import asymmetry
+from impulse_nnunet.laterality.labels import SidedLabels, left_of_right_mm, sided_labels
 from impulse_nnunet.preprocessing.reading import read_case
+from impulse_nnunet.world import reader_to_world
 
 R = TypeVar("R")
 
@@ -27,11 +33,15 @@ class CaseSurvey:
         image_extent_mm: (3,) edges of the image, cropped to nonzero values as nnU-Net does.
         region_extent_mm: (3,) edges of the foreground's box.
         spacing_mm: (3,).
+        asymmetry: Of the image, where labels have sides and the file a geometry.
+        left_of_right_mm: How far the left labels lie to the left of the right ones by the header.
     """
 
     image_extent_mm: np.ndarray
     region_extent_mm: np.ndarray
     spacing_mm: np.ndarray
+    asymmetry: np.ndarray | None = None
+    left_of_right_mm: float | None = None
 
 
 def survey_dataset(
@@ -55,10 +65,13 @@ def survey_dataset(
     """
     channels = len(dataset_json.get("channel_names", dataset_json.get("modality", {})))
     labels, ignore = allowed_labels(dataset_json), ignore_label(dataset_json)
+    sides, masks = sided_labels(dataset_json["labels"]), mask_channels(dataset_json)
 
     def one(case: str) -> CaseSurvey:
         entry = dataset[case]
-        return survey_case(reader_class(), case, entry["images"], entry["label"], channels, labels, ignore)
+        return survey_case(
+            reader_class(), case, entry["images"], entry["label"], channels, labels, ignore, sides, masks
+        )
 
     return for_all_cases(one, list(dataset), workers, "Checking cases", progress_bar)
 
@@ -71,8 +84,10 @@ def survey_case(
     channels: int,
     labels: list[int],
     ignore: int | None = None,
+    sides: SidedLabels | None = None,
+    masks: Sequence[int] = (),
 ) -> CaseSurvey:
-    """Check and measure one case; arguments as those of :func:`read_case`."""
+    """Check and measure one case; arguments as those of :func:`read_case`, labels with sides, mask channels."""
     raw = read_case(reader, case, images, channels, label, labels, ignore)
     spacing = np.asarray(raw.properties["spacing"], np.float64)
     segmentation = raw.segmentation
@@ -80,7 +95,29 @@ def survey_case(
     region = None if segmentation is None else bounding_box((segmentation[0] > 0) & (segmentation[0] != ignore))
     if image is None or region is None:
         raise ValueError(f"{case} passed the checks of read_case without content; expected an image and a foreground")
-    return CaseSurvey((image[1] - image[0]) * spacing, (region[1] - region[0]) * spacing, spacing)
+    extents = (image[1] - image[0]) * spacing, (region[1] - region[0]) * spacing
+    to_world = reader_to_world(raw.properties)
+    if sides is None or to_world is None or segmentation is None:
+        return CaseSurvey(*extents, spacing)
+    found = asymmetry(image_to_judge(raw.images, masks), to_world)
+    return CaseSurvey(*extents, spacing, found, left_of_right_mm(segmentation[0], sides, to_world))
+
+
+def asymmetries_of(survey: Mapping[str, CaseSurvey]) -> dict[str, np.ndarray]:
+    """Asymmetries of the cases that have one."""
+    return {case: found.asymmetry for case, found in survey.items() if found.asymmetry is not None}
+
+
+def image_to_judge(images: np.ndarray, masks: Sequence[int]) -> np.ndarray:
+    """(d, h, w): the first channel (channel, d, h, w) that is no mask, or the sum of the masks if all are."""
+    first = next((channel for channel in range(len(images)) if channel not in masks), None)
+    return images.sum(0) if first is None else images[first]
+
+
+def mask_channels(dataset_json: Mapping[str, Any]) -> tuple[int, ...]:
+    """Numbers of the channels that dataset.json declares as masks."""
+    names = channel_names(dataset_json)
+    return tuple(i for i, name in enumerate(names) if get_normalization_scheme(name) is NoNormalization)
 
 
 def allowed_labels(dataset_json: Mapping[str, Any]) -> list[int]:

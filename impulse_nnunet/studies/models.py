@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.settings import PLAN_KEY, settings_from_configuration
+from impulse_nnunet.trust.checkpoints import load_checkpoint
 
 CHECKPOINT = "checkpoint_final.pth"
 STOCK_STEPS = 250  # of an epoch of nnUNetTrainer
@@ -44,7 +44,7 @@ class TrainedModel:
 
     def facts(self) -> dict[str, Any]:
         """``parameters`` that the optimiser moved, ``training_seconds`` of all epochs, ``steps`` of the optimiser."""
-        content = torch.load(self.checkpoint, map_location="cpu", weights_only=False)
+        content = load_checkpoint(self.checkpoint)
         states = content["optimizer_state"]["state"].values()
         ends, starts = (content["logging"][f"epoch_{what}_timestamps"] for what in ("end", "start"))
         return {

@@ -197,6 +197,7 @@ def test_zip_round_trip(trained, labels, tmp_path):
         "nnUNetv2_export_model_to_zip", "-d", "990", "-o", str(archive), "-c", "3d_impulse",
         "-tr", "nnUNetTrainerImPulSe", "-p", "ImPulSePlans", "-f", "0",
     )  # fmt: skip
+    assert "safe and complete" in trained.run("impulse_nnunet", "check_model", str(archive)).stdout
     elsewhere = make_workplace(tmp_path)
     (tmp_path / "nnUNet_results").mkdir()
     elsewhere.run("nnUNetv2_install_pretrained_model_from_zip", str(archive))

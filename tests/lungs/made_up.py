@@ -4,6 +4,7 @@ import json
 
 import nibabel
 import numpy as np
+import torch
 
 SHAPE = (6, 8, 20)  # (d, h, w)
 SPACING_MM = (2.0, 1.5, 1.0)  # (d, h, w)
@@ -67,13 +68,15 @@ def write_model(results, preprocessed, splits, folds, labels=None, dataset="Data
     """The files that nnU-Net leaves of a cross-validation, without weights; validations hold :func:`bav`."""
     folder = results / dataset / "nnUNetTrainer__nnUNetPlans__3d_fullres"
     folder.mkdir(parents=True)
-    (folder / "plans.json").write_text(json.dumps({"dataset_name": dataset}))
+    (folder / "plans.json").write_text(json.dumps({"dataset_name": dataset, "configurations": {"3d_fullres": {}}}))
     labels = labels or {"background": 0, "bronchus": 1, "artery": 2, "vein": 3}
-    (folder / "dataset.json").write_text(json.dumps({"labels": labels, "file_ending": ".nii.gz"}))
+    (folder / "dataset.json").write_text(
+        json.dumps({"labels": labels, "channel_names": {"0": "CT"}, "file_ending": ".nii.gz"})
+    )
     for fold in folds:
         place = folder / f"fold_{fold}"
         place.mkdir()
-        (place / "checkpoint_final.pth").write_bytes(b"weights")
+        torch.save({}, place / "checkpoint_final.pth")
         for case in splits[fold]["val"] if fold != "all" else ():
             write(place / "validation" / f"{case}.nii.gz", bav())
         if fold != "all":

@@ -9,6 +9,7 @@ from impulse_nnunet.errors import CasesFailedError, InputError
 from impulse_nnunet.lungs.convert import ConvertOptions, convert_lung3d
 from impulse_nnunet.lungs.lung3d import read_lung3d, read_subsets
 from tests.lungs import made_up
+from tests.trust.harmful import Harmful
 
 SUBSETS = {"lung3d_00001": "train", "lung3d_00002": "test", "lung3d_00003": "val", "lung3d_00004": "train"}
 
@@ -95,6 +96,20 @@ def test_npz_files_with_missing_keys(nnunet_folders):
         CasesFailedError, match=r"1 of 4 .*\n.*lung3d_00003\.npz: found no key 'artery', expected the keys"
     ):
         convert(nnunet_folders, source=folder, spacing_mm=(1, 1, 1))
+
+
+def test_npz_files_of_objects_are_refused_and_nothing_in_them_runs(nnunet_folders):
+    folder = made_up.write_lung3d_npz(nnunet_folders / "npz", SUBSETS)
+    marker, file = nnunet_folders / "marker", folder / "lung3d_00002.npz"
+    with np.load(file) as content:
+        arrays = dict(content)
+    np.savez(file, **arrays | {"airway": np.array([Harmful(marker)], object)})
+    with pytest.raises(CasesFailedError, match=r"lung3d_00002\.npz: found an unreadable file \(Object arrays cannot"):
+        convert(nnunet_folders, source=folder, spacing_mm=(2.0, 1.5, 1.0))
+    assert not marker.exists()
+    with np.load(file, allow_pickle=True) as content:
+        content["airway"]
+    assert marker.exists()  # read carelessly, it does
 
 
 def test_npz_files_that_are_broken_or_of_several_shapes(nnunet_folders):

@@ -1,11 +1,13 @@
 import json
 
 import pytest
+import torch
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.lungs.prediction import RECORD, PredictionOptions, predict_unseen
 from tests.lungs import made_up
 from tests.lungs.test_models import model_of
+from tests.trust.harmful import Harmful
 
 CPU = PredictionOptions("cpu")
 
@@ -21,7 +23,7 @@ def images(nnunet_folders):
 
 
 def test_nnunets_own_failure_is_one_line_with_the_log(model, images, tmp_path):
-    # the model's checkpoints are no checkpoints
+    # the model's checkpoints are empty
     with pytest.raises(InputError, match=r"Dataset007_BAV/.*: found a prediction that failed \(.+prediction\.log"):
         predict_unseen(model, images, tmp_path / "out", CPU)
     assert "Traceback" in (tmp_path / "out" / "prediction.log").read_text()
@@ -38,7 +40,15 @@ def test_predictions_of_another_model_are_dropped_and_those_of_this_one_kept(mod
     assert predict_unseen(model, images, output, CPU) == {"new": done}  # the record is this model's now
     record = json.loads((output / RECORD).read_text())
     assert record["model"] == str(model.folder)
-    (model.folder / "fold_0" / "checkpoint_final.pth").write_bytes(b"other weights")
+    torch.save({"other": 1}, model.folder / "fold_0" / "checkpoint_final.pth")
     with pytest.raises(InputError, match="found a prediction that failed"):
         predict_unseen(model, images, output, CPU)
     assert not done.is_file()
+
+
+def test_a_checkpoint_that_would_run_code_never_reaches_nnunet(model, images, tmp_path):
+    marker = tmp_path / "marker"
+    torch.save({"weights": Harmful(marker)}, model.folder / "fold_1" / "checkpoint_final.pth")
+    with pytest.raises(InputError, match=r"fold_1/checkpoint_final\.pth: found code that runs when it is read"):
+        predict_unseen(model, images, tmp_path / "out", CPU)
+    assert not marker.exists()
