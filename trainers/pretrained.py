@@ -8,12 +8,9 @@ other network the original runs.
 from __future__ import annotations
 
 import functools
-import pickle
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-import torch
 from nnunetv2.run import run_training
 from torch import Tensor, nn
 
@@ -21,9 +18,9 @@ from impulse_nnunet.errors import InputError
 from impulse_nnunet.inference.routing import bare_network
 from impulse_nnunet.network import ImPulSeNet
 from impulse_nnunet.training.pretrained import take_weights
+from impulse_nnunet.trust.checkpoints import load_checkpoint
 
 MARK = "_takes_encoders_of_impulse_nnunet"
-UNREADABLE = (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError)
 
 
 def route_pretrained_weights() -> None:
@@ -47,23 +44,12 @@ def _routed(stock: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def network_weights(path: str) -> dict[str, Tensor]:
-    """The weights in a checkpoint of nnU-Net; tensors, numbers and text are read, code is not run.
+    """The weights in a checkpoint of nnU-Net; code in the file is not run.
 
     Raises:
         InputError: The file cannot be read so, or holds no weights.
     """
-    scalar = np.float64(0).__reduce__()[0]  # nnU-Net logs numpy scalars
-    names = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
-    dtypes = {type(np.dtype(code)) for code in "fdebhilqBHILQ?"}
-    try:
-        with torch.serialization.safe_globals([*((scalar, name) for name in names), np.dtype, *dtypes]):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except UNREADABLE as error:
-        raise InputError(
-            f"-pretrained_weights {path}", f"what cannot be read as weights ({' '.join(str(error).split())[:120]})",
-            "a checkpoint of nnU-Net", "check the file",
-        ) from error  # fmt: skip
-    weights = content.get("network_weights") if isinstance(content, dict) else None
+    weights = load_checkpoint(path).get("network_weights")
     if not isinstance(weights, dict):
         raise InputError(
             f"-pretrained_weights {path}", "no network_weights", "a checkpoint of nnU-Net", "check the file"
