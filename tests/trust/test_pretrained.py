@@ -19,7 +19,7 @@ def test_weights_arrive_and_code_does_not_run(tmp_path):
     run_training.load_pretrained_weights(network, str(good))
     for name, value in network.state_dict().items():
         assert torch.equal(value, content["network_weights"][name])
-    with pytest.raises(InputError, match=r"bad\.pth: found what cannot be read as weights"):
+    with pytest.raises(InputError, match=r"bad\.pth: found code that runs when it is read"):
         run_training.load_pretrained_weights(network, str(bad))
     assert not marker.exists()
     torch.save({"weights": 1}, bad)
