@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 LOCK ?=  # a file of exact versions, e.g. requirements/lock-py311.txt
 CONSTRAINTS = $(if $(strip $(LOCK)),-c $(strip $(LOCK)))
 
-.PHONY: demo test quick-test slurm-test lint types check-lock bench results clean
+.PHONY: demo test quick-test slurm-test lint types check-lock bench bench-compare results clean
 
 $(INSTALLED): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -37,9 +37,11 @@ types: $(INSTALLED)  ## static types
 check-lock: $(INSTALLED)  ## is what is installed what the lock file says?
 	$(BIN)/python tools/dependencies.py --check $(LOCK)
 
-bench: $(INSTALLED)  ## seconds and peak memory of each step
+bench: $(INSTALLED)  ## seconds and peak memory: this project, the plain way and nnU-Net
 	$(BIN)/python -m benchmarks.bench
-	$(BIN)/python -m benchmarks.evaluation
+
+bench-compare: $(INSTALLED)  ## make bench-compare OLD=a.json [NEW=benchmarks/latest.json]
+	$(BIN)/python -m benchmarks.compare $(OLD) $(or $(NEW),benchmarks/latest.json)
 
 results: $(INSTALLED)  ## the tables of docs/results.md on the synthetic cohort; hours on two cores
 	PATH="$(abspath $(BIN)):$$PATH" bash tools/results.sh results_output 1 2 3 fig10

@@ -21,6 +21,7 @@ from impulse_nnunet.training.boxes import region_box
 from impulse_nnunet.training.images import image_on_box
 
 SMALLEST_COMPONENT = 0.02  # of the foreground that the first pass finds; smaller ones do not widen the box
+COARSE_FROM = 64  # voxels of the input grid from which on every second is enough to find the box
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ def encode_working_volume(
     encoded = ensemble.encode(volume, Box.whole(), settings.grid.input_grid)
     if settings.region.mode == "whole":
         return encoded
-    grid = OutputGrid.native(settings.grid.input_grid)
+    grid = OutputGrid.native([n // 2 if n >= COARSE_FROM else n for n in settings.grid.input_grid])
     faces = foreground_faces(decode_labels(encoded, grid, settings.inference.block_points) > 0)
     if faces is None:
         logger.warning("%s: the first pass found no foreground; the whole image is used", case)
