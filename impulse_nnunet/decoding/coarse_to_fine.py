@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from impulse_nnunet.decoding.encoded_box import BATCH, EncodedBox, Share
+from impulse_nnunet.decoding.encoded_box import EncodedBox, Share
 from impulse_nnunet.decoding.grids import OutputGrid
 from impulse_nnunet.decoding.kernels import grid_points, label_voxels, largest_index
 from impulse_nnunet.decoding.row_kernels import bend_plane, settle_row
@@ -86,13 +86,13 @@ def evaluate_lattice(encoded: EncodedBox, share: Share, safety: float = SAFETY) 
     depth, height = int(size[0]), int(size[1])
 
     def evaluate(batch: int) -> None:
-        first, last = batch * BATCH, min((batch + 1) * BATCH, nodes)
+        first, last = batch * encoded.batch, min((batch + 1) * encoded.batch, nodes)
         points = np.empty((last - first, 3), np.float32)
         grid_points(first, np.zeros(3, np.int64), size, native.to_image, points)
         logits[first:last] = encoded.evaluate(points)[0]
         largest_index(logits[first:last], labels[first:last])
 
-    share(evaluate, -(-nodes // BATCH))
+    share(evaluate, -(-nodes // encoded.batch))
     share(lambda z: bend_plane(logits, labels, size, depth, z, bends), depth)
     share(lambda y: settle_row(logits, bends, labels, classes, size, depth, y, 0, depth, safety, settled), height)
     return Lattice(size, logits, bends, settled)
@@ -105,14 +105,14 @@ def evaluate_voxels(
     to_box, flat = grid.to_box(encoded.box), labels.reshape(-1)
 
     def evaluate(batch: int) -> None:
-        chosen = places[batch * BATCH : (batch + 1) * BATCH]
+        chosen = places[batch * encoded.batch : (batch + 1) * encoded.batch]
         indices = np.stack(np.unravel_index(chosen, grid.shape), axis=-1)
         points = (indices @ to_box[:, :3].T + to_box[:, 3]).astype(np.float32)
         best = np.empty(len(chosen), np.int32)
         largest_index(encoded.evaluate(points)[0], best)
         flat[chosen] = best
 
-    share(evaluate, -(-len(places) // BATCH))
+    share(evaluate, -(-len(places) // encoded.batch))
 
 
 def _label_from(

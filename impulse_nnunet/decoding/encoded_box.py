@@ -17,6 +17,7 @@ from impulse_nnunet.network import Decoder, DenseDecoder
 Share = Callable[[Callable[[int], None], int], None]  # calls job(0), ..., job(number - 1)
 
 BATCH = 2048  # points that a thread evaluates at once: their hidden values fit in its cache
+DEVICE_BATCH = 131072  # points that a GPU evaluates at once
 
 
 class EncodedBox:
@@ -29,6 +30,7 @@ class EncodedBox:
 
     Attributes:
         members: Evaluate points, one for each fold.
+        on_cpu: Where the points are evaluated.
         finest_size: (d, h, w) of the pyramids' finest level.
         finest_grid: Whether that is the finest of all grids, the templates' included; if not, a lattice on it could
             miss parts of the template.
@@ -38,9 +40,15 @@ class EncodedBox:
         make = PlainPoints if plain else points_of
         self.members: list[Points] = [make(decoder, pyramid) for decoder, pyramid in members]
         self.box = box
+        self.on_cpu = members[0][1][0].device.type == "cpu"
         d, h, w = members[0][1][0].shape[2:]
         self.finest_size: tuple[int, int, int] = (d, h, w)
         self.finest_grid = all(_no_finer(decoder, self.finest_size) for decoder, _ in members)
+
+    @property
+    def batch(self) -> int:
+        """Points to evaluate at once."""
+        return BATCH if self.on_cpu else DEVICE_BATCH
 
     @property
     def number_of_classes(self) -> int:
@@ -66,7 +74,7 @@ class EncodedBox:
         On a GPU, and in plain PyTorch, which has threads of its own, the jobs run one after the other.
         """
         threads = torch.get_num_threads()
-        if threads == 1 or any(isinstance(member, PlainPoints) for member in self.members):
+        if threads == 1 or not self.on_cpu or any(isinstance(member, PlainPoints) for member in self.members):
             yield lambda job, number: _finish(map(job, range(number)))
             return
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:

@@ -113,12 +113,11 @@ class FoldedPoints:
 
     @torch.inference_mode()
     def __init__(self, decoder: PointDecoder, pyramid: Sequence[Tensor]) -> None:
-        heads = [head for head in (decoder.deformation, decoder.correction) if isinstance(head, PointHead)]
-        if len(heads) < 2 or decoder.template is None:
-            raise TypeError("the heads are no PointHead, or there is no template, expected both; use PlainPoints")
+        heads, weights = centred_first_layers(decoder)
+        if decoder.template is None:
+            raise TypeError("there is no template, expected one; use PlainPoints")
         self.number_of_classes = classes = decoder.number_of_classes
         self.padded_classes = padded = -(-classes // VECTOR) * VECTOR
-        weights = torch.cat([_centred(layer) for head in heads for layer in head.first_layers]).T
         *levels, positions = weights.split([*(level.shape[1] for level in pyramid), 3])
         self.finest_features = pyramid[0][0]
         self.by_features, self.by_position = levels[0].contiguous(), positions.contiguous()
@@ -191,6 +190,18 @@ def _size(tensor: Tensor) -> Size:
 
 def _channels_last(tensor: Tensor) -> Tensor:
     return tensor.permute(1, 2, 3, 0).reshape(-1, tensor.shape[0])
+
+
+def centred_first_layers(decoder: PointDecoder) -> tuple[list[PointHead], Tensor]:
+    """The two heads, and the weights (channel + 3, output) of all their first layers.
+
+    Raises:
+        TypeError: There are no two heads of this kind.
+    """
+    heads = [head for head in (decoder.deformation, decoder.correction) if isinstance(head, PointHead)]
+    if len(heads) < 2:
+        raise TypeError("the heads are no PointHead, expected two; use PlainPoints")
+    return heads, torch.cat([_centred(layer) for head in heads for layer in head.first_layers]).T
 
 
 def _centred(layer: torch.nn.Linear) -> Tensor:

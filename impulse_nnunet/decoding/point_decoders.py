@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from impulse_nnunet.decoding.dense_points import DensePoints
+from impulse_nnunet.decoding.device_points import DevicePoints
 from impulse_nnunet.decoding.folded import FoldedPoints
 from impulse_nnunet.network import Decoder, DenseDecoder
 from impulse_nnunet.network.heads import PointHead
@@ -52,11 +53,10 @@ class PlainPoints:
 
 def points_of(decoder: Decoder, pyramid: Sequence[Tensor]) -> Points:
     """The fastest way that fits the device and the decoder's parts."""
-    if pyramid[0].device.type != "cpu":
-        return PlainPoints(decoder, pyramid)
+    on_cpu = pyramid[0].device.type == "cpu"
     if isinstance(decoder, DenseDecoder):
-        return DensePoints(pyramid[0])
+        return DensePoints(pyramid[0]) if on_cpu else PlainPoints(decoder, pyramid)
     folds = all(isinstance(head, PointHead) for head in (decoder.deformation, decoder.correction))
-    if folds and decoder.template is not None:
-        return FoldedPoints(decoder, pyramid)
-    return PlainPoints(decoder, pyramid)
+    if not folds or decoder.template is None:
+        return PlainPoints(decoder, pyramid)
+    return FoldedPoints(decoder, pyramid) if on_cpu else DevicePoints(decoder, pyramid)

@@ -9,7 +9,7 @@ import numpy as np
 
 from impulse_nnunet.coordinates import inside
 from impulse_nnunet.decoding.coarse_to_fine import decode_coarse_to_fine
-from impulse_nnunet.decoding.encoded_box import BATCH, EncodedBox
+from impulse_nnunet.decoding.encoded_box import EncodedBox
 from impulse_nnunet.decoding.grids import OutputGrid
 from impulse_nnunet.decoding.kernels import grid_points, largest_index
 from impulse_nnunet.decoding.rows import fits_rows, sweep
@@ -85,7 +85,7 @@ def _blocks(encoded: EncodedBox, grid: OutputGrid, block_points: int) -> Iterato
             logits = np.empty((len(kept), encoded.number_of_classes), np.float32)
             displacement = np.empty((len(kept), 3), np.float32)
 
-            share(partial(_evaluate_part, encoded, chosen, logits, displacement), -(-len(kept) // BATCH))
+            share(partial(_evaluate_part, encoded, chosen, logits, displacement), -(-len(kept) // encoded.batch))
             indices = np.unravel_index(kept + start, extent)
             yield tuple(i + low for i, low in zip(indices, lower, strict=True)), logits, displacement
 
@@ -93,5 +93,5 @@ def _blocks(encoded: EncodedBox, grid: OutputGrid, block_points: int) -> Iterato
 def _evaluate_part(
     encoded: EncodedBox, points: np.ndarray, logits: np.ndarray, displacement: np.ndarray, batch: int
 ) -> None:
-    part = slice(batch * BATCH, (batch + 1) * BATCH)
+    part = slice(batch * encoded.batch, (batch + 1) * encoded.batch)
     logits[part], displacement[part] = encoded.evaluate(points[part])

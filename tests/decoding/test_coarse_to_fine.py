@@ -9,6 +9,7 @@ from scipy.spatial.transform import Rotation
 from impulse_nnunet.coordinates import Box
 from impulse_nnunet.decoding import EncodedBox, OutputGrid, decode_labels, decode_logits
 from impulse_nnunet.decoding.coarse_to_fine import decode_coarse_to_fine
+from impulse_nnunet.decoding.device_points import DevicePoints
 from impulse_nnunet.decoding.row_kernels import bend_plane, settle_row
 from impulse_nnunet.decoding.rows import fits_rows
 from impulse_nnunet.network import NetworkSettings, build_network
@@ -36,7 +37,9 @@ def encoded(masks, deform=0.0, correct=0.0, sharpness=1.0, box=None, seed=0):
         network.decoder.correction.last.weight.normal_(0, correct)
         image = torch.from_numpy(ndimage.gaussian_filter(np.random.default_rng(0).normal(size=GRID), 3)).float()
         pyramid = [level.float() for level in network.encode(image[None, None] * 20)]
-    return EncodedBox([(network.decoder, pyramid)], box or Box.whole())
+    result = EncodedBox([(network.decoder, pyramid)], box or Box.whole())
+    result.sources = (network.decoder, pyramid)
+    return result
 
 
 def plain_member(box):
@@ -184,3 +187,13 @@ def test_every_voxel_is_evaluated_where_the_template_is_finer_than_the_lattice()
     network.decoder.template.set_logits(logits)
     box = EncodedBox([(network.decoder, [torch.zeros(1, 4, 8, 8, 8)])], Box.whole())
     assert decode_labels(box, OutputGrid.native((40, 40, 40)), 10**5).sum() == 1
+
+
+@pytest.mark.parametrize("shape", ["thin sheet", "touching at a face"])
+def test_points_on_a_device_find_the_same_labels(shape):
+    box, grid = encoded(SHAPES[shape], 0.03, 0.1), OutputGrid.native((70, 63, 90))
+    every = decode_labels(box, grid, 10**5, exact=True)
+    box.members, some = [DevicePoints(*box.sources)], np.zeros(grid.shape, np.uint8)
+    assert not fits_rows(box, grid)
+    decode_coarse_to_fine(box, grid, some)
+    assert np.mean(every != some) <= 1e-4
