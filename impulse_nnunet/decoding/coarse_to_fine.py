@@ -32,7 +32,7 @@ class Lattice:
     Args:
         size: (3,) nodes along each axis.
         logits: (node, class) float32.
-        bends: (node, class) float32, see :func:`~impulse_nnunet.decoding.row_kernels.settle_row`.
+        bends: (node, axis, class) float32, see :func:`~impulse_nnunet.decoding.row_kernels.settle_row`.
         settled: (node,) the class that wins in the whole cell above the node, or -1.
     """
 
@@ -81,7 +81,7 @@ def evaluate_lattice(encoded: EncodedBox, share: Share, safety: float = SAFETY) 
     nodes, classes = int(np.prod(size)), encoded.number_of_classes
     logits = np.empty((nodes, classes), np.float32)
     labels, settled = np.empty(nodes, np.int32), np.empty(nodes, np.int32)
-    bends = np.empty_like(logits)
+    bends = np.empty((nodes, 3, classes), np.float32)
     native = OutputGrid.native(encoded.finest_size)
     depth, height = int(size[0]), int(size[1])
 

@@ -126,11 +126,24 @@ def weighted_sum(rows: np.ndarray, places: np.ndarray, weights: np.ndarray, resu
 
 
 @compiled
-def leads(values: np.ndarray, bends: np.ndarray, best: int, classes: int, safety: float) -> bool:
-    """Whether a class beats every other by more than interpolation can be wrong; bends are those of leads."""
-    lead, wins = values[best] - np.float32(safety) * bends[best], True
+def leads(
+    values: np.ndarray, bends: np.ndarray, best: int, classes: int, off_z: float, off_y: float, off_x: float
+) -> bool:
+    """Whether a class beats every other by more than interpolation can be wrong.
+
+    Args:
+        values: (class,) interpolated logits.
+        bends: (axis, class) largest bends of the cell.
+        best: The class.
+        classes: Without those that fill up the rows.
+        off_z: Share of the bends along the first axis that the error may reach.
+        off_y: Along the second.
+        off_x: Along the third.
+    """
+    z, y, x = np.float32(off_z), np.float32(off_y), np.float32(off_x)
+    lead, wins = values[best] - z * bends[0, best] - y * bends[1, best] - x * bends[2, best], True
     for c in range(classes):
-        wins &= c == best or lead > values[c] + np.float32(safety) * bends[c]
+        wins &= c == best or lead > values[c] + z * bends[0, c] + y * bends[1, c] + x * bends[2, c]
     return wins
 
 
@@ -149,7 +162,7 @@ def label_voxels(
 
     Args:
         logits: (node, class) of the lattice.
-        bends: (node, class), largest of each cell.
+        bends: (node, axis, class), largest of each cell.
         settled: (node,) class of the cell, or -1.
         classes: Without those that fill up the rows.
         size: (3,) nodes along each axis.
@@ -190,8 +203,9 @@ def label_voxels(
                     corners(pz, py, px, size[0], size[1], size[2], places, weights)
                     weighted_sum(logits, places, weights, values)
                     best = largest(values[:classes])
-                    off = max(beside(cz - iz), beside(cy - iy), beside(cx - ix))
-                    if leads(values, bends[cell], best, classes, 2 * safety * off):
+                    off_z, off_y, off_x = beside(cz - iz), beside(cy - iy), beside(cx - ix)
+                    twice = 2 * safety
+                    if leads(values, bends[cell], best, classes, twice * off_z, twice * off_y, twice * off_x):
                         labels[z, y, x] = best
                         continue
                 if found < pending.size:

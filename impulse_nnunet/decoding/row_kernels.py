@@ -136,15 +136,15 @@ def bend_plane(
         size: (3,) nodes along each axis.
         capacity: Planes in the windows.
         z: Plane to treat; its neighbours are in the window.
-        bends: (node, class) receives, of node and its three neighbours at higher rows and columns, the largest sum over
-            the axes of the sizes of the second differences of the lead; at the ends the neighbour's.
+        bends: (node, axis, class) receives, of the node and its three neighbours at higher rows and columns, the
+            largest size of the second difference of the lead along each axis; at the ends the neighbour's.
     """
     height, width = size[1], size[2]
     for y in range(height):
         for x in range(width):
             node = ((z % capacity) * height + y) * width + x
-            target, label = bends[node], labels[node]
-            target[:] = 0
+            label = labels[node]
+            bends[node, :, :] = 0
             for axis in range(3):
                 length, place = size[axis], z if axis == 0 else y if axis == 1 else x
                 if length < 3:
@@ -159,22 +159,25 @@ def bend_plane(
                     mid = node + (middle - place) * step
                     low, high = mid - step, mid + step
                 before, here, after = logits[low], logits[mid], logits[high]
-                own = before[label] - np.float32(2) * here[label] + after[label]
+                own, target = before[label] - np.float32(2) * here[label] + after[label], bends[node, axis]
                 for c in range(target.shape[0]):
-                    target[c] += abs(before[c] - np.float32(2) * here[c] + after[c] - own)
+                    target[c] = abs(before[c] - np.float32(2) * here[c] + after[c] - own)
     start = (z % capacity) * height * width
     for y in range(height):
-        for x in range(width):
-            target = bends[start + y * width + x]
-            if x + 1 < width:
-                beside = bends[start + y * width + x + 1]
-                for c in range(target.shape[0]):
-                    target[c] = max(target[c], beside[c])
+        for node in range(start + y * width, start + (y + 1) * width - 1):
+            raise_to(bends[node], bends[node + 1])
         if y > 0:
-            for x in range(width):
-                target, beside = bends[start + (y - 1) * width + x], bends[start + y * width + x]
-                for c in range(target.shape[0]):
-                    target[c] = max(target[c], beside[c])
+            for node in range(start + y * width, start + (y + 1) * width):
+                raise_to(bends[node - width], bends[node])
+
+
+@compiled
+def raise_to(target: np.ndarray, other: np.ndarray) -> None:
+    """Raise (axis, class) values to those of another node where they are larger."""
+    for axis in range(target.shape[0]):
+        for c in range(target.shape[1]):
+            value, above = target[axis, c], other[axis, c]
+            target[axis, c] = value if value > above else above
 
 
 @compiled
@@ -186,7 +189,7 @@ def settle_row(
 
     Args:
         logits: (node, class), a window.
-        bends: (node, class) of :func:`bend_plane`; receives the largest over the cell's eight nodes.
+        bends: (node, axis, class) of :func:`bend_plane`; receives the largest of the cell's eight nodes.
         labels: (node,) best class.
         classes: Without those that fill up the rows.
         size: (3,) nodes along each axis.
@@ -208,9 +211,8 @@ def settle_row(
                 places[corner] = ((cz % capacity) * height + cy) * width + cx
                 same &= labels[places[corner]] == labels[places[0]]
             node = places[0]
-            target, above = bends[node], bends[places[4]]
-            for c in range(target.shape[0]):
-                target[c] = max(target[c], above[c])
+            if places[4] != node:
+                raise_to(bends[node], bends[places[4]])
             settled[node] = -1
             if not same:
                 continue
@@ -221,9 +223,9 @@ def settle_row(
                 own = row[label]
                 for c in range(row.shape[0]):
                     least[c] = min(least[c], own - row[c])
-            wins = True
+            bend, wins = bends[node], True
             for c in range(classes):
-                wins &= c == label or least[c] > np.float32(safety) * target[c]
+                wins &= c == label or least[c] > np.float32(safety) * (bend[0, c] + bend[1, c] + bend[2, c])
             if wins:
                 settled[node] = label
 
@@ -238,7 +240,7 @@ def label_rows(
 
     Args:
         logits: (node, class), a window of the lattice.
-        bends: (node, class), largest of each cell.
+        bends: (node, axis, class), largest of each cell.
         settled: (node,) class of the cell, or -1.
         classes: Without those that fill up the rows.
         size: (3,) nodes along each axis.
@@ -261,7 +263,7 @@ def label_rows(
     for z in range(lower[0], upper[0]):
         for y in range(lower[1], upper[1]):
             row_starts(nodes[0, z], shares[0, z], nodes[1, y], shares[1, y], size, capacity, places, weights)
-            off = max(beside(shares[0, z]), beside(shares[1, y]))
+            off_z, off_y = 2 * safety * beside(shares[0, z]), 2 * safety * beside(shares[1, y])
             here, target = np.int64(-2), labels[z, y]
             for x in range(lower[2], upper[2]):
                 column = nodes[2, x]
@@ -281,8 +283,9 @@ def label_rows(
                     for c in range(values.shape[0]):
                         values[c] = first[c] + share * (second[c] - first[c])
                     best = largest(values[:classes])
-                    allowed = 2 * safety * max(off, beside(share))
-                    if leads(values, bends[places[0] + column], best, classes, allowed):
+                    if leads(
+                        values, bends[places[0] + column], best, classes, off_z, off_y, 2 * safety * beside(share)
+                    ):
                         target[x] = best
                         continue
                 if found < pending.size:

@@ -20,7 +20,7 @@ from impulse_nnunet.decoding.row_kernels import bend_plane, label_rows, settle_r
 
 PLANES = 8  # of the lattice that are treated at once
 KEPT = 2  # planes below them that their bends and the voxels in between still need
-BATCH = 512  # voxels that a thread evaluates at once: their hidden values fit in its cache
+BATCH = 1024  # voxels that a thread evaluates at once: their hidden values fit in its cache
 PARTS = 4  # of each plane's voxels that the threads share
 
 
@@ -82,7 +82,7 @@ class _Sweep:
         self.windows = [member.window(self.capacity) for member in self.members]
         held, padded = self.capacity * self.plane, self.members[0].padded_classes
         self.logits = np.zeros((held, padded), np.float32)
-        self.bends = np.zeros((held, padded), np.float32)
+        self.bends = np.zeros((held, 3, padded), np.float32)
         self.best, self.settled = np.zeros(held, np.int32), np.zeros(held, np.int32)
         self.evaluated = 0 if safety is None else self.depth * self.plane
         self.bent = 0  # planes whose bends are known

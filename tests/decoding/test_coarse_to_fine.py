@@ -117,26 +117,28 @@ def test_bends_by_hand():
     # leads of class 1 over class 0: 5 4 1 -1, second differences -2 and 1; the ends take their neighbour's; the last
     # node's label is 0, so there it is the lead over class 1; then the larger of a node and the next
     logits = np.array([[0, 5], [1, 5], [4, 5], [9, 8]], np.float32)
-    bends = np.full_like(logits, 7)
+    bends = np.full((4, 3, 2), 7, np.float32)
     bend_plane(logits, logits.argmax(1).astype(np.int32), np.array([1, 1, 4]), 1, 0, bends)
-    np.testing.assert_array_equal(bends, [[2, 0], [2, 0], [1, 1], [0, 1]])
+    np.testing.assert_array_equal(bends[:, 2], [[2, 0], [2, 0], [1, 1], [0, 1]])
+    assert not bends[:, :2].any()  # along axes of one node nothing bends
 
 
 def test_bends_along_the_first_axis_in_a_window():
     # planes 4, 5 and 6 of 7 in a window of three: plane 6 lies first; leads over class 1 along the first axis: 0 0 6
     planes = {4: [[0, 0], [1, 0]], 5: [[0, 0], [1, 0]], 6: [[6, 0], [1, 0]]}
     logits = np.array(planes[6] + planes[4] + planes[5], np.float32)
-    bends = np.zeros_like(logits)
+    bends = np.zeros((6, 3, 2), np.float32)
     for plane in (5, 6):
         bend_plane(logits, np.zeros(6, np.int32), np.array([7, 1, 2]), 3, plane, bends)
-    np.testing.assert_array_equal(bends[:, 1], [6, 0, 0, 0, 6, 0])
+    np.testing.assert_array_equal(bends[:, 0, 1], [6, 0, 0, 0, 6, 0])
 
 
 def test_cells_by_hand():
-    # one row of three nodes, class 0 leads by 4, 4 and 1 with bends 0, 3 and 3 of the lead: half of 3 is less than 4,
-    # more than 1, so the first cell is settled and the second is not
+    # one row of three nodes, class 0 leads by 4, 4 and 1 with bends 1 and 2 along two axes: half of their sum is less
+    # than 4, more than 1, so the first cell is settled and the second is not
     logits = np.array([[4, 0], [4, 0], [1, 0]], np.float32)
-    bends, settled = np.array([[0, 3], [0, 3], [0, 3]], np.float32), np.zeros(3, np.int32)
+    bends, settled = np.zeros((3, 3, 2), np.float32), np.zeros(3, np.int32)
+    bends[:, 0, 1], bends[:, 2, 1] = 1, 2
     settle_row(logits, bends, np.zeros(3, np.int32), 2, np.array([1, 1, 3]), 1, 0, 0, 1, 0.5, settled)
     np.testing.assert_array_equal(settled[:2], [0, -1])
 
