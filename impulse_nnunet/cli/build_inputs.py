@@ -17,6 +17,7 @@ EXAMPLES = """examples:
   impulse_nnunet build_inputs -d 805 --ct 801 --inputs lbav --bav FOLDER --bav_labels bronchus=1,2 artery=3 vein=4 \\
       --lobes FOLDER --lobe_labels totalsegmentator
   impulse_nnunet build_inputs -d 806 --ct 801 --inputs l --lobes ground_truth
+  impulse_nnunet build_inputs -d 807 --ct 801 --inputs i --labels lobes --name Lobes
 a MODEL_FOLDER is nnUNet_results/DATASET/TRAINER__PLANS__CONFIGURATION; a FOLDER holds CASE.nii.gz, or labelsTr and
 labelsTs
 """
@@ -39,6 +40,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--lobe_labels", nargs="+", default=[], metavar="NAME=VALUES", help="values of RUL, RML, RLL, LUL, LLL and "
         "none, or totalsegmentator (its total; default: by the dataset.json beside the files)")  # fmt: skip
     add("--lobe_folds", nargs="+", metavar="FOLD", help="folds of the model (default: all that are trained)")
+    add(
+        "--labels",
+        default="segments",
+        choices=["segments", "lobes", "bav"],
+        help="what the label maps show: the "
+        "segments, or for a model of the first stage lobes (joined from the segments) or bav (joined from the trees)",
+    )
     add("-chk", default="checkpoint_final.pth", metavar="NAME", help="of the models (default: checkpoint_final.pth)")
     add("-device", choices=["cpu", "cuda", "mps"], help="for predictions (default: cuda if there is one)")
     add("--disable_tta", action="store_true", help="predict without mirroring: faster, a little worse")
@@ -68,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
         folds = None if folds is None else tuple(folds)
         parts[part] = SourceOptions(part, source, tuple(labels), folds, options.chk) if source else None
     build = BuildOptions(
-        options.inputs, options.ct, parts["bav"], parts["lobes"],
+        options.inputs, options.ct, parts["bav"], parts["lobes"], options.labels,
         PredictionOptions(options.device, options.disable_tta, options.np), options.np, options.overwrite,
         not options.disable_progress_bar,
     )  # fmt: skip

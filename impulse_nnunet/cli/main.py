@@ -26,6 +26,8 @@ COMMANDS = {
     "report": "write one HTML file with tables, box plots, slices and three-dimensional views",
     "phantom": "make a synthetic chest CT cohort with known lobes, segments, bronchi and vessels",
     "build_inputs": "join CT, lobes, bronchi, arteries and veins into a data set of the segment stage",
+    "pipeline": "everything: both stages from raw CTs and segments to evaluated segments, resumable",
+    "reconstruct": "CT in, segments out: bronchi, arteries, veins and lobes first, then the segments",
     "convert_lung3d": "make a data set of the segment stage from Lung3D's folders or .npz files",
     "describe": "print the parts of a network, their parameters and the memory of a training step",
     "check_model": "say whether a model, folder or zip file, is safe and complete",

@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
         raise InputError("-device", "cuda", "a device of this machine", "give -device cpu")
     device = torch.device(options.device) if options.device else None
     predictor = ImPulSePredictor(device, not options.disable_progress_bar, options.verbose)
-    folds = None if options.f is None else tuple(_fold(text) for text in options.f)
+    folds = None if options.f is None else tuple(fold_of(text) for text in options.f)
     predictor.initialize_from_trained_model_folder(str(_model_folder(options)), folds, options.chk)
     output = OutputOptions(
         options.save_probabilities, options.save_displacement,
@@ -93,7 +93,8 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _fold(text: str) -> int | str:
+def fold_of(text: str) -> int | str:
+    """The fold that a user names: a number or ``all``."""
     if text != "all" and not text.isdigit():
         raise InputError("-f", repr(text), "fold numbers or all", "e.g. -f 0 1 2 3 4")
     return text if text == "all" else int(text)

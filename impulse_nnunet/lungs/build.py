@@ -24,7 +24,8 @@ from impulse_nnunet.lungs.inputs import (
     needs_lobes,
     write_channels,
 )
-from impulse_nnunet.lungs.label_files import check_same_grid, read_label_map, write_label_map
+from impulse_nnunet.lungs.joined_labels import JOINED, LABELS, SEGMENTS, write_labels
+from impulse_nnunet.lungs.label_files import read_label_map, write_label_map
 from impulse_nnunet.lungs.models import read_splits
 from impulse_nnunet.lungs.output_dataset import OutputDataset, is_current
 from impulse_nnunet.lungs.prediction import PredictionOptions
@@ -46,6 +47,8 @@ class BuildOptions:
         ct: ID, name or folder of the CT data set, whose labels are the segments.
         bav: Source of bronchi, arteries and veins; needed where they are channels, else for sampling.
         lobes: Source of the lobes; needed where they are channels.
+        labels: What the result's label maps show: ``segments``, or for the models of the first stage ``lobes`` (joined
+            from the segments) or ``bav`` (joined from the trees).
         prediction: Device and speed of predictions.
         processes: Cases at a time.
         overwrite: Begin anew.
@@ -56,6 +59,7 @@ class BuildOptions:
     ct: str
     bav: SourceOptions | None = None
     lobes: SourceOptions | None = None
+    labels: str = SEGMENTS
     prediction: PredictionOptions = field(default_factory=PredictionOptions)
     processes: int = 1
     overwrite: bool = False
@@ -73,6 +77,8 @@ class BuildOptions:
                     flag, "nothing", f"{GROUND_TRUTH}, a model's folder or a folder of label maps",
                     f"--inputs {self.kind} needs it",
                 )  # fmt: skip
+        if self.labels not in LABELS:
+            raise InputError("--labels", repr(self.labels), " or ".join(LABELS), "choose one")
         if self.lobes is not None and not needs_lobes(self.kind):
             raise InputError("--lobes", self.lobes.source, f"none with --inputs {self.kind}", "leave it out")
 
@@ -114,13 +120,13 @@ def build_inputs(folder: Path, options: BuildOptions) -> list[str]:
     dataset = read_lung_dataset(options.ct)
     if folder.resolve() == dataset.folder.resolve():
         raise InputError("-d", folder.name, "another data set than --ct", "choose another ID")
-    if options.lobes is not None and options.lobes.source == GROUND_TRUTH:
+    if options.labels == "lobes" or (options.lobes is not None and options.lobes.source == GROUND_TRUTH):
         _check_segments(dataset)
     output = OutputDataset(folder, _settings(options, dataset))
     output.claim(options.overwrite)
     sources, trees = _find_sources(dataset, options, output)
     done = for_all_cases(
-        lambda name: _write_case(sources[name], dataset, options.kind, output),
+        lambda name: _write_case(sources[name], dataset, options, output),
         list(sources), options.processes, "Building inputs", options.progress,
     )  # fmt: skip
     output.written.update(file for files in done.values() for file in files)
@@ -128,7 +134,10 @@ def build_inputs(folder: Path, options: BuildOptions) -> list[str]:
     _write_split(dataset, options, output)
     content = {key: value for key, value in dataset.content.items() if key not in NOT_TAKEN_OVER}
     content |= {**channel_entries(options.kind), "numTraining": len(dataset.training)}
-    if tuple(dataset.labels) == SEGMENT_LABELS:
+    if options.labels != SEGMENTS:
+        content["labels"] = dict(JOINED[options.labels])
+        content.pop("lobes", None)
+    elif tuple(dataset.labels) == SEGMENT_LABELS:
         content.setdefault("lobes", lobe_lists())
     if trees:
         content[TREES_KEY] = trees
@@ -139,6 +148,8 @@ def build_inputs(folder: Path, options: BuildOptions) -> list[str]:
 def _settings(options: BuildOptions, dataset: LungDataset) -> dict[str, Any]:
     """What decides the content of the data set, as JSON gives it back."""
     parts: dict[str, Any] = {"inputs": options.kind, "ct": str(dataset.folder.resolve())}
+    if options.labels != SEGMENTS:
+        parts["labels"] = options.labels
     for name in ("bav", "lobes"):
         source: SourceOptions | None = getattr(options, name)
         if source is None:
@@ -185,9 +196,9 @@ def _find_sources(
     return sources, trees
 
 
-def _write_case(source: _CaseSources, dataset: LungDataset, kind: str, output: OutputDataset) -> list[Path]:
+def _write_case(source: _CaseSources, dataset: LungDataset, options: BuildOptions, output: OutputDataset) -> list[Path]:
     """Write a case's channels, labels and sampling trees, if they are not there yet; returns the files."""
-    case, part, ending = source.case, "Ts" if source.case.is_test else "Tr", dataset.ending
+    case, part, ending, kind = source.case, "Ts" if source.case.is_test else "Tr", dataset.ending, options.kind
     images = output.folder / f"images{part}"
     channels = [channel_file(images, case.name, channel, ending) for channel in range(len(INPUTS[kind]))]
     own_trees = source.sampling is not None and source.sampling.origin != GROUND_TRUTH
@@ -201,8 +212,8 @@ def _write_case(source: _CaseSources, dataset: LungDataset, kind: str, output: O
     labels = output.folder / f"labels{part}" / f"{case.name}{ending}"
     if case.labels is None:
         return [*channels, *trees.values()]
-    check_same_grid(case.labels, case.image)
-    link_whole(case.labels, labels)
+    tree_files = [dataset.tree_file(TREE_FOLDERS_OF_BAV[name], case.name) for name in BAV]
+    write_labels(options.labels, case.labels, tree_files, case.image, labels)
     return [*channels, *trees.values(), labels]
 
 

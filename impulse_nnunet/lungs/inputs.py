@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from impulse_nnunet.channels import CHANNELS_KEY, channel_titles
+from impulse_nnunet.channels import CHANNELS_KEY, channel_names, channel_titles
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.files import link_whole
 from impulse_nnunet.lungs.anatomy import BAV, LOBES
@@ -51,7 +51,7 @@ def channel_entries(kind: str) -> dict[str, Any]:
 
 
 def kind_of(dataset_json: Mapping[str, Any], where: str) -> str:
-    """Which kind of input a data set or a trained model takes.
+    """Which kind of input a data set or a trained model takes; a CT alone needs no entry of ours.
 
     Args:
         dataset_json: Content of its dataset.json.
@@ -61,6 +61,8 @@ def kind_of(dataset_json: Mapping[str, Any], where: str) -> str:
         InputError: It is none of the four.
     """
     titles = channel_titles(dataset_json)
+    if titles is None and channel_names(dataset_json) == [IMAGE]:
+        return "i"
     kind = next((kind for kind, wanted in INPUTS.items() if titles is not None and tuple(titles) == wanted), None)
     if kind is None:
         raise InputError(

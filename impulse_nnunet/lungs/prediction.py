@@ -105,7 +105,7 @@ def _drop_if_broken(file: Path) -> None:
 def _run(model: ShapeModel, images: Path, output: Path, options: PredictionOptions) -> None:
     command = [
         *(sys.executable, "-c", COMMAND, "-i", str(images), "-o", str(output), "-m", str(model.folder)),
-        *("-f", *model.folds, "-chk", model.checkpoint, "-device", options.device or _best_device()),
+        *("-f", *model.folds, "-chk", model.checkpoint, "-device", options.device or best_device()),
         *("-npp", str(options.processes), "-nps", str(options.processes), "--disable_progress_bar"),
         *(["--disable_tta"] if options.disable_tta else []),
     ]
@@ -119,7 +119,8 @@ def _run(model: ShapeModel, images: Path, output: Path, options: PredictionOptio
         )
 
 
-def _best_device() -> str:
+def best_device() -> str:
+    """``cuda`` if there is one, else ``cpu``."""
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"

@@ -62,6 +62,10 @@ class LungDataset:
         """The numbers of the labels."""
         return sorted(int(value) for value in self.content["labels"].values())
 
+    def tree_file(self, name: str, case: str) -> Path:
+        """Where a case's ground-truth tree lies, e.g. ``airway``."""
+        return self.folder / "trees" / name / f"{case}{self.ending}"
+
 
 def read_lung_dataset(given: str) -> LungDataset:
     """Read a CT data set by ID, name or folder.

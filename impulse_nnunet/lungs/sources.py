@@ -159,8 +159,7 @@ def _of_each(find: Callable[[LungCase], Shapes], dataset: LungDataset) -> dict[s
 
 
 def _ground_truth_bav(dataset: LungDataset, case: LungCase) -> Shapes:
-    folders = [dataset.folder / "trees" / TREE_FOLDERS_OF_BAV[name] for name in BAV]
-    files = tuple(folder / f"{case.name}{dataset.ending}" for folder in folders)
+    files = tuple(dataset.tree_file(TREE_FOLDERS_OF_BAV[name], case.name) for name in BAV)
     return Shapes(BAV, files, None, GROUND_TRUTH)
 
 

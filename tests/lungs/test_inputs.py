@@ -18,8 +18,17 @@ def test_channels_of_each_kind(kind, channels):
     assert kind_of(entries, "dataset.json") == kind
 
 
+def test_a_ct_alone_needs_no_entry_of_ours():
+    assert kind_of({"channel_names": {"0": "CT"}}, "dataset.json") == "i"
+
+
 @pytest.mark.parametrize(
-    "content", [{"channel_names": {"0": "CT"}}, {"channel_names": {"0": "CT"}, "impulse_channels": ["MR"]}]
+    "content",
+    [
+        {"channel_names": {"0": "MR"}},
+        {"channel_names": {"0": "CT", "1": "MR"}},
+        {"channel_names": {"0": "CT"}, "impulse_channels": ["MR"]},
+    ],
 )
 def test_a_data_set_of_another_kind(content):
     with pytest.raises(InputError, match=r"model/dataset\.json: found impulse_channels .*, expected i or ibav or l"):

@@ -1,0 +1,74 @@
+"""``impulse_nnunet reconstruct``: both stages in one command."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from impulse_nnunet.cli.predict import fold_of
+
+DESCRIPTION = """CT in, segments out. What the segment model takes (CT, bronchi, arteries and veins, lobes) is read from
+its dataset.json; shapes are predicted first by their own models, any that nnU-Net trained. One bad case does not stop
+the others."""
+EXAMPLES = """examples:
+  impulse_nnunet reconstruct -i CTS -o SEGMENTS --bav_model BAV_MODEL --segment_model MODEL
+  impulse_nnunet reconstruct -i CTS -o SEGMENTS --segment_model MODEL_OF_CT_ALONE
+  impulse_nnunet reconstruct -i CTS -o SEGMENTS --bav_model A --lobe_model B --segment_model C -device cpu --keep_shapes
+a MODEL is nnUNet_results/DATASET/TRAINER__PLANS__CONFIGURATION; CTs are named CASE_0000.nii.gz
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags; those with one dash are nnU-Net's own."""
+    add = parser.add_argument
+    add("-i", required=True, metavar="FOLDER", help="CTs")
+    add("-o", required=True, metavar="FOLDER", help="segments; made if it does not exist")
+    add("--segment_model", required=True, metavar="FOLDER", help="model of the segment stage")
+    add("--bav_model", metavar="FOLDER", help="model of bronchi, arteries and veins")
+    add("--lobe_model", metavar="FOLDER", help="model of the lobes")
+    add("-f", nargs="+", metavar="FOLD", help="folds of the segment model (default: all that are trained)")
+    add("--bav_folds", nargs="+", metavar="FOLD", help="folds of --bav_model (default: all that are trained)")
+    add("--lobe_folds", nargs="+", metavar="FOLD", help="folds of --lobe_model (default: all that are trained)")
+    add("-chk", default="checkpoint_final.pth", metavar="NAME", help="of all models (default: checkpoint_final.pth)")
+    add("-device", choices=["cpu", "cuda", "mps"], help="default: cuda if there is one")
+    add("--disable_tta", action="store_true", help="shapes without mirroring: faster, a little worse")
+    add("-npp", type=int, default=2, help="threads and processes that read and write (default: 2)")
+    add("-num_parts", type=int, default=1, help="share the cases among this many calls")
+    add("-part_id", type=int, default=0, help="which of them this call is, from 0")
+    add("--keep_shapes", action="store_true", help="leave the predicted shapes in OUTPUT/shapes")
+    add("--continue_prediction", "--c", action="store_true", help="skip cases that are done")
+    add("--disable_progress_bar", action="store_true", help="no progress bars")
+    add("--verbose", action="store_true", help="more output; tracebacks of errors")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Reconstruct."""
+    import torch
+
+    from impulse_nnunet.inference.predictor import ImPulSePredictor
+    from impulse_nnunet.lungs.prediction import PredictionOptions
+    from impulse_nnunet.lungs.reconstruct import ReconstructOptions, reconstruct
+    from impulse_nnunet.lungs.sources import SourceOptions
+
+    if options.device in (None, "cpu") and not (options.device is None and torch.cuda.is_available()):
+        torch.set_num_threads(os.cpu_count() or 1)
+    sources = {}
+    for part, place, folds in (
+        ("bav", options.bav_model, options.bav_folds), ("lobes", options.lobe_model, options.lobe_folds)
+    ):  # fmt: skip
+        chosen = None if folds is None else tuple(str(fold_of(text)) for text in folds)
+        sources[part] = SourceOptions(part, place, (), chosen, options.chk) if place else None
+    device = torch.device(options.device) if options.device else None
+    predictor = ImPulSePredictor(device, not options.disable_progress_bar, options.verbose)
+    done = reconstruct(
+        Path(options.i), Path(options.o), predictor,
+        ReconstructOptions(
+            Path(options.segment_model), sources["bav"], sources["lobes"],
+            None if options.f is None else tuple(fold_of(text) for text in options.f), options.chk,
+            PredictionOptions(options.device, options.disable_tta, options.npp), options.keep_shapes,
+            not options.continue_prediction, options.num_parts, options.part_id, not options.disable_progress_bar,
+        ),
+    )  # fmt: skip
+    print(f"{len(done)} case(s) reconstructed into {options.o}")
+    return 0

@@ -1,0 +1,300 @@
+"""From a raw data set of CTs and segments to evaluated segments: the steps of both stages, as a list.
+
+Nothing is done here: each step names nnU-Net's commands or ours (:mod:`impulse_nnunet.steps` runs them).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from impulse_nnunet.environment import FOLDERS
+from impulse_nnunet.errors import InputError
+from impulse_nnunet.lungs.anatomy import BAV, TREE_FOLDERS_OF_BAV
+from impulse_nnunet.lungs.inputs import INPUTS, needs_bav, needs_lobes
+from impulse_nnunet.lungs.label_mapping import mapping_from_dataset_json
+from impulse_nnunet.lungs.models import read_splits
+from impulse_nnunet.lungs.raw_dataset import LungDataset, read_lung_dataset
+from impulse_nnunet.lungs.stages import CommonOptions, StageOptions, plan_step, training_steps
+from impulse_nnunet.planning import read_dataset_json
+from impulse_nnunet.raw_folders import new_raw_folder
+from impulse_nnunet.steps import Step
+
+TRAIN = "train"
+DEFAULT_FOLDS = 5  # nnU-Net's cross-validation
+ID_OFFSETS = {"bav": 1, "i": 2, "ibav": 3, "l": 4, "lbav": 5, "lobes": 6}  # from the CT data set's ID
+INPUTS_STEP = "step_inputs.json"
+
+
+@dataclass(frozen=True)
+class PipelineOptions:
+    """What to run.
+
+    Args:
+        ct: ID, name or folder of the CT data set, whose labels are the segments.
+        kind: Of :data:`~impulse_nnunet.lungs.inputs.INPUTS`.
+        output: Folder for predictions, scores, report and logs; by default beside the segment model.
+        bav: ``train``, or a source of ``build_inputs``.
+        bav_labels: Its values, as ``build_inputs`` takes them.
+        bav_dataset: ID of the BAV data set; by default the CT's plus 1, made of the CT's trees if it is not there.
+        bav_stage: How a BAV model is planned and trained.
+        lobes: As ``bav``.
+        lobe_labels: As ``bav_labels``.
+        lobe_stage: How a lobe model is planned and trained.
+        segment_dataset: ID of the data set of the segment stage; by default the CT's plus 2 to 5 by kind.
+        segment_stage: How the segment model is planned and trained.
+        folds: Of the segment model; all of the split by default.
+        common: For all steps.
+        report: Write report.html.
+    """
+
+    ct: str
+    kind: str
+    bav_stage: StageOptions
+    lobe_stage: StageOptions
+    segment_stage: StageOptions
+    common: CommonOptions
+    output: Path | None = None
+    bav: str = TRAIN
+    bav_labels: tuple[str, ...] = ()
+    bav_dataset: int | None = None
+    lobes: str = TRAIN
+    lobe_labels: tuple[str, ...] = ()
+    segment_dataset: int | None = None
+    folds: tuple[str, ...] | None = None
+    report: bool = True
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The steps, and where their results are.
+
+    Args:
+        steps: In order.
+        output: Folder of predictions, ``summary.json``, ``metrics.csv``, ``report.html`` and ``logs``.
+        segment_model: Folder of the segment stage's model.
+        shape_models: Part (``bav``, ``lobes``) -> folder of a model that the pipeline trains.
+    """
+
+    steps: list[Step]
+    output: Path
+    segment_model: Path
+    shape_models: dict[str, Path]
+
+
+def plan_pipeline(options: PipelineOptions) -> Pipeline:
+    """List the steps.
+
+    Raises:
+        InputError: A data set or flag is unfit; nothing was written.
+    """
+    dataset = read_lung_dataset(options.ct)
+    _check(options)
+    steps: list[Step] = []
+    shape_models: dict[str, Path] = {}
+    sources: dict[str, str] = {}
+    for part, needed in (("bav", needs_bav(options.kind)), ("lobes", needs_lobes(options.kind))):
+        given = getattr(options, part)
+        if needed and given == TRAIN:
+            made = _shape_steps(part, dataset, options)
+            steps += made
+            shape_models[part] = made[-1].record.parent
+            sources[part] = str(shape_models[part])
+        elif needed or (part == "bav" and given != TRAIN):
+            sources[part] = given
+    given = [Path(source) for part, source in sources.items() if part not in shape_models]
+    inputs, folder = _inputs_step(dataset, options, sources, given, steps)
+    shape_names = [model.parent.name for model in shape_models.values()]  # whose split the segment stage takes over
+    planned = plan_step(folder, options.segment_stage, options.common, [inputs])
+    folds = options.folds or _folds(dataset, folder.name, dataset.folder.name, *shape_names)
+    trained = training_steps(folder.name, options.segment_stage, folds, options.common, planned)
+    model = trained[-1].record.parent
+    output = options.output or model.with_name(f"{model.name}__pipeline")
+    steps += [inputs, planned, *trained, *_result_steps(folder, dataset, options, trained, output)]
+    return Pipeline(steps, output, model, shape_models)
+
+
+def _check(options: PipelineOptions) -> None:
+    for name in FOLDERS:
+        if not os.environ.get(name):
+            raise InputError(name, "no value", "a folder", 'run: eval "$(impulse_nnunet env)"')
+    for flag, given, needed in (
+        ("--bav", options.bav, True),
+        ("--lobes", options.lobes, needs_lobes(options.kind)),
+    ):
+        if given != TRAIN and not needed:
+            raise InputError(flag, given, f"none with --inputs {options.kind}", "leave it out")
+
+
+def _id_of(dataset: LungDataset, part: str, given: int | None) -> int:
+    if given is not None:
+        return given
+    number = dataset.folder.name[len("Dataset") :].partition("_")[0]
+    if not number.isdigit():
+        raise InputError(str(dataset.folder), "a folder without an ID", "DatasetXXX_Name", "rename it")
+    return int(number) + ID_OFFSETS[part]
+
+
+def _title(dataset: LungDataset, part: str) -> str:
+    names = {"bav": "BAV", "lobes": "Lobes"}
+    return f"{dataset.folder.name.partition('_')[2]}_{names.get(part, part.upper())}"
+
+
+def _shape_steps(part: str, dataset: LungDataset, options: PipelineOptions) -> list[Step]:
+    """Data set, plans and cross-validation of the model that draws the shapes."""
+    stage = options.bav_stage if part == "bav" else options.lobe_stage
+    number = _id_of(dataset, part, options.bav_dataset if part == "bav" else None)
+    before: list[Step] = []
+    folder = _existing_bav(number) if part == "bav" else None
+    if folder is None:
+        folder = new_raw_folder(os.environ.get("nnUNet_raw"), number, _title(dataset, part))
+        before = [_joined_labels_step(part, dataset, number, folder, options.common)]
+    planned = plan_step(folder, stage, options.common, before)
+    folds = _folds(dataset, folder.name, dataset.folder.name)
+    return [*before, planned, *training_steps(folder.name, stage, folds, options.common, planned)]
+
+
+def _existing_bav(number: int) -> Path | None:
+    """A raw data set of that ID that was not built by us, checked; None if there is none."""
+    found = sorted(Path(os.environ["nnUNet_raw"]).glob(f"Dataset{number:03d}_*"))
+    if not found or (found[0] / INPUTS_STEP).is_file() or not (found[0] / "dataset.json").is_file():
+        return None
+    read_dataset_json(found[0])
+    mapping_from_dataset_json(found[0] / "dataset.json", BAV, "--bav_dataset ID of another data set, or --bav")
+    return found[0]
+
+
+def _joined_labels_step(part: str, dataset: LungDataset, number: int, folder: Path, common: CommonOptions) -> Step:
+    sources = _parts_of(dataset)
+    if part == "bav":
+        trees = _trees_of(dataset)
+        missing = next((place for place in trees if not place.is_dir()), None)
+        if missing is not None:
+            raise InputError(
+                str(missing), "no such folder", "masks of bronchi, arteries and veins to train the first stage on",
+                "add it, name a data set by --bav_dataset, or give --bav another source",
+            )  # fmt: skip
+        sources += trees
+    command = (
+        "impulse_nnunet", "build_inputs", "-d", str(number), "--ct", str(dataset.folder), "--inputs", "i", "--labels",
+        part, "--name", _title(dataset, part), "-np", str(common.processes), "--disable_progress_bar",
+    )  # fmt: skip
+    return Step(
+        f"{part}_data", f"{part}: labels for the first stage", (command,), folder / INPUTS_STEP,
+        sources=tuple(sources), products=(folder / "dataset.json",), anew=("--overwrite",),
+    )  # fmt: skip
+
+
+def _inputs_step(
+    dataset: LungDataset, options: PipelineOptions, sources: dict[str, str], given: Sequence[Path],
+    before: Sequence[Step],
+) -> tuple[Step, Path]:  # fmt: skip
+    number, title = _id_of(dataset, options.kind, options.segment_dataset), _title(dataset, options.kind)
+    folder = new_raw_folder(os.environ.get("nnUNet_raw"), number, title)
+    command = [
+        "impulse_nnunet", "build_inputs", "-d", str(number), "--ct", str(dataset.folder), "--inputs", options.kind,
+        "--name", title, "-np", str(options.common.processes), "--disable_progress_bar",
+    ]  # fmt: skip
+    for part, source in sources.items():
+        command += [f"--{part}", source]
+    for flag, labels in (("--bav_labels", options.bav_labels), ("--lobe_labels", options.lobe_labels)):
+        command += [flag, *labels] if labels else []
+    command += ["-device", options.common.device] if options.common.device else []
+    command += ["--disable_tta"] if options.common.disable_tta else []
+    places = [*_parts_of(dataset), *_trees_of(dataset), *(place for place in given if place.is_dir())]
+    step = Step(
+        "inputs", f"inputs of the segment stage ({', '.join(INPUTS[options.kind])})", (tuple(command),),
+        folder / INPUTS_STEP, sources=tuple(places), products=(folder / "dataset.json",), after=tuple(before),
+        anew=("--overwrite",),
+    )  # fmt: skip
+    return step, folder
+
+
+def _parts_of(dataset: LungDataset) -> list[Path]:
+    return [dataset.folder / name for name in ("dataset.json", "imagesTr", "imagesTs", "labelsTr", "labelsTs")]
+
+
+def _trees_of(dataset: LungDataset) -> list[Path]:
+    return [dataset.folder / "trees" / name for name in TREE_FOLDERS_OF_BAV.values()]
+
+
+def _folds(dataset: LungDataset, *names: str) -> tuple[str, ...]:
+    """Folds of the first of some data sets that has a split, else nnU-Net's five."""
+    for name in names:
+        splits = read_splits(name)
+        if splits is not None:
+            return tuple(str(fold) for fold in range(len(splits)))
+    if len(dataset.training) < DEFAULT_FOLDS:
+        raise InputError(
+            str(dataset.folder), f"{len(dataset.training)} training cases", f"{DEFAULT_FOLDS} for nnU-Net's folds",
+            "add cases, or write splits_final.json into nnUNet_preprocessed",
+        )  # fmt: skip
+    return tuple(str(fold) for fold in range(DEFAULT_FOLDS))
+
+
+def _result_steps(
+    folder: Path, dataset: LungDataset, options: PipelineOptions, trained: Sequence[Step], output: Path
+) -> list[Step]:
+    """Predictions of the test cases (or the validations, joined), scores and the report."""
+    common, model = options.common, trained[-1].record.parent
+    tested = any(case.is_test for case in dataset.cases.values())
+    scored = not tested or all(case.labels for case in dataset.cases.values() if case.is_test)
+    predictions = output / ("predictions" if tested else "validation")
+    folds = [step.name.rsplit("_", 1)[1] for step in trained]
+    go_on: tuple[str, ...] = ()
+    if tested:
+        command = [
+            "impulse_nnunet", "predict", "-m", str(model), "-f", *folds, "-i", str(folder / "imagesTs"), "-o",
+            str(predictions), "-npp", str(common.processes), "--disable_progress_bar",
+        ]  # fmt: skip
+        command += ["-device", common.device] if common.device else []
+        title, go_on = "segments of the test cases", ("--continue_prediction",)
+    else:
+        stage = options.segment_stage
+        command = [
+            "nnUNetv2_accumulate_crossval_results", folder.name, "-c", stage.configuration, "-tr", stage.trainer, "-p",
+            stage.plans_name, "-f", *folds, "-o", str(predictions),
+        ]  # fmt: skip
+        title = "segments of the validation cases, each by the fold that did not see it"
+    predicted = Step(
+        "predict", title, (tuple(command),), output / "step_predict.json", products=(predictions,),
+        owned=(predictions,), after=tuple(trained), go_on=go_on,
+    )  # fmt: skip
+    if not scored:
+        return [predicted]
+    trees = [name for name in TREE_FOLDERS_OF_BAV.values() if (dataset.folder / "trees" / name).is_dir()]
+    part = "Ts" if tested else "Tr"
+    evaluated = _evaluation_step(folder, predictions, part, output, predicted, common, trees)
+    return [predicted, evaluated, *([_report_step(folder, predictions, tested, output, evaluated)] * options.report)]
+
+
+def _evaluation_step(
+    folder: Path, predictions: Path, part: str, output: Path, predicted: Step, common: CommonOptions,
+    trees: Sequence[str],
+) -> Step:  # fmt: skip
+    command = [
+        "impulse_nnunet", "evaluate", str(folder / f"labels{part}"), str(predictions), "-djfile",
+        str(folder / "dataset.json"), "-np", str(common.processes), "--disable_progress_bar",
+    ]  # fmt: skip
+    command += ["--chill"] if part == "Tr" else []  # some folds have some cases
+    for name in trees:
+        command += [f"--{name}", str(folder / "trees" / name)]
+    products = (predictions / "summary.json", predictions / "metrics.csv")
+    return Step(
+        "evaluate", "scores", (tuple(command),), output / "step_evaluate.json", products=products, owned=products,
+        after=(predicted,),
+    )  # fmt: skip
+
+
+def _report_step(folder: Path, predictions: Path, tested: bool, output: Path, evaluated: Step) -> Step:
+    report = output / "report.html"
+    command = [
+        "impulse_nnunet", "report", str(predictions), "-o", str(report), "--title", folder.name, "--images",
+        str(folder / f"images{'Ts' if tested else 'Tr'}"),
+    ]  # fmt: skip
+    return Step(
+        "report", "report with pictures", (tuple(command),), output / "step_report.json", products=(report,),
+        owned=(report,), after=(evaluated,),
+    )  # fmt: skip

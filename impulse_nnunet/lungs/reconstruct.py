@@ -1,0 +1,199 @@
+"""CT in, segments out: both stages in one call. Shapes are predicted first where the segment model takes any."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from impulse_nnunet.errors import CasesFailedError, InputError
+from impulse_nnunet.inference.predictor import ImPulSePredictor, list_cases
+from impulse_nnunet.lungs.inputs import kind_of, needs_bav, needs_lobes, write_channels
+from impulse_nnunet.lungs.label_mapping import LabelMapping
+from impulse_nnunet.lungs.models import ShapeModel
+from impulse_nnunet.lungs.prediction import PredictionOptions, predict_unseen
+from impulse_nnunet.lungs.sources import Shapes, SourceOptions
+from impulse_nnunet.preprocessing.reading import read_case, reader_for
+from impulse_nnunet.preprocessing.survey import for_all_cases
+
+SHAPES_FOLDER = "shapes"
+
+
+@dataclass(frozen=True)
+class ReconstructOptions:
+    """The models and how to run them.
+
+    Args:
+        segment_model: Folder of the segment stage's model, one of this package.
+        bav: Model of bronchi, arteries and veins, where the segment model takes them.
+        lobes: Model of the lobes, likewise.
+        folds: Of the segment model; all that are trained by default.
+        checkpoint: Of the segment model.
+        prediction: Device and speed.
+        keep_shapes: Leave the predicted shapes and the channels made of them in ``shapes``.
+        overwrite: Predict cases that are done again.
+        num_parts: Calls that share the cases.
+        part_id: Which of them this is, from 0.
+        progress: Show bars.
+    """
+
+    segment_model: Path
+    bav: SourceOptions | None = None
+    lobes: SourceOptions | None = None
+    folds: tuple[int | str, ...] | None = None
+    checkpoint: str = "checkpoint_final.pth"
+    prediction: PredictionOptions = field(default_factory=PredictionOptions)
+    keep_shapes: bool = False
+    overwrite: bool = True
+    num_parts: int = 1
+    part_id: int = 0
+    progress: bool = True
+
+
+@dataclass(frozen=True)
+class _ShapeStage:
+    """One model of shapes and what its labels show."""
+
+    part: str
+    model: ShapeModel
+    mapping: LabelMapping
+    names: tuple[str, ...]
+
+    def predict(self, images: Mapping[str, Path], folder: Path, options: PredictionOptions) -> dict[str, Shapes]:
+        """The shapes of all cases; an interrupted call goes on."""
+        files = predict_unseen(self.model, images, folder / self.part, options)
+        origin = f"predicted by {self.model.name}"
+        return {case: Shapes(self.names, (file,), self.mapping, origin, True) for case, file in files.items()}
+
+
+def reconstruct(
+    input_folder: Path, output: Path, predictor: ImPulSePredictor, options: ReconstructOptions
+) -> list[str]:
+    """Predict the segments of the CTs of a folder (``CASE_0000.nii.gz``).
+
+    Args:
+        input_folder: CTs.
+        output: Folder of the label maps; made if it does not exist.
+        predictor: Without a model yet.
+        options: The models.
+
+    Returns:
+        The identifiers of the cases that were predicted in this call.
+
+    Raises:
+        InputError: The models do not fit the call or each other.
+        CasesFailedError: After the others are done, if cases failed.
+    """
+    dataset_json, kind = _segment_stage(options)
+    stages = _shape_stages(kind, options, dataset_json["file_ending"])
+    predictor.initialize_from_trained_model_folder(str(options.segment_model), options.folds, options.checkpoint)
+    todo, number = _cases(input_folder, output, dataset_json["file_ending"], options)
+    images, failures = _readable(todo, dataset_json, options)
+    work = output / (SHAPES_FOLDER if options.num_parts == 1 else f"{SHAPES_FOLDER}_{options.part_id}")
+    if options.overwrite:  # shapes that are kept may be of other CTs with the same names
+        shutil.rmtree(work, ignore_errors=True)
+    channels: dict[str, list[str]] = {}
+    if images:
+        shapes = [stage.predict(images, work, options.prediction) for stage in stages]
+        channels, more = _write_all_channels(kind, images, shapes, work / "channels", dataset_json, options)
+        failures |= more
+        try:
+            predictor.predict_cases(channels, output, workers=options.prediction.processes)
+        except CasesFailedError as error:
+            failures |= error.failures
+    if not options.keep_shapes:
+        shutil.rmtree(work, ignore_errors=True)
+    if failures:
+        raise CasesFailedError(dict(sorted(failures.items())), number)
+    return list(channels)
+
+
+def _segment_stage(options: ReconstructOptions) -> tuple[Mapping[str, Any], str]:
+    """dataset.json of the segment model, and which kind of input it takes."""
+    path = options.segment_model / "dataset.json"
+    try:
+        content = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(
+            str(options.segment_model), "no dataset.json", "a trained model", "check --segment_model"
+        ) from error
+    return content, kind_of(content, str(path))
+
+
+def _shape_stages(kind: str, options: ReconstructOptions, ending: str) -> list[_ShapeStage]:
+    """The models of the shapes that a kind of input needs, no more and no less."""
+    stages = []
+    for flag, needed, source in (
+        ("--bav_model", needs_bav(kind), options.bav),
+        ("--lobe_model", needs_lobes(kind), options.lobes),
+    ):
+        if needed != (source is not None):
+            found, wanted = ("nothing", "a model's folder") if needed else (str(source and source.source), "nothing")
+            remedy = "give it" if needed else "leave it out"
+            raise InputError(flag, found, wanted, f"the segment model takes the input {kind!r}; {remedy}")
+        if source is None:
+            continue
+        model = source.model()
+        if model is None:
+            raise InputError(f"{flag} {source.source}", "no trained model", "a model's folder", "check the path")
+        if model.ending != ending:
+            raise InputError(
+                f"{flag} {source.source}", f"files {model.ending}", f"{ending} as the segment model has",
+                "use models of one file format",
+            )  # fmt: skip
+        stages.append(_ShapeStage(source.part, model, source.mapping(model.folder / "dataset.json"), source.wanted))
+    return stages
+
+
+def _cases(
+    input_folder: Path, output: Path, ending: str, options: ReconstructOptions
+) -> tuple[dict[str, list[str]], int]:
+    """The cases of this part that are not done, and how many the part has."""
+    if not 0 <= options.part_id < options.num_parts:
+        raise InputError("-part_id", str(options.part_id), f"0 to {options.num_parts - 1}", "count parts from 0")
+    cases = dict(list(list_cases(input_folder, ending).items())[options.part_id :: options.num_parts])
+    done = [case for case in cases if not options.overwrite and (output / f"{case}{ending}").is_file()]
+    return {case: files for case, files in cases.items() if case not in done}, len(cases)
+
+
+def _readable(
+    cases: Mapping[str, list[str]], dataset_json: Mapping[str, Any], options: ReconstructOptions
+) -> tuple[dict[str, Path], dict[str, str]]:
+    """The CT of each case that can be read, and why the others cannot: one bad file would end a whole first stage."""
+
+    def check(case: str) -> Path:
+        read_case(reader_for(dict(dataset_json))(), case, cases[case], 1)
+        return Path(cases[case][0])
+
+    return _kept(check, list(cases), options, "Checking")
+
+
+def _write_all_channels(
+    kind: str, images: Mapping[str, Path], shapes: list[dict[str, Shapes]], folder: Path,
+    dataset_json: Mapping[str, Any], options: ReconstructOptions,
+) -> tuple[dict[str, list[str]], dict[str, str]]:  # fmt: skip
+    """The channels of each case for the segment model, and why some have none."""
+
+    def write(case: str) -> list[str]:
+        masks = {name: mask for found in shapes for name, mask in found[case].masks(images[case]).items()}
+        files = write_channels(kind, case, images[case], masks, folder, dataset_json["file_ending"])
+        return [str(file) for file in files]
+
+    return _kept(write, list(images), options, "Joining shapes")
+
+
+def _kept(function: Any, cases: list[str], options: ReconstructOptions, title: str) -> tuple[dict[str, Any], dict]:
+    """Results of a function of the case, and the reasons of those that failed."""
+    results: dict[str, Any] = {}
+
+    def keep(case: str) -> None:
+        results[case] = function(case)
+
+    try:
+        for_all_cases(keep, cases, options.prediction.processes, title, options.progress)
+    except CasesFailedError as error:
+        return {case: results[case] for case in cases if case in results}, error.failures
+    return {case: results[case] for case in cases}, {}
