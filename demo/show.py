@@ -1,7 +1,8 @@
-"""Picture and scores of the demo: ``python demo/show.py DATASET_FOLDER OUTPUT_FOLDER``."""
+"""Scores and picture of the demo: ``python demo/show.py DATASET_FOLDER OUTPUT_FOLDER``."""
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -11,14 +12,16 @@ import matplotlib as mpl
 import numpy as np
 import SimpleITK as sitk
 
-from impulse_nnunet.evaluation.overlap import dice_per_label
-from impulse_nnunet.synthetic import LOBES
+from impulse_nnunet.evaluation.label_scheme import label_scheme
+from impulse_nnunet.evaluation.metric_names import label, shown
+from impulse_nnunet.evaluation.report.colours import label_style
 
 mpl.use("agg")
 from matplotlib import pyplot as plt
 from matplotlib.colors import ListedColormap
 
-COLOURS = ListedColormap(["black", "#d62728", "#ff7f0e", "#bcbd22", "#1f77b4", "#17becf"])
+TREES = ListedColormap(["black", "#4fc3f7", "#5c6bc0", "#e57373"])  # bronchi, arteries, veins
+SHOWN = ("Dice", "NSD_2mm", "NIB", "IDB_mm", "NIA", "IDA_mm")
 
 
 def read(path: Path) -> np.ndarray:
@@ -27,40 +30,51 @@ def read(path: Path) -> np.ndarray:
 
 
 def main() -> None:
-    """Print Dice of each lobe on the test cases and write demo.png."""
+    """Print the scores of the test cases and write demo.png."""
     dataset, output = Path(sys.argv[1]), Path(sys.argv[2])
-    cases = sorted(path.name.removesuffix(".nii.gz") for path in (output / "predictions").glob("*.nii.gz"))
-    scores, rows = [], []
+    predictions, segments = output / "results" / "predictions", output / "segments"
+    cases = sorted(path.name.removesuffix(".nii.gz") for path in predictions.glob("*.nii.gz"))
+    print_scores(json.loads((predictions / "summary.json").read_text(encoding="utf-8")), len(cases))
+    rows = []
     for case in cases:
-        image = read(dataset / f"imagesTs/{case}_0000.nii.gz")
-        reference, labels = read(dataset / f"labelsTs/{case}.nii.gz"), read(output / f"predictions/{case}.nii.gz")
-        fine = read(output / f"predictions_2.5mm/{case}.nii.gz")
-        scores.append(dice_per_label(reference, labels, len(LOBES) + 1))
-        rows.append((case, image, reference, labels, fine))
-    mean = np.nanmean(scores, axis=0)
-    for name, score in zip(LOBES, mean, strict=True):
-        sys.stdout.write(f"  {name:<18} Dice {score:.3f}\n")
-    sys.stdout.write(f"  mean of {len(cases)} unseen cases: Dice {np.mean(mean):.3f}\n")
+        channels = [read(dataset / f"imagesTs/{case}_{number:04d}.nii.gz") for number in range(4)]
+        trees = sum(number * (mask > 0) for number, mask in enumerate(channels[1:], 1))
+        rows.append((case, channels[0], trees, read(dataset / f"labelsTs/{case}.nii.gz"),
+                     read(segments / f"{case}.nii.gz")))  # fmt: skip
     picture = output / "demo.png"
-    draw(rows, picture)
-    sys.stdout.write(f"Picture: {picture}\nLabels:  {output / 'predictions'}\n")
+    content = json.loads((dataset / "dataset.json").read_text(encoding="utf-8"))
+    draw(rows, content, picture)
+    sys.stdout.write(f"Picture: {picture}\nReport:  {output / 'results' / 'report.html'}\nLabels:  {segments}\n")
     if sys.platform == "darwin" or shutil.which("xdg-open"):
         opener = "open" if sys.platform == "darwin" else "xdg-open"
         subprocess.run([opener, str(picture)], check=False, stderr=subprocess.DEVNULL)
 
 
-def draw(rows: list[tuple[str, np.ndarray, np.ndarray, np.ndarray, np.ndarray]], path: Path) -> None:
-    """Coronal slices: image, reference, prediction, prediction at twice the resolution."""
-    figure, axes = plt.subplots(len(rows), 4, figsize=(13, 2.7 * len(rows)), squeeze=False)
+def print_scores(summary: dict, number: int) -> None:
+    """The means over the test cases."""
+    sys.stdout.write(f"  mean of {number} unseen cases, 18 segments:\n")
+    found = summary["paper"]
+    for name in SHOWN:
+        sys.stdout.write(f"  {label(name):<16} {shown(name, found[name]):>8}\n")
+
+
+def draw(rows: list[tuple[str, np.ndarray, np.ndarray, np.ndarray, np.ndarray]], content: dict, path: Path) -> None:
+    """Coronal slices: CT, predicted bronchi and vessels, reference, segments by both stages."""
+    scheme = label_scheme(content, path)
+    style = label_style(scheme.names, scheme.lobes)
+    colours = ListedColormap(["black", *(style.colour(number) for number in scheme.labels)])
+    figure, axes = plt.subplots(len(rows), 4, figsize=(13, 3.1 * len(rows)), squeeze=False)
+    titles = ("CT", "bronchi, arteries, veins (predicted)", "segments (reference)", "segments (predicted)")
     for row, (case, *volumes) in zip(axes, rows, strict=True):
-        for cell, volume, title in zip(row, volumes, ("CT", "reference", "prediction", "at 2.5 mm"), strict=True):
+        for cell, volume, title in zip(row, volumes, titles, strict=True):
             middle = volume[:, volume.shape[1] // 2]
             if title == "CT":
                 cell.imshow(middle, cmap="gray", vmin=-1000, vmax=200)
                 cell.set_ylabel(case)
             else:
-                cell.imshow(middle, cmap=COLOURS, vmin=0, vmax=5, interpolation="nearest")
-            cell.set_title(title)
+                palette = TREES if "veins" in title else colours
+                cell.imshow(middle, cmap=palette, vmin=0, vmax=palette.N - 1, interpolation="nearest")
+            cell.set_title(title, fontsize=10)
             cell.set_xticks([])
             cell.set_yticks([])
     figure.tight_layout()

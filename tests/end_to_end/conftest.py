@@ -39,7 +39,7 @@ class Workplace:
         executable = Path(sys.executable).parent / command[0]
         finished = subprocess.run(
             [str(executable), *command[1:]], env=self.environment | variables, capture_output=True, text=True,
-            timeout=600, check=False,
+            timeout=1500, check=False,
         )  # fmt: skip
         assert finished.returncode == expect, f"{command}\n{finished.stdout[-3000:]}\n{finished.stderr[-3000:]}"
         return finished
