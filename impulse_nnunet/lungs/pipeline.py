@@ -16,6 +16,7 @@ from impulse_nnunet.lungs.anatomy import BAV, TREE_FOLDERS_OF_BAV
 from impulse_nnunet.lungs.inputs import INPUTS, needs_bav, needs_lobes
 from impulse_nnunet.lungs.label_mapping import mapping_from_dataset_json
 from impulse_nnunet.lungs.models import read_splits
+from impulse_nnunet.lungs.output_dataset import RECORD
 from impulse_nnunet.lungs.raw_dataset import LungDataset, read_lung_dataset
 from impulse_nnunet.lungs.stages import CommonOptions, StageOptions, plan_step, training_steps
 from impulse_nnunet.planning import read_dataset_json
@@ -159,7 +160,7 @@ def _shape_steps(part: str, dataset: LungDataset, options: PipelineOptions) -> l
 def _existing_bav(number: int) -> Path | None:
     """A raw data set of that ID that was not built by us, checked; None if there is none."""
     found = sorted(Path(os.environ["nnUNet_raw"]).glob(f"Dataset{number:03d}_*"))
-    if not found or (found[0] / INPUTS_STEP).is_file() or not (found[0] / "dataset.json").is_file():
+    if not found or (found[0] / RECORD).is_file() or not (found[0] / "dataset.json").is_file():
         return None
     read_dataset_json(found[0])
     mapping_from_dataset_json(found[0] / "dataset.json", BAV, "--bav_dataset ID of another data set, or --bav")
@@ -182,7 +183,7 @@ def _joined_labels_step(part: str, dataset: LungDataset, number: int, folder: Pa
         part, "--name", _title(dataset, part), "-np", str(common.processes), "--disable_progress_bar",
     )  # fmt: skip
     return Step(
-        f"{part}_data", f"{part}: labels for the first stage", (command,), folder / INPUTS_STEP,
+        f"{part}_data", f"{part}: labels for the first stage", (command,), _inputs_record(folder),
         sources=tuple(sources), products=(folder / "dataset.json",), anew=("--overwrite",),
     )  # fmt: skip
 
@@ -206,7 +207,7 @@ def _inputs_step(
     places = [*_parts_of(dataset), *_trees_of(dataset), *(place for place in given if place.is_dir())]
     step = Step(
         "inputs", f"inputs of the segment stage ({', '.join(INPUTS[options.kind])})", (tuple(command),),
-        folder / INPUTS_STEP, sources=tuple(places), products=(folder / "dataset.json",), after=tuple(before),
+        _inputs_record(folder), sources=tuple(places), products=(folder / "dataset.json",), after=tuple(before),
         anew=("--overwrite",),
     )  # fmt: skip
     return step, folder
@@ -218,6 +219,11 @@ def _parts_of(dataset: LungDataset) -> list[Path]:
 
 def _trees_of(dataset: LungDataset) -> list[Path]:
     return [dataset.folder / "trees" / name for name in TREE_FOLDERS_OF_BAV.values()]
+
+
+def _inputs_record(folder: Path) -> Path:
+    """Not in the raw folder, which has to be empty at first."""
+    return Path(os.environ["nnUNet_preprocessed"], folder.name, INPUTS_STEP)
 
 
 def _folds(dataset: LungDataset, *names: str) -> tuple[str, ...]:

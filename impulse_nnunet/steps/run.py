@@ -15,9 +15,9 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from impulse_nnunet.environment import FOLDERS, TRAINERS, with_our_folder
+from impulse_nnunet.environment import TRAINERS, with_our_folder
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.steps.step import BEGUN, CHANGED, DONE, NEW, Step, StepState
+from impulse_nnunet.steps.step import BEGUN, CHANGED, DONE, NEW, Step, StepState, by_variables
 
 LAUNCHER = (sys.executable, "-m", "impulse_nnunet.steps.launch")
 POLL_SECONDS = 1.0
@@ -42,10 +42,16 @@ class Runner:
 
     def explain(self, steps: Sequence[Step]) -> None:
         """Say what :meth:`run` would do; nothing is written."""
+        undone: set[str] = set()
         for number, step in enumerate(steps, 1):
-            self.say(f"[{number}/{len(steps)}] {step.title}: {_in_words(step.state())}")
+            state, before = step.state(), sorted(undone & {other.name for other in step.after})
+            if state.state == DONE and before:
+                state = StepState(CHANGED, ", ".join(f"after: {name}" for name in before))
+            if state.state != DONE:
+                undone.add(step.name)
+            self.say(f"[{number}/{len(steps)}] {step.title}: {_in_words(state)}")
             for command in step.commands:
-                self.say(f"        {_by_variables(' '.join(command))}")
+                self.say(f"        {by_variables(' '.join(command))}")
 
     def run(self, steps: Sequence[Step]) -> None:
         """Run the steps that are not done.
@@ -141,14 +147,6 @@ def last_line(log: Path) -> str:
         stream.seek(max(0, stream.tell() - 4096))
         text = stream.read().decode("utf-8", errors="replace").replace("\r", "\n")
     return next((line.strip()[:LAST_LINE] for line in reversed(text.split("\n")) if line.strip()), "no output")
-
-
-def _by_variables(text: str) -> str:
-    """Paths in nnU-Net's folders by their variables, as one would type them."""
-    for name in FOLDERS:
-        if os.environ.get(name):
-            text = text.replace(f"{os.environ[name]}/", f"${name}/")
-    return text
 
 
 def _in_words(state: StepState) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from impulse_nnunet import __version__
+from impulse_nnunet.environment import FOLDERS
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.files import write_json
 
@@ -73,9 +74,9 @@ class Step:
         """Everything that decides the result, as JSON gives it back."""
         versions = {name: version(name) for name in ("nnunetv2", "torch")}
         content = {
-            "commands": [list(command) for command in self.commands],
+            "commands": [[by_variables(part) for part in command] for command in self.commands],
             "settings": dict(self.facts()),
-            "sources": {str(path): stamp(path) for path in self.sources},
+            "sources": {by_variables(str(path)): stamp(path) for path in self.sources},
             "versions": {"impulse_nnunet": __version__, **versions},
             "after": {step.name: step.digest() for step in self.after},
         }
@@ -176,6 +177,14 @@ def stamp(path: Path) -> str:
         while chunk := stream.read(CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()[:16]
+
+
+def by_variables(text: str) -> str:
+    """Paths in nnU-Net's folders by their variables, as one would type them; so the folders may be moved."""
+    for name in FOLDERS:
+        if os.environ.get(name):
+            text = text.replace(f"{os.environ[name]}/", f"${name}/")
+    return text
 
 
 def _rows(folder: Path) -> Iterator[list[Any]]:

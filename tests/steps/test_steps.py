@@ -62,11 +62,14 @@ def test_a_changed_setting_redoes_the_step_and_what_depends_on_it_and_keeps_the_
         return [first, step(tmp_path, script, "b", after=(first,)), step(tmp_path, script, "c")]
 
     runner.run(chain(1))
+    runner.explain(chain(2))
+    told = [line for line in runner.lines if "again" in line]
     del runner.lines[:]
     runner.run(chain(2))
     assert "[1/3] step a: again, since this changed: settings: epochs" in runner.lines
     assert "[2/3] step b: again, since this changed: after: a" in runner.lines
     assert "[3/3] step c: done before" in runner.lines
+    assert told == [line for line in runner.lines if "again" in line]
     assert content(tmp_path) == content(tmp_path, "b") == "once\n"
     kept = list((tmp_path / "superseded").glob("*/product.txt"))
     assert kept
@@ -87,6 +90,21 @@ def test_changed_sources_are_seen(tmp_path, script, runner):
     (folder / "new.nii.gz").unlink()
     source.write_text("2")
     assert wanted.state().reason == f"sources: {source}"
+
+
+def test_moved_folders_are_the_same_folders(tmp_path, script, runner, monkeypatch):
+    for place in ("here", "there"):
+        (tmp_path / place / "raw").mkdir(parents=True)
+        monkeypatch.setenv("nnUNet_raw", str(tmp_path / place / "raw"))
+        if place == "there":
+            (tmp_path / "here" / "raw" / "a").rename(tmp_path / "there" / "raw" / "a")
+            (tmp_path / "here" / "a.json").rename(tmp_path / "there" / "a.json")
+        wanted = Step(
+            "a", "step a", ((script, str(tmp_path / place / "raw" / "a" / "product.txt")),),
+            tmp_path / place / "a.json", sources=(tmp_path / place / "raw" / "dataset.json",),
+        )  # fmt: skip
+        runner.run([wanted])
+    assert runner.lines[-1] == "[1/1] step a: done before"
 
 
 def test_a_lost_product_is_made_again(tmp_path, script, runner):
