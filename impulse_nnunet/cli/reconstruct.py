@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 
 from impulse_nnunet.cli.predict import fold_of
+from impulse_nnunet.cli.shard_flags import add_shard_flags, shard_from
+from impulse_nnunet.shards import Shard
 
 DESCRIPTION = """CT in, segments out. What the segment model takes (CT, bronchi, arteries and veins, lobes) is read from
 its dataset.json; shapes are predicted first by their own models, any that nnU-Net trained. One bad case does not stop
@@ -34,8 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("-device", choices=["cpu", "cuda", "mps"], help="default: cuda if there is one")
     add("--disable_tta", action="store_true", help="shapes without mirroring: faster, a little worse")
     add("-npp", type=int, default=2, help="threads and processes that read and write (default: 2)")
-    add("-num_parts", type=int, default=1, help="share the cases among this many calls")
-    add("-part_id", type=int, default=0, help="which of them this call is, from 0")
+    add_shard_flags(parser)
     add("--keep_shapes", action="store_true", help="leave the predicted shapes in OUTPUT/shapes")
     add("--continue_prediction", "--c", action="store_true", help="skip cases that are done")
     add("--disable_progress_bar", action="store_true", help="no progress bars")
@@ -67,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
             Path(options.segment_model), sources["bav"], sources["lobes"],
             None if options.f is None else tuple(fold_of(text) for text in options.f), options.chk,
             PredictionOptions(options.device, options.disable_tta, options.npp), options.keep_shapes,
-            not options.continue_prediction, options.num_parts, options.part_id, not options.disable_progress_bar,
+            not options.continue_prediction, shard_from(options) or Shard(), not options.disable_progress_bar,
         ),
     )  # fmt: skip
     print(f"{len(done)} case(s) reconstructed into {options.o}")

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from impulse_nnunet.errors import CasesFailedError, InputError
-from impulse_nnunet.inference.predictor import ImPulSePredictor, list_cases
+from impulse_nnunet.inference.cohort import list_cases
+from impulse_nnunet.inference.predictor import ImPulSePredictor
 from impulse_nnunet.lungs.inputs import kind_of, needs_bav, needs_lobes, write_channels
 from impulse_nnunet.lungs.label_mapping import LabelMapping
 from impulse_nnunet.lungs.models import ShapeModel
@@ -18,6 +19,7 @@ from impulse_nnunet.lungs.prediction import PredictionOptions, predict_unseen
 from impulse_nnunet.lungs.sources import Shapes, SourceOptions
 from impulse_nnunet.preprocessing.reading import read_case, reader_for
 from impulse_nnunet.preprocessing.survey import for_all_cases
+from impulse_nnunet.shards import Shard
 
 SHAPES_FOLDER = "shapes"
 
@@ -35,8 +37,7 @@ class ReconstructOptions:
         prediction: Device and speed.
         keep_shapes: Leave the predicted shapes and the channels made of them in ``shapes``.
         overwrite: Predict cases that are done again.
-        num_parts: Calls that share the cases.
-        part_id: Which of them this is, from 0.
+        shard: The share of the cases that this call takes.
         progress: Show bars.
     """
 
@@ -48,8 +49,7 @@ class ReconstructOptions:
     prediction: PredictionOptions = field(default_factory=PredictionOptions)
     keep_shapes: bool = False
     overwrite: bool = True
-    num_parts: int = 1
-    part_id: int = 0
+    shard: Shard = field(default_factory=Shard)
     progress: bool = True
 
 
@@ -92,7 +92,7 @@ def reconstruct(
     predictor.initialize_from_trained_model_folder(str(options.segment_model), options.folds, options.checkpoint)
     todo, number = _cases(input_folder, output, dataset_json["file_ending"], options)
     images, failures = _readable(todo, dataset_json, options)
-    work = output / (SHAPES_FOLDER if options.num_parts == 1 else f"{SHAPES_FOLDER}_{options.part_id}")
+    work = output / (SHAPES_FOLDER if options.shard.count == 1 else f"{SHAPES_FOLDER}_{options.shard.index}")
     if options.overwrite:  # shapes that are kept may be of other CTs with the same names
         shutil.rmtree(work, ignore_errors=True)
     channels: dict[str, list[str]] = {}
@@ -152,9 +152,7 @@ def _cases(
     input_folder: Path, output: Path, ending: str, options: ReconstructOptions
 ) -> tuple[dict[str, list[str]], int]:
     """The cases of this part that are not done, and how many the part has."""
-    if not 0 <= options.part_id < options.num_parts:
-        raise InputError("-part_id", str(options.part_id), f"0 to {options.num_parts - 1}", "count parts from 0")
-    cases = dict(list(list_cases(input_folder, ending).items())[options.part_id :: options.num_parts])
+    cases = dict(options.shard.of(list(list_cases(input_folder, ending).items())))
     done = [case for case in cases if not options.overwrite and (output / f"{case}{ending}").is_file()]
     return {case: files for case, files in cases.items() if case not in done}, len(cases)
 

@@ -31,9 +31,10 @@ def workplace(tmp_path_factory):
     workplace = make_workplace(tmp_path_factory.mktemp("two_stages"))
     size = ("--size", "24", "32", "36", "--disable_progress_bar")
     workplace.run("impulse_nnunet", "phantom", "-d", "801", "-n", "4", "--test", "1", *size)
-    split = workplace.base / "nnUNet_preprocessed" / BAV / "splits_final.json"
-    split.parent.mkdir(parents=True)
-    split.write_text(json.dumps(SPLITS))
+    for name in (BAV, SEGMENTS):
+        split = workplace.base / "nnUNet_preprocessed" / name / "splits_final.json"
+        split.parent.mkdir(parents=True)
+        split.write_text(json.dumps(SPLITS))
     (workplace.base / "pipeline.txt").write_text(run_pipeline(workplace).stdout)
     return workplace
 
