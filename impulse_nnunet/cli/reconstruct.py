@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 from impulse_nnunet.cli.predict import fold_of
 from impulse_nnunet.cli.shard_flags import add_shard_flags, shard_from
+from impulse_nnunet.environment import usable_cpus
 from impulse_nnunet.shards import Shard
 
 DESCRIPTION = """CT in, segments out. What the segment model takes (CT, bronchi, arteries and veins, lobes) is read from
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     from impulse_nnunet.lungs.sources import SourceOptions
 
     if options.device in (None, "cpu") and not (options.device is None and torch.cuda.is_available()):
-        torch.set_num_threads(os.cpu_count() or 1)
+        torch.set_num_threads(usable_cpus())
     sources = {}
     for part, place, folds in (
         ("bav", options.bav_model, options.bav_folds), ("lobes", options.lobe_model, options.lobe_folds)

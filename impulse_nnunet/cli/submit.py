@@ -25,7 +25,7 @@ EXAMPLES = """examples:
   impulse_nnunet submit evaluate labelsTs LABELS --scheduler slurm --jobs 50 --cpus 8 -np 8 --slurm qos=low
   impulse_nnunet submit evaluate labelsTs LABELS --scheduler slurm --jobs 50 --dry_run
 """
-SHARED = ("predict", "evaluate")
+SHARED = ("predict", "reconstruct", "evaluate")
 SHOWN = 3
 
 
