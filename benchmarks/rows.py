@@ -217,7 +217,7 @@ def loader(channels: int, cached: bool) -> Callable[[torch.device], Job]:
     def make(_: torch.device) -> Job:
         from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 
-        from impulse_nnunet.preprocessing.preprocessor import save_case
+        from impulse_nnunet.preprocessing.progress import save_case
         from impulse_nnunet.settings import GridSettings, ImPulSeSettings
         from impulse_nnunet.training.batches import BatchMaker, CaseStore
 

@@ -18,6 +18,8 @@ from impulse_nnunet.errors import InputError
 from impulse_nnunet.evaluation.case import CaseMetrics, evaluate_case
 from impulse_nnunet.evaluation.label_files import LabelMap, cases_in, check_same_grid, read_label_map, to_classes
 from impulse_nnunet.evaluation.settings import INTERSEG, LabelScheme, MetricSettings
+from impulse_nnunet.files import check_unchanged, stamps_of
+from impulse_nnunet.orphans import end_with_parent
 from impulse_nnunet.shards import Shard
 
 PROCESSES_VARIABLE = "nnUNet_def_n_proc"
@@ -59,8 +61,9 @@ def evaluate_files(files: CaseFiles, scheme: LabelScheme, settings: MetricSettin
     """Read one case and measure it, in the geometry of the reference.
 
     Raises:
-        InputError: A file that is missing, unreadable, on another grid or with unknown labels.
+        InputError: A file that is missing, unreadable, on another grid, with unknown labels, or changed meanwhile.
     """
+    stamps = stamps_of([files.reference, files.prediction, *files.trees.values()])
     reference = read_label_map(files.reference)
     prediction = read_label_map(files.prediction)
     check_same_grid(prediction, reference)
@@ -74,6 +77,7 @@ def evaluate_files(files: CaseFiles, scheme: LabelScheme, settings: MetricSettin
         check_same_grid(tree, reference)
         carries_labels = settings.tree_labels and name != INTERSEG
         trees[name] = to_classes(tree, scheme.labels) if carries_labels else tree.labels
+    check_unchanged(stamps, files.case)
     number = {label: i for i, label in enumerate(scheme.labels, 1)}
     lobes = {name: [number[label] for label in labels] for name, labels in scheme.lobes.items()}
     return evaluate_case(
@@ -200,7 +204,7 @@ def _try_alone(files: CaseFiles, scheme: LabelScheme, settings: MetricSettings) 
 
 
 def _pool(processes: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"))
+    return ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), end_with_parent)
 
 
 def _try(files: CaseFiles, scheme: LabelScheme, settings: MetricSettings) -> CaseMetrics | str:

@@ -1,4 +1,4 @@
-"""Files that appear only when they are whole."""
+"""Files that appear only when they are whole, and files that must not change while they are read."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from impulse_nnunet.errors import InputError
+
 INCOMPLETE = ".incomplete_"
+LEFTOVER_S = 24 * 3600.0  # longer than any single file is on its way
 
 
 @contextmanager
@@ -20,15 +24,76 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     The temporary name is the real one, for writers that choose a format by the ending. On an error nothing of the new
     file is left and whatever stood at ``path`` stays.
+
+    Raises:
+        InputError: The block, which should do nothing but write, met a full disk or a folder that is read-only.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=INCOMPLETE, dir=path.parent))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=INCOMPLETE, dir=path.parent))
+    except OSError as error:
+        raise _unwritable(path, error) from error
     try:
         yield folder / path.name
+        _to_disk(folder / path.name)
         os.replace(folder / path.name, path)
+    except FileNotFoundError:
+        raise  # what the block reads is missing
+    except (OSError, RuntimeError) as error:  # torch, ITK and blosc2 report a full disk as a RuntimeError
+        raise _unwritable(path, error) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path, older_than_s: float = LEFTOVER_S) -> None:
+    """Remove what killed processes left of files on their way into ``folder``; younger ones may still be written."""
+    for path in folder.glob(f"{INCOMPLETE}*"):
+        try:
+            age = time.time() - path.stat().st_mtime
+        except FileNotFoundError:
+            continue  # its process has just finished it
+        if age >= older_than_s:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+Stamps = dict[str, tuple[int, int]]
+
+
+def stamps_of(files: Iterable[str | os.PathLike[str]]) -> Stamps:
+    """Size and time of change (ns) of files; missing ones are left out."""
+    found = {str(file): Path(file) for file in files}
+    stats = {name: path.stat() for name, path in found.items() if path.is_file()}
+    return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in stats.items()}
+
+
+def check_unchanged(before: Stamps, subject: str) -> None:
+    """Refuse a result for which files were read that have changed since ``before``.
+
+    Raises:
+        InputError: Naming the first of them.
+    """
+    now = stamps_of(before)
+    changed = next((file for file, stamp in before.items() if now.get(file) != stamp), None)
+    if changed is not None:
+        raise InputError(
+            subject, f"that {changed} changed while it was read", "files that stay as they are",
+            "run it again when the file is complete",
+        )  # fmt: skip
+
+
+def _to_disk(path: Path) -> None:
+    """Bring a file's content to the disk before its name changes: a machine that stops must not leave an empty one."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _unwritable(path: Path, error: Exception) -> InputError:
+    reason = " ".join(str(error).split())[:120] or type(error).__name__
+    return InputError(
+        str(path), f"a write error ({reason})", "room, and the right to write there",
+        "free disk space or choose another folder",
+    )  # fmt: skip
 
 
 def copy_whole(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:

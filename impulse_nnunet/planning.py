@@ -28,6 +28,7 @@ from impulse_nnunet.preprocessing.survey import CaseSurvey, allowed_labels, asym
 from impulse_nnunet.quiet import quiet
 from impulse_nnunet.settings import CONFIGURATION, PLANS
 
+FINGERPRINT = "dataset_fingerprint.json"
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
@@ -72,11 +73,18 @@ def plan_dataset(
     extractor_class = find_class(fingerprint_extractor, DatasetFingerprintExtractor, "-fpe")
     name = dataset_name(dataset)
     survey = survey_raw_dataset(name, workers, progress_bar)
-    with quiet(verbose):
-        extract_fingerprint_dataset(
-            convert_dataset_name_to_id(name), extractor_class, num_processes=workers, clean=clean_fingerprint,
-            verbose=verbose, show_progress_bar=progress_bar,
-        )  # fmt: skip
+    clean = clean_fingerprint or not _is_whole(Path(nnUNet_preprocessed, name, FINGERPRINT))
+    try:
+        with quiet(verbose):
+            extract_fingerprint_dataset(
+                convert_dataset_name_to_id(name), extractor_class, num_processes=workers, clean=clean,
+                verbose=verbose, show_progress_bar=progress_bar,
+            )  # fmt: skip
+    except RuntimeError as error:  # nnU-Net's word for a worker that was killed
+        raise InputError(
+            f"fingerprint of {name}", f"a lost worker ({' '.join(str(error).split())[:80]})",
+            "memory for as many cases at a time", "try a smaller -npfp",
+        ) from error  # fmt: skip
     return planner_class(
         name, gpu_memory_target_gb, plans_name=plans_name, preset=preset, overrides=overrides, survey=survey
     ).plan_experiment()
@@ -117,6 +125,14 @@ def preprocess_dataset(
     for case, files in get_filenames_of_train_images_and_targets(str(raw), dataset_json).items():
         copy_whole(files["label"], references / (case + dataset_json["file_ending"]))
     return base
+
+
+def _is_whole(fingerprint: Path) -> bool:
+    """Whether there is a fingerprint that nnU-Net wrote to its end."""
+    try:
+        return isinstance(json.loads(fingerprint.read_text(encoding="utf-8")), dict)
+    except (FileNotFoundError, ValueError):
+        return False
 
 
 def find_class(name: str, base: type[T], flag: str) -> type[T]:

@@ -4,6 +4,8 @@ import hypothesis
 import pytest
 import torch
 
+from tests.workplace import labels, planned, trained  # noqa: F401  fixtures of the whole session
+
 hypothesis.settings.register_profile("reproducible", deadline=None, derandomize=True, max_examples=50)
 hypothesis.settings.load_profile("reproducible")
 

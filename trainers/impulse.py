@@ -8,18 +8,22 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from nnunetv2.training.dataloading.nnunet_dataset import infer_dataset_class
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
-from torch import distributed
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.files import whole_file
+from impulse_nnunet.files import remove_leftovers, whole_file
 from impulse_nnunet.network import SYSTEMS, ImPulSeNet
 from impulse_nnunet.settings import network_task, settings_from_configuration
 from impulse_nnunet.trainers.checks import check_supported
 from impulse_nnunet.trainers.final_validation import validate
 from impulse_nnunet.trainers.interruption import EXIT_CODE, Interruption, PartialEpoch, steps_of
+from impulse_nnunet.trainers.model_folder import whole_model_files, write_default_split
+from impulse_nnunet.trainers.ranks import any_rank, from_all_ranks, ranks_device, wait_for_all_ranks
 from impulse_nnunet.trainers.schedule import CosineSchedule
 from impulse_nnunet.trainers.template_stage import make_template, report_co_trained_template
 from impulse_nnunet.training.batches import BatchMaker, CaseStore, OrderedPrefetcher, Sample
@@ -54,6 +58,9 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
     """
 
     system: ClassVar[str] = "impulse_plus"  # of impulse_nnunet.network.SYSTEMS; all that a subclass has to say
+    device: torch.device
+    network: Any  # ImPulSeNet, wrapped where there are several processes
+    dataset_class: Any
 
     def __init__(
         self,
@@ -68,6 +75,8 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         super().__init__(plans, configuration, fold, dataset_json, device)
         self.settings = settings_from_configuration(self.configuration_manager.configuration)
         training = self.settings.training
+        if self.is_ddp:
+            self.device = ranks_device(self.device)
         if self.is_ddp and training.max_minutes > 0:
             raise NotImplementedError("training.max_minutes is not supported on several GPUs: their clocks differ")
         self.num_epochs = training.epochs
@@ -79,7 +88,7 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         self.seconds_before = 0.0
         self.finished = False
         self.started = time()
-        self.interruption = Interruption()
+        self.interruption = Interruption(several=self.is_ddp)
         self.epoch_outputs: list[dict[str, Any]] = []  # of the epoch's steps so far
         self.partial_epoch: PartialEpoch | None = None  # where an interrupted training goes on
         if TensorBoardLogger.enabled() and self.local_rank == 0:
@@ -102,8 +111,27 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
 
     def initialize(self) -> None:
         """As the parent's, with seeded weights."""
+        if self.was_initialized:
+            return
         torch.manual_seed(self.settings.training.seed)
-        super().initialize()
+        if self.is_ddp and self.device.type == "cpu":
+            self._initialize_cpu_rank()
+        else:
+            super().initialize()
+        if self.is_ddp:  # no buffer differs between ranks, and the template is too large to be sent at every step
+            self.network.broadcast_buffers = False
+
+    def _initialize_cpu_rank(self) -> None:
+        """The parent wraps for GPUs only: let it build, then wrap."""
+        self.is_ddp = False
+        try:
+            super().initialize()
+        finally:
+            self.is_ddp = True
+        self._set_batch_size_and_oversample()
+        if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in self.network.modules()):
+            raise NotImplementedError("batch normalisation is not supported on several CPU processes; use GPUs")
+        self.network = DistributedDataParallel(self.network)
 
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, CosineSchedule]:
         """AdamW and a cosine that :meth:`train_step` moves."""
@@ -135,16 +163,21 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         ]
         return OrderedPrefetcher(makers[0], workers), OrderedPrefetcher(makers[1], max(1, workers // 2))
 
+    def do_split(self) -> tuple[list[str], list[str]]:
+        """As the parent's; the file of the split appears only when it is whole."""
+        if self.dataset_class is None:
+            self.dataset_class = infer_dataset_class(self.preprocessed_dataset_folder)
+        if self.fold != "all":
+            cases = self.dataset_class.get_identifiers(self.preprocessed_dataset_folder)
+            write_default_split(Path(self.preprocessed_dataset_folder_base) / "splits_final.json", cases)
+        return super().do_split()
+
     def _case_store(self, dataset: Any) -> CaseStore:
         forward = self.plans_manager.transpose_forward
         return CaseStore(dataset, self.settings, self.label_manager.ignore_label, forward)
 
     def _first_place_in_batch(self) -> int:
-        if not self.is_ddp:
-            return 0
-        sizes: list[Any] = [None] * distributed.get_world_size()
-        distributed.all_gather_object(sizes, self.batch_size)
-        return sum(sizes[: self.local_rank])
+        return sum(from_all_ranks(self.batch_size)[: self.local_rank])
 
     # ---- training -------------------------------------------------------------------------------------------------
 
@@ -158,6 +191,11 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
             except (_InterruptedError, StoppedError):
                 self.print_to_log_file("SIGTERM: the state is saved; go on with --c")
                 raise SystemExit(EXIT_CODE) from None
+            except OSError as error:
+                raise InputError(
+                    error.filename or self.output_folder, f"an error ({error.strerror or error})",
+                    "files that can be read and written", "mend it, then go on with --c",
+                ) from error  # fmt: skip
             finally:
                 for loader in (self.dataloader_train, self.dataloader_val):
                     if loader is not None:
@@ -166,7 +204,11 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
     def on_train_start(self) -> None:
         """As the parent's; then the template, which stays fixed from here on."""
         self.started = time()
-        super().on_train_start()
+        if self.local_rank == 0:
+            remove_leftovers(Path(self.output_folder), older_than_s=0)  # no other process writes there
+        with whole_model_files(self):
+            super().on_train_start()
+        self._save_debug_information()  # again, with the folder's own name
         if self.current_epoch == 0:
             if self.bare_network().origin:
                 self.print_to_log_file("Pretrained weights from", self.bare_network().origin)
@@ -196,9 +238,9 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
 
     def _start_within_epoch(self) -> None:
         """Begin the epoch's steps: with the first, or where SIGTERM ended the training before."""
-        done = self.partial_epoch.outputs if self.partial_epoch is not None else []
+        done = self.partial_epoch.outputs(self.local_rank) if self.partial_epoch is not None else []
         if self.partial_epoch is not None:
-            torch.set_rng_state(self.partial_epoch.random_state)
+            torch.set_rng_state(self.partial_epoch.random_state(self.local_rank))
             self.print_to_log_file(f"Epoch {self.current_epoch} goes on at step {len(done)}")
         self.partial_epoch, self.epoch_outputs = None, done
         iterations = self.settings.training.iterations
@@ -276,23 +318,27 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         try:
             with whole_file(filename) as path:
                 super().save_checkpoint(str(path))
-        except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+        except InputError as error:
             raise InputError(
-                filename, f"a write error ({' '.join(str(error).split())[:120]})", "room for the checkpoint",
+                filename, error.found, "room for the checkpoint",
                 "free disk space and go on with --c; the checkpoint before it is whole",
             ) from error  # fmt: skip
 
     def _heed_interruption(self) -> None:
-        """After SIGTERM: keep the state between two steps and end."""
-        if not self.interruption.asked:
+        """After SIGTERM to any rank: keep the state between two steps and end."""
+        if not any_rank(self.interruption.asked, self.device):
             return
         losses = tuple(float(output["loss"]) for output in self.epoch_outputs)
+        ranks = from_all_ranks((losses, torch.get_rng_state()))
         if self.local_rank == 0 and not self.disable_checkpointing:
             folder = Path(self.output_folder)
-            PartialEpoch(self.current_epoch, steps_of(self.optimizer), losses, torch.get_rng_state()).save(folder)
+            PartialEpoch(
+                self.current_epoch, steps_of(self.optimizer), [rank[0] for rank in ranks], [rank[1] for rank in ranks]
+            ).save(folder)
             self.current_epoch -= 1  # the parent stores the next epoch's number; this one is not over
             self.save_checkpoint(str(folder / "checkpoint_latest.pth"))
             self.current_epoch += 1
+        wait_for_all_ranks()  # the first that ends makes nnU-Net stop the others
         raise _InterruptedError
 
     def load_checkpoint(self, filename_or_checkpoint: dict | str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +25,15 @@ EXIT_CODE = 128 + signal.SIGTERM  # what a shell reports for a process that SIGT
 
 
 class Interruption:
-    """Whether SIGTERM came; listens only in the main thread, where Python delivers signals."""
+    """Whether SIGTERM came; listens only in the main thread, where Python delivers signals.
 
-    def __init__(self) -> None:
+    Args:
+        several: One of several processes: torch tells them by SIGINT that the one that started them is gone.
+    """
+
+    def __init__(self, several: bool = False) -> None:
         self.asked = False
+        self.signals = (signal.SIGTERM, signal.SIGINT) if several else (signal.SIGTERM,)
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -36,11 +41,12 @@ class Interruption:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = signal.signal(signal.SIGTERM, self._note)
+        before = [(number, signal.signal(number, self._note)) for number in self.signals]
         try:
             yield
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for number, handler in before:
+                signal.signal(number, handler)
 
     def _note(self, number: int, frame: Any) -> None:
         self.asked = True
@@ -53,25 +59,28 @@ class PartialEpoch:
     Args:
         epoch: Its number.
         optimiser_steps: Steps of the whole training so far; both tell which checkpoint this belongs to.
-        losses: Training losses of the epoch's steps so far.
-        random_state: torch's on the CPU, for dropout.
+        losses: For each rank, training losses of the epoch's steps so far.
+        random_states: For each rank, torch's on the CPU, for dropout.
     """
 
     epoch: int
     optimiser_steps: int
-    losses: tuple[float, ...]
-    random_state: torch.Tensor
+    losses: Sequence[Sequence[float]]
+    random_states: Sequence[torch.Tensor]
 
-    @property
-    def outputs(self) -> list[dict[str, np.ndarray]]:
-        """The losses as nnU-Net's ``train_step`` returns them."""
-        return [{"loss": np.asarray(loss, np.float32)} for loss in self.losses]
+    def outputs(self, rank: int) -> list[dict[str, np.ndarray]]:
+        """A rank's losses as nnU-Net's ``train_step`` returns them; with more ranks than before they share."""
+        return [{"loss": np.asarray(loss, np.float32)} for loss in self.losses[rank % len(self.losses)]]
+
+    def random_state(self, rank: int) -> torch.Tensor:
+        """A rank's."""
+        return self.random_states[rank % len(self.random_states)]
 
     def save(self, folder: Path) -> None:
         """Write it; the file appears only when it is whole."""
         content = {
-            "epoch": self.epoch, "optimiser_steps": self.optimiser_steps, "losses": list(self.losses),
-            "random_state": self.random_state,
+            "epoch": self.epoch, "optimiser_steps": self.optimiser_steps,
+            "losses": [list(losses) for losses in self.losses], "random_states": list(self.random_states),
         }  # fmt: skip
         with whole_file(folder / PARTIAL_EPOCH) as path:
             torch.save(content, path)
@@ -85,7 +94,7 @@ class PartialEpoch:
         content = torch.load(path, map_location="cpu", weights_only=True)
         if (content["epoch"], content["optimiser_steps"]) != (epoch, optimiser_steps):
             return None
-        return cls(epoch, optimiser_steps, tuple(content["losses"]), content["random_state"])
+        return cls(epoch, optimiser_steps, content["losses"], content["random_states"])
 
     @staticmethod
     def forget(folder: Path) -> None:

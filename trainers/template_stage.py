@@ -61,11 +61,12 @@ def _fit(trainer: nnUNetTrainerImPulSe, template: Template) -> Tensor:
     """Logits (class, d, h, w), on every rank: none waits for another longer than a collective may take."""
     classes, *grid = template.logits.shape[1:]
     first, folder = trainer.local_rank == 0, Path(trainer.output_folder)
+    stopped = lambda: trainer.interruption.asked  # noqa: E731
     if trainer.settings.template.mode == "frequency":
-        return frequency_template(trainer.cases, grid, classes, trainer.settings, progress_bar=first)
+        return frequency_template(trainer.cases, grid, classes, trainer.settings, first, stopped)
     fit = TemplateFit(
         trainer.cases, grid, classes, trainer.settings, trainer.device, folder, trainer.print_to_log_file,
-        writes=first, stopped=lambda: trainer.interruption.asked,
+        writes=first, stopped=stopped,
     )  # fmt: skip
     logits = fit.run(resume=trainer.continue_training, progress_bar=first)
     if first:

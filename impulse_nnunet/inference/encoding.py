@@ -48,6 +48,13 @@ class Ensemble:
         if not self.parameters:
             self.decoders.append(network.decoder)
 
+    def to(self, device: torch.device) -> None:
+        """Compute there from now on."""
+        self.device = device
+        self.network.to(device)
+        for decoder in self.decoders:
+            decoder.to(device)
+
     @torch.inference_mode()
     def encode(self, volume: Tensor, box: Box, input_grid: Sequence[int]) -> EncodedBox:
         """Encode a box of a working volume (channel, d, h, w) with every fold."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +18,12 @@ from tqdm import tqdm
 from impulse_nnunet.decoding import EncodedBox, decode_displacement, decode_labels
 from impulse_nnunet.environment import ensure_variables
 from impulse_nnunet.errors import CasesFailedError, InputError
-from impulse_nnunet.files import whole_file, write_json
-from impulse_nnunet.inference.cases import decode_case, write_case
+from impulse_nnunet.files import Stamps, check_unchanged, remove_leftovers, stamps_of, whole_file, write_json
+from impulse_nnunet.inference.cases import CasePrediction, decode_case, write_case
 from impulse_nnunet.inference.cohort import list_cases
 from impulse_nnunet.inference.encoding import Ensemble, encode_image
 from impulse_nnunet.inference.geometry import image_to_world, output_grid
+from impulse_nnunet.inference.memory import with_less_memory
 from impulse_nnunet.inference.routing import ensemble_of, settings_of
 from impulse_nnunet.inference.writers import Writers
 from impulse_nnunet.laterality.asymmetry import asymmetry, decode
@@ -31,6 +32,7 @@ from impulse_nnunet.network import ImPulSeNet
 from impulse_nnunet.preprocessing.reading import RawCase, check_image, read_case
 from impulse_nnunet.preprocessing.survey import image_to_judge, mask_channels
 from impulse_nnunet.quiet import quiet
+from impulse_nnunet.settings import ImPulSeSettings
 from impulse_nnunet.trust.models import load_model
 from impulse_nnunet.world import FileGrid, read_file_grid, reader_to_world
 
@@ -78,6 +80,7 @@ class _Prepared:
     files: list[str]
     image: torch.Tensor
     properties: dict[str, Any]
+    stamps: Stamps
 
 
 class ImPulSePredictor(nnUNetPredictor):
@@ -166,6 +169,7 @@ class ImPulSePredictor(nnUNetPredictor):
             )
         output = Path(output_folder)
         output.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(output)
         for name, content in (("dataset.json", self.dataset_json), ("plans.json", self.plans_manager.plans)):
             write_json(content, output / name)
         todo = [case for case in cases if overwrite or not self._is_done(output / case, options)]
@@ -183,7 +187,7 @@ class ImPulSePredictor(nnUNetPredictor):
             for case, written in pending.items():
                 try:
                     written.result()
-                except (OSError, RuntimeError) as error:  # ITK reports a full disk as a RuntimeError
+                except (InputError, OSError, RuntimeError) as error:
                     failures[case] = f"{case}: could not be written: {_one_line(error)}"
         if failures:
             raise CasesFailedError(failures, len(todo))
@@ -210,22 +214,27 @@ class ImPulSePredictor(nnUNetPredictor):
             self.configuration_manager,
             self.dataset_json,
         )
-        encoded = encode_image(ensemble_of(self), torch.from_numpy(data), settings_of(self))
-        block = settings_of(self).inference.block_points
-        prediction = decode_case(encoded, properties, self.plans_manager, block, with_probabilities)
+
+        def work(ensemble: Ensemble, settings: ImPulSeSettings) -> CasePrediction:
+            encoded = encode_image(ensemble, torch.from_numpy(data), settings)
+            block = settings.inference.block_points
+            return decode_case(encoded, properties, self.plans_manager, block, with_probabilities)
+
+        prediction = with_less_memory(ensemble_of(self), settings_of(self), "image", work)
         return (prediction.labels, prediction.probabilities) if with_probabilities else prediction.labels
 
     def _channels(self) -> Any:
         return self.dataset_json.get("channel_names", self.dataset_json.get("modality", {}))
 
     def _prepare(self, case: str, files: list[str]) -> _Prepared:
+        stamps = stamps_of(files)
         raw = read_case(self.plans_manager.image_reader_writer_class(), case, files, len(self._channels()))
         self._judge_sides(case, raw)
         preprocessor = self.configuration_manager.preprocessor_class(verbose=False)
         data, _, properties = preprocessor.run_case_npy(
             raw.images, None, raw.properties, self.plans_manager, self.configuration_manager, self.dataset_json
         )
-        return _Prepared(case, files, torch.from_numpy(data), properties)
+        return _Prepared(case, files, torch.from_numpy(data), properties, stamps)
 
     def _judge_sides(self, case: str, raw: RawCase) -> None:
         """Note how well the image's asymmetry agrees with the training cases', where the plans know theirs."""
@@ -239,11 +248,21 @@ class ImPulSePredictor(nnUNetPredictor):
 
     def _predict_one(self, ensemble: Ensemble, prepared: _Prepared, output: Path, options: OutputOptions) -> Any:
         """Decode a case now; returns what is left to do, writing, for another thread."""
-        settings, properties = settings_of(self), prepared.properties
+        writes = with_less_memory(
+            ensemble, settings_of(self), prepared.case,
+            lambda place, settings: self._decode_one(place, settings, prepared, output, options),
+        )  # fmt: skip
+        check_unchanged(prepared.stamps, prepared.case)
+        return lambda: [write() for write in writes]
+
+    def _decode_one(
+        self, ensemble: Ensemble, settings: ImPulSeSettings, prepared: _Prepared, output: Path, options: OutputOptions
+    ) -> list[Callable[[], None]]:
+        properties = prepared.properties
         encoded = encode_image(ensemble, prepared.image, settings, prepared.case)
         block, ending = settings.inference.block_points, self.dataset_json["file_ending"]
         target = output / prepared.case
-        writes = []
+        writes: list[Callable[[], None]] = []
         if options.own_grid:
             prediction = decode_case(encoded, properties, self.plans_manager, block, options.probabilities)
             writes.append(lambda: write_case(prediction, properties, self.plans_manager, ending, str(target)))
@@ -256,7 +275,7 @@ class ImPulSePredictor(nnUNetPredictor):
             field = self._world_displacement(encoded, own, properties, block)
             path = output / DISPLACEMENT_FOLDER / f"{prepared.case}{ending}"
             writes.append(lambda: write_on_grid(field, own, path))
-        return lambda: [write() for write in writes]
+        return writes
 
     def _world_displacement(
         self, encoded: EncodedBox, grid: FileGrid, properties: dict[str, Any], block: int

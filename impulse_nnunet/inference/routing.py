@@ -25,6 +25,7 @@ from tqdm import tqdm
 from impulse_nnunet.decoding import OutputGrid, decode_logits
 from impulse_nnunet.inference.cases import CasePrediction, decode_case, write_case
 from impulse_nnunet.inference.encoding import Ensemble, encode_image
+from impulse_nnunet.inference.memory import with_less_memory
 from impulse_nnunet.inference.writers import Writers
 from impulse_nnunet.network import ImPulSeNet
 from impulse_nnunet.settings import ImPulSeSettings, settings_from_configuration
@@ -77,10 +78,9 @@ def predict_from_data_iterator(
         for item in tqdm(data_iterator, "Predicting cases", unit="case", disable=not predictor.allow_tqdm):
             properties, truncated = item["data_properties"], item["ofile"]
             case = "image" if truncated is None else os.path.basename(truncated)
-            encoded = encode_image(ensemble, _loaded(item["data"]), settings, case)
-            prediction = decode_case(
-                encoded, properties, predictor.plans_manager, settings.inference.block_points, save_probabilities
-            )
+            image = _loaded(item["data"])
+            work = functools.partial(_encode_and_decode, predictor, image, properties, case, save_probabilities)
+            prediction = with_less_memory(ensemble, settings, case, work)
             if truncated is None:
                 results.append(_as_stock_returns(prediction))
             else:
@@ -90,6 +90,15 @@ def predict_from_data_iterator(
                 )
                 results.append(writers.submit(write))
         return [result.result() if isinstance(result, Future) else result for result in results]
+
+
+def _encode_and_decode(
+    predictor: nnUNetPredictor, image: Tensor, properties: dict[str, Any], case: str, save_probabilities: bool,
+    ensemble: Ensemble, settings: ImPulSeSettings,
+) -> CasePrediction:  # fmt: skip
+    encoded = encode_image(ensemble, image, settings, case)
+    block = settings.inference.block_points
+    return decode_case(encoded, properties, predictor.plans_manager, block, save_probabilities)
 
 
 def predict_logits_from_preprocessed_data(predictor: nnUNetPredictor, data: Tensor) -> Tensor:
@@ -103,9 +112,12 @@ def predict_sliding_window_return_logits(predictor: nnUNetPredictor, input_image
 
 
 def _dense_logits(ensemble: Ensemble, image: Tensor, settings: ImPulSeSettings) -> Tensor:
-    encoded = encode_image(ensemble, image, settings)
-    grid = OutputGrid.native(image.shape[1:])
-    return torch.from_numpy(decode_logits(encoded, grid, settings.inference.block_points))
+    def work(ensemble: Ensemble, settings: ImPulSeSettings) -> Tensor:
+        encoded = encode_image(ensemble, image, settings)
+        grid = OutputGrid.native(image.shape[1:])
+        return torch.from_numpy(decode_logits(encoded, grid, settings.inference.block_points))
+
+    return with_less_memory(ensemble, settings, "image", work)
 
 
 def _routed(stock: Callable[..., Any], ours: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from nnunetv2.configuration import default_num_processes
-from nnunetv2.evaluation.evaluate_predictions import compute_metrics_on_folder
+from nnunetv2.evaluation.evaluate_predictions import compute_metrics, save_summary_json
+from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
 from nnunetv2.training.dataloading.nnunet_dataset import nnUNetBaseDataset
+from nnunetv2.utilities.json_export import recursive_fix_for_json_export
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
-from impulse_nnunet.inference.cases import decode_case, write_case
+from impulse_nnunet.errors import InputError
+from impulse_nnunet.evaluation.statistics import finite_mean
+from impulse_nnunet.files import whole_file
+from impulse_nnunet.inference.cases import CasePrediction, decode_case, write_case
 from impulse_nnunet.inference.encoding import Ensemble, encode_working_volume
+from impulse_nnunet.inference.memory import with_less_memory
 from impulse_nnunet.inference.writers import Writers
+from impulse_nnunet.orphans import end_with_parent
 from impulse_nnunet.preprocessing.working_volume import stored_working_volume
 from impulse_nnunet.settings import ImPulSeSettings
+
+R = TypeVar("R")
 
 
 def predict_preprocessed(
@@ -40,10 +52,8 @@ def predict_preprocessed(
             data, segmentation, _, properties = dataset.load_case(case)
             image = torch.from_numpy(np.asarray(data[:]))
             volume = stored_working_volume(image, segmentation.shape[1:], settings.grid.working_grid, case)
-            encoded = encode_working_volume(ensemble, volume, settings, case)
-            prediction = decode_case(
-                encoded, properties, plans_manager, settings.inference.block_points, save_probabilities
-            )
+            work = partial(_encode_and_decode, volume, properties, plans_manager, save_probabilities, case)
+            prediction = with_less_memory(ensemble, settings, case, work)
             target = str(folder / case)
             pending.append(
                 writers.submit(partial(write_case, prediction, properties, plans_manager, file_ending, target))
@@ -52,13 +62,61 @@ def predict_preprocessed(
             result.result()
 
 
+def _encode_and_decode(
+    volume: torch.Tensor, properties: dict[str, Any], plans_manager: PlansManager, save_probabilities: bool, case: str,
+    ensemble: Ensemble, settings: ImPulSeSettings,
+) -> CasePrediction:  # fmt: skip
+    encoded = encode_working_volume(ensemble, volume, settings, case)
+    return decode_case(encoded, properties, plans_manager, settings.inference.block_points, save_probabilities)
+
+
 def summarise(
     folder: Path, reference: Path, plans_manager: PlansManager, dataset_json: dict[str, Any]
 ) -> dict[str, Any]:
-    """Score a folder with nnU-Net's metrics and write ``summary.json`` there."""
+    """Score a folder with nnU-Net's metrics and write ``summary.json`` there, in nnU-Net's schema.
+
+    Raises:
+        InputError: A worker was lost; nnU-Net's own pool would wait for it for ever.
+    """
     manager = plans_manager.get_label_manager(dataset_json)
-    return compute_metrics_on_folder(
-        str(reference), str(folder), str(folder / "summary.json"), plans_manager.image_reader_writer_class(),
-        dataset_json["file_ending"], manager.foreground_labels, manager.ignore_label,
-        num_processes=default_num_processes, chill=True,
+    names = sorted(path.name for path in folder.glob(f"*{dataset_json['file_ending']}"))
+    measure = partial(
+        _measure, reference, folder, plans_manager.image_reader_writer_class(), manager.foreground_labels,
+        manager.ignore_label,
     )  # fmt: skip
+    cases = _on_processes(measure, names, default_num_processes, str(folder))
+    labels = {label: _means(cases, label) for label in manager.foreground_labels}
+    metrics = next(iter(labels.values()))
+    foreground = {name: float(np.mean([values[name] for values in labels.values()])) for name in metrics}
+    result: dict[str, Any] = {"metric_per_case": cases, "mean": labels, "foreground_mean": foreground}
+    for part in (*cases, labels, foreground):
+        recursive_fix_for_json_export(part)
+    with whole_file(folder / "summary.json") as path:
+        save_summary_json(result, str(path))
+    return result
+
+
+def _measure(
+    reference: Path, folder: Path, reader: BaseReaderWriter, labels: list[int], ignore: int | None, name: str
+) -> dict[str, Any]:  # fmt: skip
+    return dict(compute_metrics(str(reference / name), str(folder / name), reader, labels, ignore))
+
+
+def _means(cases: list[dict[str, Any]], label: int) -> dict[str, float]:
+    values = [case["metrics"][label] for case in cases]
+    return {name: finite_mean([value[name] for value in values]) for name in values[0]}
+
+
+def _on_processes(function: Callable[[str], R], items: list[str], processes: int, subject: str) -> list[R]:
+    processes = min(processes, len(items))
+    if processes <= 1:
+        return [function(item) for item in items]
+    context = multiprocessing.get_context("spawn")
+    try:
+        with ProcessPoolExecutor(processes, context, end_with_parent) as pool:
+            return list(pool.map(function, items))
+    except BrokenProcessPool as error:
+        raise InputError(
+            subject, "that a worker was killed, perhaps for lack of memory", "metrics of every case",
+            "set nnUNet_def_n_proc to fewer processes and call again with --val",
+        ) from error  # fmt: skip

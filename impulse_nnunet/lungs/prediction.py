@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -22,7 +23,8 @@ from impulse_nnunet.lungs.models import ShapeModel
 from impulse_nnunet.trust.check import refuse_unsafe
 
 COMMAND = (
-    "import sys; from nnunetv2.inference.predict_from_raw_data import predict_entry_point_modelfolder as run; "
+    "import sys; from impulse_nnunet.orphans import end_with_parent; end_with_parent(whole_group=True); "
+    "from nnunetv2.inference.predict_from_raw_data import predict_entry_point_modelfolder as run; "
     "sys.exit(run())"
 )
 RECORD = "model.json"
@@ -112,7 +114,15 @@ def _run(model: ShapeModel, images: Path, output: Path, options: PredictionOptio
     environment = os.environ | {TRAINERS: with_our_folder(os.environ.get(TRAINERS))}
     log = output / "prediction.log"
     with log.open("w", encoding="utf-8") as stream:
-        code = subprocess.run(command, env=environment, stdout=stream, stderr=stream, check=False).returncode
+        process = subprocess.Popen(
+            command, env=environment, stdout=stream, stderr=stream, start_new_session=True
+        )  # fmt: skip
+        try:
+            code = process.wait()
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)  # with nnU-Net's workers, which would not end by themselves
+            process.wait()
+            raise
     if code != 0:
         raise InputError(
             model.name, f"a prediction that failed ({_last_line(log)})", "predictions", f"see {log}, then try again"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +10,14 @@ import torch
 from batchgenerators.utilities.file_and_folder_operations import load_json
 from nnunetv2.paths import nnUNet_preprocessed, nnUNet_raw
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
-from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
 
-from impulse_nnunet.errors import InputError
+from impulse_nnunet import __version__
+from impulse_nnunet.files import check_unchanged, stamps_of
 from impulse_nnunet.preprocessing.case_facts import FACTS_KEY, case_facts
+from impulse_nnunet.preprocessing.progress import FolderInProgress
 from impulse_nnunet.preprocessing.reading import read_case, read_trees
 from impulse_nnunet.preprocessing.survey import allowed_labels, for_all_cases, ignore_label
 from impulse_nnunet.preprocessing.working_volume import to_working_volume
@@ -65,7 +65,10 @@ class ImPulSePreprocessor(DefaultPreprocessor):
     def run(
         self, dataset_name_or_id: int | str, configuration_name: str, plans_identifier: str, num_processes: int
     ) -> None:
-        """Preprocess all training cases; the folder appears under its name only when it is complete."""
+        """Preprocess all training cases; the folder appears under its name only when it is complete.
+
+        Cases that an interrupted call finished with the same plans from the same files are kept.
+        """
         name = maybe_convert_to_dataset_name(dataset_name_or_id)
         base = Path(nnUNet_preprocessed, name)
         plans_manager = PlansManager(str(base / f"{plans_identifier}.json"))
@@ -74,48 +77,25 @@ class ImPulSePreprocessor(DefaultPreprocessor):
         raw_folder = Path(nnUNet_raw, name)
         dataset = get_filenames_of_train_images_and_targets(str(raw_folder), dataset_json)
         tree_folders = settings_from_configuration(configuration.configuration).sampling.tree_folders
-        final = base / configuration.data_identifier
-        incomplete = base / f"{configuration.data_identifier}.incomplete"
-        shutil.rmtree(incomplete, ignore_errors=True)
-        incomplete.mkdir(parents=True)
         channels = len(dataset_json.get("channel_names", dataset_json.get("modality", {})))
         labels, ignore = allowed_labels(dataset_json), ignore_label(dataset_json)
+        decisive = {"plans": plans_manager.plans, "configuration": configuration_name, "dataset": dataset_json}
+        progress = FolderInProgress(base / configuration.data_identifier, decisive | {"version": __version__})
 
         def one(case: str) -> None:
             entry, reader = dataset[case], plans_manager.image_reader_writer_class()
+            trees = [str(raw_folder / name / f"{case}{dataset_json['file_ending']}") for name in tree_folders]
+            stamps = stamps_of([*entry["images"], entry["label"], *trees])
+            if progress.has(case, stamps):
+                return
             raw = read_case(reader, case, entry["images"], channels, entry["label"], labels, ignore)
-            if tree_folders:
-                ending = dataset_json["file_ending"]
-                files = [str(raw_folder / folder / f"{case}{ending}") for folder in tree_folders]
-                raw.properties[TREES_PROPERTY] = read_trees(reader, files, raw)
+            if trees:
+                raw.properties[TREES_PROPERTY] = read_trees(reader, trees, raw)
+            check_unchanged(stamps, case)
             volume, segmentation, properties = self.run_case_npy(
                 raw.images, raw.segmentation, raw.properties, plans_manager, configuration, dataset_json
             )
-            try:
-                save_case(volume, segmentation, properties, incomplete / case)
-            except (OSError, RuntimeError) as error:  # blosc2 reports a full disk as a RuntimeError
-                raise InputError(
-                    case, f"a write error ({' '.join(str(error).split())[:120]})", f"room in {incomplete.parent}",
-                    "free disk space and preprocess again",
-                ) from error  # fmt: skip
+            progress.save(case, volume, segmentation, properties, stamps)
 
-        try:
-            for_all_cases(one, list(dataset), num_processes, "Preprocessing cases", self.show_progress_bar)
-        except BaseException:
-            shutil.rmtree(incomplete, ignore_errors=True)
-            raise
-        shutil.rmtree(final, ignore_errors=True)
-        incomplete.rename(final)
-
-
-def save_case(volume: np.ndarray, segmentation: np.ndarray, properties: dict, truncated: Path) -> None:
-    """Store a case in nnU-Net's blosc2 layout; whole volumes are read at a time, so chunks are thick slabs."""
-    chunks, blocks = _slabs(volume.shape, 64), _slabs(volume.shape, 8)
-    chunks_seg, blocks_seg = _slabs(segmentation.shape, 64), _slabs(segmentation.shape, 8)
-    nnUNetDatasetBlosc2.save_case(
-        volume, segmentation, properties, str(truncated), chunks, blocks, chunks_seg, blocks_seg
-    )
-
-
-def _slabs(shape: tuple[int, ...], thickness: int) -> tuple[int, ...]:
-    return 1, min(thickness, shape[1]), *shape[2:]
+        for_all_cases(one, list(dataset), num_processes, "Preprocessing cases", self.show_progress_bar)
+        progress.finish()

@@ -6,6 +6,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from impulse_nnunet.coordinates import Box, grid_points
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.files import check_unchanged, stamps_of
 from impulse_nnunet.preprocessing.case_facts import FACTS_KEY, case_facts
 from impulse_nnunet.preprocessing.working_volume import stored_working_volume
 from impulse_nnunet.settings import ImPulSeSettings
@@ -23,6 +25,7 @@ from impulse_nnunet.training.boxes import augment_box, random_region_box, region
 from impulse_nnunet.training.points import draw_points, labels_at
 
 CACHE_BYTES = 2 * 1024**3
+CASE_ENDINGS = (".b2nd", "_seg.b2nd", ".npz", ".pkl")
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,7 @@ class CaseStore:
         self.transpose_forward = list(transpose_forward)
         self.identifiers: list[str] = list(dataset.identifiers)
         self.cache_bytes = cache_bytes
+        self._stamps = {identifier: stamps_of(_files_of(dataset, identifier)) for identifier in self.identifiers}
         self._cache: OrderedDict[str, TrainingCase] = OrderedDict()
         self._cached_bytes = 0
         self._lock = Lock()
@@ -113,6 +117,7 @@ class CaseStore:
         return case
 
     def _load(self, identifier: str) -> TrainingCase:
+        check_unchanged(self._stamps[identifier], identifier)  # another call may have preprocessed anew
         data, segmentation, _, properties = self.dataset.load_case(identifier)
         image, labels = np.asarray(data[:]), np.asarray(segmentation[:])
         facts = properties.get(FACTS_KEY)
@@ -130,6 +135,12 @@ class CaseStore:
             volume, labels[0], spacing * labels.shape[1:], np.asarray(facts["foreground_faces"]),
             facts["mask_voxels"], facts["annotated_voxels"],
         )  # fmt: skip
+
+
+def _files_of(dataset: nnUNetBaseDataset, identifier: str) -> list[Path]:
+    """The files that a preprocessed case may have; none for a data set in memory."""
+    folder = getattr(dataset, "source_folder", None)
+    return [] if folder is None else [Path(folder, identifier + ending) for ending in CASE_ENDINGS]
 
 
 class BatchMaker:

@@ -24,14 +24,39 @@ def point_loss(prediction: PointPrediction, labels: Tensor, settings: LossSettin
     """
     logits = prediction.logits.float()
     total = settings.dice * soft_dice_loss(logits, labels, across_ranks=True)
-    total = total + settings.cross_entropy * cross_entropy(logits, labels)
-    return total + settings.displacement * displacement_length(prediction.displacement)
+    total = total + settings.cross_entropy * cross_entropy(logits, labels, across_ranks=True)
+    lengths = displacement_length(prediction.displacement)
+    return total + settings.displacement * share_of_mean(lengths, labels.numel())
 
 
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross-entropy over all points that are not ignored; 0 where all are."""
+def cross_entropy(logits: Tensor, labels: Tensor, across_ranks: bool = False) -> Tensor:
+    """Mean cross-entropy over all points that are not ignored; 0 where all are.
+
+    Args:
+        logits: (..., class).
+        labels: (...) int64.
+        across_ranks: With DDP, this rank's part of the mean over the global batch; all ranks must call.
+    """
     total = functional.cross_entropy(logits.flatten(0, -2), labels.flatten(), ignore_index=IGNORED, reduction="sum")
-    return total / (labels != IGNORED).sum().clamp_min(1)
+    number = (labels != IGNORED).sum()
+    mean = total / number.clamp_min(1)
+    return share_of_mean(mean, number) if across_ranks else mean
+
+
+def share_of_mean(mean: Tensor, number: Tensor | int) -> Tensor:
+    """This rank's part of a mean over all ranks' values, which need not be equally many.
+
+    DDP averages gradients over ranks, so the mean of the parts over the ranks is the mean over all values.
+
+    Args:
+        mean: Over this rank's values.
+        number: Of them.
+    """
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return mean
+    total = torch.as_tensor(number, device=mean.device).clone()
+    distributed.all_reduce(total)
+    return mean * number * distributed.get_world_size() / total.clamp_min(1)
 
 
 def soft_dice_loss(logits: Tensor, labels: Tensor, across_ranks: bool = False) -> Tensor:

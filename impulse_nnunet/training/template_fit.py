@@ -39,16 +39,26 @@ def template_labels(
 
 
 def frequency_template(
-    cases: CaseStore, grid: Sequence[int], number_of_classes: int, settings: ImPulSeSettings, progress_bar: bool = True
+    cases: CaseStore,
+    grid: Sequence[int],
+    number_of_classes: int,
+    settings: ImPulSeSettings,
+    progress_bar: bool = True,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Tensor:
     """Log of the class frequency at each template voxel: (class, d, h, w).
 
     It is where cross-entropy alone drives a free template. Each class gets ``template.smoothing`` cases on top.
+
+    Raises:
+        StoppedError: ``stopped``, asked between two cases, said so.
     """
     voxels = math.prod(grid)
     counts = np.zeros(number_of_classes * voxels)
     where = np.arange(voxels)
     for identifier in tqdm(cases.identifiers, "Template from class frequencies", disable=not progress_bar):
+        if stopped():
+            raise StoppedError
         labels = template_labels(cases[identifier], grid, settings, cases.ignore_label).ravel()
         known = labels != IGNORED
         counts[labels[known] * voxels + where[known]] += 1
@@ -57,7 +67,7 @@ def frequency_template(
 
 
 class StoppedError(Exception):
-    """The pre-training was asked to stop, and its state is saved."""
+    """Making the template was asked to stop; what can be kept of it is saved."""
 
 
 @dataclass

@@ -1,7 +1,8 @@
 import numpy as np
 from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 
-from impulse_nnunet.preprocessing.preprocessor import ImPulSePreprocessor, save_case
+from impulse_nnunet.preprocessing.preprocessor import ImPulSePreprocessor
+from impulse_nnunet.preprocessing.progress import save_case
 
 
 def test_a_stored_case_is_read_by_nnunets_own_data_set(tmp_path):

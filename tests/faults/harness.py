@@ -1,0 +1,253 @@
+"""Commands that are killed at moments drawn from a seed, called again, and compared with an undisturbed run.
+
+A fork server holds all imports, so that a call begins to work at once and the moments fall into the work. Each call is
+a process of its own, the leader of a new session; a kill hits it alone or with all its workers, as a scheduler would.
+"""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+GRACE_S = 30.0  # from SIGTERM to the end, as schedulers give
+LONGEST_S = 240.0  # that any call here may take on a busy machine
+ORPHANS_S = 15.0  # that workers may outlive a killed process
+PRELOAD = [
+    "impulse_nnunet.cli.main", "impulse_nnunet.trainers", "impulse_nnunet.planning", "impulse_nnunet.lungs.build",
+    "impulse_nnunet.inference.predictor", "impulse_nnunet.evaluation.folder", "impulse_nnunet.evaluation.summary",
+    "nnunetv2.run.run_training", "matplotlib.pyplot",
+]  # fmt: skip
+
+
+def fork_server() -> multiprocessing.context.ForkServerContext:
+    """The context whose processes have everything imported."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOAD)
+    return context
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a command.
+
+    Args:
+        module: Where its entry point is.
+        function: The entry point.
+        arguments: As on the command line, without the command.
+    """
+
+    module: str
+    function: str
+    arguments: tuple[str, ...]
+
+    def start(self, environment: dict[str, str], log: Path) -> multiprocessing.context.ForkServerProcess:
+        """Start it; its output is appended to ``log``."""
+        process = fork_server().Process(target=_run, args=(self, environment, str(log)))
+        process.start()
+        return process
+
+
+def impulse(*arguments: object) -> Call:
+    """A call of ``impulse_nnunet``."""
+    return Call("impulse_nnunet.cli.main", "main", tuple(map(str, arguments)))
+
+
+def train(*arguments: object) -> Call:
+    """A call of ``nnUNetv2_train``."""
+    return Call("nnunetv2.run.run_training", "run_training_entry", tuple(map(str, arguments)))
+
+
+def _run(call: Call, environment: dict[str, str], log: str) -> None:
+    os.setsid()
+    target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(target, 1), os.dup2(target, 2)
+    os.environ.update(environment)
+    sys.argv = [call.function, *call.arguments]
+    try:
+        code = getattr(importlib.import_module(call.module), call.function)()
+    except Exception:  # noqa: BLE001  what would end the interpreter, with its message
+        code = 1
+        sys.excepthook(*sys.exc_info())
+    sys.stdout.flush(), sys.stderr.flush()
+    raise SystemExit(code)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is disturbed.
+
+    Args:
+        name: For the figures.
+        calls: ``calls(folder, again)``: the call, or the one after an interruption, that works into a folder.
+        result: What a finished run left in the folder, to be compared with ``==``.
+        check: Raises if something half-written stands in the folder after a kill.
+        prepare: Brings a new folder to where the call begins.
+        environment: Of the calls, by folder.
+        stage: What was going on, read from the folder and the log at the moment of a kill.
+    """
+
+    name: str
+    calls: Callable[[Path, bool], Call]
+    result: Callable[[Path], object]
+    environment: Callable[[Path], dict[str, str]]
+    check: Callable[[Path], None] = lambda folder: None
+    prepare: Callable[[Path], None] = lambda folder: None
+    stage: Callable[[Path, str], str] = lambda folder, log: ""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One kill that hit a running process.
+
+    Args:
+        subject: Name of the subject, with the stage.
+        kind: SIGKILL or SIGTERM, and whether workers were hit too.
+        moment_s: After the start.
+        seconds: Until the process was gone.
+    """
+
+    subject: str
+    kind: str
+    moment_s: float
+    seconds: float
+
+
+@dataclass
+class Trial:
+    """A run with faults.
+
+    Args:
+        subject: Name of the subject.
+        faults: That it met.
+        lost: What went wrong; empty if nothing did.
+    """
+
+    subject: str
+    faults: list[Fault] = field(default_factory=list)
+    lost: str = ""
+
+
+class Harness:
+    """Runs subjects undisturbed and disturbed.
+
+    Args:
+        folder: For the runs.
+        seed: Of the moments and signals.
+    """
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.folder, self.rng = folder, random.Random(seed)
+        self.wanted: dict[str, object] = {}
+        self.seconds: dict[str, float] = {}
+        self.number = 0
+
+    def undisturbed(self, subject: Subject) -> object:
+        """The result of a run that nothing disturbs; made once, together with the time that it takes."""
+        if subject.name not in self.wanted:
+            folder, log = self._new(subject)
+            start = time.monotonic()
+            code = self._to_the_end(subject, folder, log, again=False)
+            if code != 0:
+                raise RuntimeError(f"{subject.name}: exit code {code}\n{log.read_text()[-3000:]}")
+            self.seconds[subject.name] = time.monotonic() - start
+            self.wanted[subject.name] = subject.result(folder)
+        return self.wanted[subject.name]
+
+    def disturbed(
+        self, subject: Subject, faults: int, moments: Sequence[float] | None = None, kinds: Sequence[str] | None = None
+    ) -> Trial:
+        """A run that meets some faults, then one more call; what it lost is said, not raised.
+
+        Args:
+            subject: To run.
+            faults: Kills.
+            moments: Of the kills, as shares of an undisturbed run; drawn by default.
+            kinds: SIGTERM, SIGKILL, or SIGKILL+workers; drawn by default.
+        """
+        wanted, trial = self.undisturbed(subject), Trial(subject.name)
+        folder, log = self._new(subject)
+        try:
+            for number in range(faults):
+                moment = self.rng.random() if moments is None else moments[number]
+                kind = self.rng.choice(["SIGTERM", "SIGKILL", "SIGKILL+workers"]) if kinds is None else kinds[number]
+                self._kill(subject, folder, log, moment * self.seconds[subject.name], kind, trial)
+            code = self._to_the_end(subject, folder, log, again=bool(trial.faults))
+            if code != 0:
+                trial.lost = f"the call after the kills ended with {code}"
+            elif subject.result(folder) != wanted:
+                trial.lost = "the result is another one than that of an undisturbed run"
+        except (AssertionError, OSError, RuntimeError, EOFError, ValueError) as error:
+            trial.lost = f"{type(error).__name__}: {error}"
+        if trial.lost:
+            trial.lost += f"\n{folder}\n{log.read_text()[-2000:]}"
+        else:
+            shutil.rmtree(folder.parent, ignore_errors=True)
+        return trial
+
+    def _kill(
+        self, subject: Subject, folder: Path, log: Path, moment_s: float, kind: str, trial: Trial
+    ) -> None:  # fmt: skip
+        process = subject.calls(folder, bool(trial.faults)).start(subject.environment(folder), log)
+        process.join(moment_s)
+        if process.exitcode is not None:
+            _expect(process.exitcode == 0, f"a call before the kill ended with {process.exitcode}")
+            return
+        stage = subject.stage(folder, log.read_text())
+        start, number = time.monotonic(), getattr(signal, kind.partition("+")[0])
+        with suppress(ProcessLookupError):
+            (os.killpg if "+" in kind else os.kill)(process.pid, number)
+        process.join(GRACE_S)
+        seconds = time.monotonic() - start
+        if process.exitcode is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.join()
+            raise RuntimeError(f"not gone {GRACE_S} s after {kind}")
+        _wait_for_orphans(process.pid)
+        trial.faults.append(Fault(subject.name + (f", {stage}" if stage else ""), kind, moment_s, seconds))
+        subject.check(folder)
+
+    def _to_the_end(self, subject: Subject, folder: Path, log: Path, again: bool) -> int:
+        process = subject.calls(folder, again).start(subject.environment(folder), log)
+        process.join(LONGEST_S)
+        if process.exitcode is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.join()
+            raise RuntimeError(f"not done after {LONGEST_S} s")
+        return process.exitcode
+
+    def _new(self, subject: Subject) -> tuple[Path, Path]:
+        self.number += 1
+        base = self.folder / f"{self.number:04d}_{subject.name.replace(' ', '_')}"
+        folder = base / "run"
+        folder.mkdir(parents=True)
+        subject.prepare(folder)
+        (base / "log.txt").touch()
+        return folder, base / "log.txt"
+
+
+def _wait_for_orphans(session: int) -> None:
+    """Workers of a killed process must end by themselves."""
+    until = time.monotonic() + ORPHANS_S
+    while time.monotonic() < until:
+        try:
+            os.killpg(session, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.2)
+    os.killpg(session, signal.SIGKILL)
+    raise RuntimeError(f"workers went on {ORPHANS_S} s after their process was killed")
+
+
+def _expect(condition: bool, message: str) -> None:
+    if not condition:
+        raise RuntimeError(message)
