@@ -204,7 +204,7 @@ def _try_alone(files: CaseFiles, scheme: LabelScheme, settings: MetricSettings) 
 
 
 def _pool(processes: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), end_with_parent)
+    return ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), end_with_parent, (os.getpid(),))
 
 
 def _try(files: CaseFiles, scheme: LabelScheme, settings: MetricSettings) -> CaseMetrics | str:

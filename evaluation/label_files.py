@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,17 +10,12 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import SimpleITK as sitk
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.evaluation.kernels import occurring_values
-from impulse_nnunet.world import NIFTI, FileGrid, largest_offset_mm, read_file_grid
+from impulse_nnunet.world import NIFTI, READING_ERRORS, FileGrid, largest_offset_mm, read_file_grid
 
 ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
-READING_ERRORS = (
-    OSError, RuntimeError, ValueError, EOFError, OverflowError, zlib.error, ImageFileError, HeaderDataError
-)  # fmt: skip
 SPACING_TOLERANCE = 1e-3  # relative
 OFFSET_TOLERANCE = 0.1  # voxels
 LARGEST_LABEL = 65535

@@ -10,13 +10,13 @@ import time
 POLL_S = 1.0
 
 
-def end_with_parent(whole_group: bool = False) -> None:
+def end_with_parent(parent: int, whole_group: bool = False) -> None:
     """Watch the parent from a thread; when it is gone this process ends.
 
     Args:
+        parent: Its process id, from itself: it may be gone already.
         whole_group: All processes of this one's group end, its own workers among them.
     """
-    parent = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:

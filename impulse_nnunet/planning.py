@@ -22,6 +22,7 @@ from impulse_nnunet.errors import InputError
 from impulse_nnunet.files import copy_whole
 from impulse_nnunet.laterality.judgement import training_warnings
 from impulse_nnunet.planners.impulse_planner import ImPulSePlanner, check_override_names
+from impulse_nnunet.preprocessing.listing import list_without_processes
 from impulse_nnunet.preprocessing.preprocessor import ImPulSePreprocessor
 from impulse_nnunet.preprocessing.reading import reader_for
 from impulse_nnunet.preprocessing.survey import CaseSurvey, allowed_labels, asymmetries_of, survey_dataset
@@ -31,6 +32,8 @@ from impulse_nnunet.settings import CONFIGURATION, PLANS
 FINGERPRINT = "dataset_fingerprint.json"
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
+
+list_without_processes()
 
 
 def plan_dataset(

@@ -6,6 +6,7 @@ Matrices are 4 x 4 and act on (d, h, w, 1) indices; world is LPS in mm, (x, y, z
 from __future__ import annotations
 
 import itertools
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ import nibabel
 import numpy as np
 import SimpleITK as sitk
 from nibabel.filebasedimages import ImageFileError
+from nibabel.orientations import OrientationError
+from nibabel.spatialimages import HeaderDataError
 
 from impulse_nnunet.errors import InputError
 
@@ -22,6 +25,11 @@ RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 REVERSED = np.eye(4)[[2, 1, 0, 3]]  # (d, h, w) <-> (x, y, z) order of indices
 ORTHOGONAL = 1e-3
 NIFTI = (".nii", ".nii.gz")
+# whatever nibabel, ITK and nnU-Net's readers raise at files that are damaged or no images
+READING_ERRORS = (
+    OSError, RuntimeError, ValueError, EOFError, OverflowError, TypeError, IndexError, KeyError, AssertionError,
+    MemoryError, zlib.error, np.linalg.LinAlgError, ImageFileError, HeaderDataError, OrientationError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -103,12 +111,14 @@ def largest_offset_mm(first: np.ndarray, second: np.ndarray, shape: Sequence[int
 def _read_nifti_grid(path: str | Path) -> FileGrid:
     try:
         image = nibabel.load(path)
-    except (OSError, ImageFileError) as error:
+    except READING_ERRORS as error:
         raise _unreadable(path) from error
     if not isinstance(image, nibabel.Nifti1Image):
         raise _unreadable(path)
     if len(image.shape) != 3:
         raise InputError(str(path), f"{len(image.shape)} dimensions", "a 3D image", "convert the image")
+    if not np.all(np.isfinite(image.affine)) or not np.all(np.linalg.norm(image.affine[:3, :3], axis=0)):
+        raise InputError(str(path), "an affine with zero, NaN or infinite axes", "the image's place", "mend the header")
     return FileGrid.from_affine(image.shape, image.affine)
 
 
@@ -117,7 +127,7 @@ def _read_itk_grid(path: str | Path) -> FileGrid:
     reader.SetFileName(str(path))
     try:
         reader.ReadImageInformation()
-    except RuntimeError as error:
+    except READING_ERRORS as error:
         raise _unreadable(path) from error
     if reader.GetDimension() != 3:
         raise InputError(str(path), f"{reader.GetDimension()} dimensions", "a 3D image", "convert the image")

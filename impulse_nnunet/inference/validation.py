@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -113,7 +114,7 @@ def _on_processes(function: Callable[[str], R], items: list[str], processes: int
         return [function(item) for item in items]
     context = multiprocessing.get_context("spawn")
     try:
-        with ProcessPoolExecutor(processes, context, end_with_parent) as pool:
+        with ProcessPoolExecutor(processes, context, end_with_parent, (os.getpid(),)) as pool:
             return list(pool.map(function, items))
     except BrokenProcessPool as error:
         raise InputError(

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import zlib
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import SimpleITK as sitk
-from nibabel.filebasedimages import ImageFileError
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.files import whole_file
-from impulse_nnunet.world import NIFTI, FileGrid, largest_offset_mm, read_file_grid
+from impulse_nnunet.world import NIFTI, READING_ERRORS, FileGrid, largest_offset_mm, read_file_grid
 
 LARGEST_LABEL = 32767
-READING_ERRORS = (OSError, RuntimeError, ValueError, EOFError, zlib.error, ImageFileError)
 
 
 def read_label_map(path: Path) -> np.ndarray:

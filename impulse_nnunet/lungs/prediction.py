@@ -23,7 +23,8 @@ from impulse_nnunet.lungs.models import ShapeModel
 from impulse_nnunet.trust.check import refuse_unsafe
 
 COMMAND = (
-    "import sys; from impulse_nnunet.orphans import end_with_parent; end_with_parent(whole_group=True); "
+    "import sys; from impulse_nnunet.orphans import end_with_parent; "
+    "end_with_parent(int(sys.argv.pop(1)), whole_group=True); "
     "from nnunetv2.inference.predict_from_raw_data import predict_entry_point_modelfolder as run; "
     "sys.exit(run())"
 )
@@ -106,7 +107,8 @@ def _drop_if_broken(file: Path) -> None:
 
 def _run(model: ShapeModel, images: Path, output: Path, options: PredictionOptions) -> None:
     command = [
-        *(sys.executable, "-c", COMMAND, "-i", str(images), "-o", str(output), "-m", str(model.folder)),
+        *(sys.executable, "-c", COMMAND, str(os.getpid())),
+        *("-i", str(images), "-o", str(output), "-m", str(model.folder)),
         *("-f", *model.folds, "-chk", model.checkpoint, "-device", options.device or best_device()),
         *("-npp", str(options.processes), "-nps", str(options.processes), "--disable_progress_bar"),
         *(["--disable_tta"] if options.disable_tta else []),

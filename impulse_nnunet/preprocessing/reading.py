@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
 from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
 from nnunetv2.imageio.nibabel_reader_writer import NibabelIO, NibabelIOWithReorient
 from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from_dataset_json
 from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO, SimpleITKIOWithReorient
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.world import largest_offset_mm, reader_to_world
+from impulse_nnunet.world import READING_ERRORS, largest_offset_mm, reader_to_world
 
-READING_ERRORS = (OSError, RuntimeError, ValueError, EOFError, zlib.error, ImageFileError, AssertionError, KeyError)
 CHANNEL = re.compile(r"_(\d{4})\.[A-Za-z][A-Za-z.]*$")  # nnU-Net's CASE_0000.nii.gz
 SPACING_TOLERANCE = 1e-3  # relative
 
@@ -159,6 +156,9 @@ def _read(reader: BaseReaderWriter, file: str) -> tuple[np.ndarray, dict[str, An
             file, f"an unreadable file ({reason[:160]})", f"a whole 3D image that {type(reader).__name__} reads",
             "replace the file or leave the case out",
         ) from error  # fmt: skip
+    spacing = np.asarray(properties["spacing"], np.float64)
+    if not (np.all(np.isfinite(spacing)) and np.all(spacing > 0)):
+        raise InputError(file, f"spacing {_rounded(spacing)} mm", "three positive numbers", "mend the header")
     return volume, properties
 
 
@@ -225,5 +225,5 @@ def _check_labels(
                          "label the case or leave it out")  # fmt: skip
 
 
-def _rounded(spacing: Sequence[float]) -> tuple[float, ...]:
+def _rounded(spacing: Sequence[float] | np.ndarray) -> tuple[float, ...]:
     return tuple(round(float(s), 4) for s in spacing)

@@ -6,6 +6,7 @@ a process of its own, the leader of a new session; a kill hits it alone or with 
 
 from __future__ import annotations
 
+import faulthandler
 import importlib
 import multiprocessing
 import os
@@ -71,6 +72,8 @@ def _run(call: Call, environment: dict[str, str], log: str) -> None:
     os.setsid()
     target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(target, 1), os.dup2(target, 2)
+    faulthandler.enable(file=sys.__stderr__)
+    faulthandler.register(signal.SIGUSR1, file=sys.__stderr__, all_threads=True)  # asked when a call takes too long
     os.environ.update(environment)
     sys.argv = [call.function, *call.arguments]
     try:
@@ -155,11 +158,10 @@ class Harness:
         """The result of a run that nothing disturbs; made once, together with the time that it takes."""
         if subject.name not in self.wanted:
             folder, log = self._new(subject)
-            start = time.monotonic()
-            code = self._to_the_end(subject, folder, log, again=False)
+            code, seconds = self._to_the_end(subject, folder, log, again=False)
             if code != 0:
                 raise RuntimeError(f"{subject.name}: exit code {code}\n{log.read_text()[-3000:]}")
-            self.seconds[subject.name] = time.monotonic() - start
+            self.seconds[subject.name] = seconds
             self.wanted[subject.name] = subject.result(folder)
         return self.wanted[subject.name]
 
@@ -181,7 +183,7 @@ class Harness:
                 moment = self.rng.random() if moments is None else moments[number]
                 kind = self.rng.choice(["SIGTERM", "SIGKILL", "SIGKILL+workers"]) if kinds is None else kinds[number]
                 self._kill(subject, folder, log, moment * self.seconds[subject.name], kind, trial)
-            code = self._to_the_end(subject, folder, log, again=bool(trial.faults))
+            code, _ = self._to_the_end(subject, folder, log, again=bool(trial.faults))
             if code != 0:
                 trial.lost = f"the call after the kills ended with {code}"
             elif subject.result(folder) != wanted:
@@ -198,16 +200,14 @@ class Harness:
         self, subject: Subject, folder: Path, log: Path, moment_s: float, kind: str, trial: Trial
     ) -> None:  # fmt: skip
         process = subject.calls(folder, bool(trial.faults)).start(subject.environment(folder), log)
-        process.join(moment_s)
+        _wait(process, moment_s)
         if process.exitcode is not None:
             _expect(process.exitcode == 0, f"a call before the kill ended with {process.exitcode}")
             return
         stage = subject.stage(folder, log.read_text())
-        start, number = time.monotonic(), getattr(signal, kind.partition("+")[0])
         with suppress(ProcessLookupError):
-            (os.killpg if "+" in kind else os.kill)(process.pid, number)
-        process.join(GRACE_S)
-        seconds = time.monotonic() - start
+            (os.killpg if "+" in kind else os.kill)(process.pid, getattr(signal, kind.partition("+")[0]))
+        seconds = _wait(process, GRACE_S)
         if process.exitcode is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.join()
@@ -216,14 +216,16 @@ class Harness:
         trial.faults.append(Fault(subject.name + (f", {stage}" if stage else ""), kind, moment_s, seconds))
         subject.check(folder)
 
-    def _to_the_end(self, subject: Subject, folder: Path, log: Path, again: bool) -> int:
+    def _to_the_end(self, subject: Subject, folder: Path, log: Path, again: bool) -> tuple[int, float]:
         process = subject.calls(folder, again).start(subject.environment(folder), log)
-        process.join(LONGEST_S)
+        seconds = _wait(process, LONGEST_S)
         if process.exitcode is None:
+            os.kill(process.pid, signal.SIGUSR1)
+            process.join(2)
             os.killpg(process.pid, signal.SIGKILL)
             process.join()
             raise RuntimeError(f"not done after {LONGEST_S} s")
-        return process.exitcode
+        return process.exitcode, seconds
 
     def _new(self, subject: Subject) -> tuple[Path, Path]:
         self.number += 1
@@ -235,17 +237,36 @@ class Harness:
         return folder, base / "log.txt"
 
 
+def _wait(process: multiprocessing.process.BaseProcess, limit_s: float) -> float:
+    """Wait for a process; returns the seconds waited. A machine that stood still meanwhile does not count."""
+    waited, before = 0.0, time.monotonic()
+    while waited < limit_s and process.exitcode is None:
+        process.join(min(0.2, limit_s - waited))
+        now = time.monotonic()
+        waited, before = waited + min(now - before, 1.0), now
+    return waited
+
+
 def _wait_for_orphans(session: int) -> None:
     """Workers of a killed process must end by themselves."""
-    until = time.monotonic() + ORPHANS_S
-    while time.monotonic() < until:
-        try:
-            os.killpg(session, 0)
-        except ProcessLookupError:
+    for _ in range(int(ORPHANS_S / 0.2)):
+        if not _alive(session):
             return
         time.sleep(0.2)
+    left = _alive(session)
     os.killpg(session, signal.SIGKILL)
-    raise RuntimeError(f"workers went on {ORPHANS_S} s after their process was killed")
+    raise RuntimeError(f"workers went on {ORPHANS_S} s after their process was killed: {left}")
+
+
+def _alive(session: int) -> list[str]:
+    """Command lines of a session's processes; what is dead and not yet reaped does not count."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            state, _, _, own = (folder / "stat").read_text().rpartition(")")[2].split()[:4]
+            if int(own) == session and state not in "ZX":
+                found.append((folder / "cmdline").read_text().replace("\0", " ")[-200:])
+    return found
 
 
 def _expect(condition: bool, message: str) -> None:
