@@ -1,12 +1,15 @@
 # Two commands on a fresh machine: `make demo` and `make test`; each makes .venv and installs what it needs.
 PYTHON ?= python3
+MINUTES ?= 20
+CASES ?= 2000
+SEED ?= 1
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 LOCK ?=  # a file of exact versions, e.g. requirements/lock-py311.txt
 CONSTRAINTS = $(if $(strip $(LOCK)),-c $(strip $(LOCK)))
 
-.PHONY: demo test quick-test slurm-test lint types check-lock bench bench-compare results clean
+.PHONY: demo test quick-test slurm-test soak lint types check-lock bench bench-compare results clean
 
 $(INSTALLED): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -26,6 +29,8 @@ quick-test: $(INSTALLED)  ## without the slow ones
 slurm-test: $(INSTALLED)  ## an array on a Slurm of its own that loses a node; installs Debian's packages, as root
 	command -v slurmctld >/dev/null || (apt-get update -q && apt-get install -qy --no-install-recommends slurm-wlm munge)
 	$(BIN)/python -m pytest tests/end_to_end/test_slurm.py
+soak: $(INSTALLED)  ## kills and mutated files; MINUTES of faults, CASES of files
+	$(BIN)/python -m tests.faults.soak --minutes $(MINUTES) --cases $(CASES) --seed $(SEED)
 
 lint: $(INSTALLED)  ## style
 	$(BIN)/ruff check .

@@ -24,6 +24,9 @@ TINY = (
     "impulse.region.mode=two_pass",
     "architecture.arch_kwargs.features_per_stage=[8,16,16,32]",
 )
+TRAIN = (
+    "nnUNetv2_train", "990", "3d_impulse", "0", "-tr", "nnUNetTrainerImPulSe", "-p", "ImPulSePlans", "-device", "cpu",
+)  # fmt: skip
 MODEL = ("-d", "990", "-c", "3d_impulse", "-tr", "nnUNetTrainerImPulSe", "-p", "ImPulSePlans", "-f", "0")
 
 
@@ -81,10 +84,7 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
 
 @pytest.fixture(scope="session")
 def trained(planned: Workplace) -> Workplace:
-    planned.run(
-        "nnUNetv2_train", "990", "3d_impulse", "0", "-tr", "nnUNetTrainerImPulSe", "-p", "ImPulSePlans",
-        "-device", "cpu", "--npz", impulse_tensorboard_enabled="1",
-    )  # fmt: skip
+    planned.run(*TRAIN, "--npz", impulse_tensorboard_enabled="1")
     return planned
 
 

@@ -103,11 +103,11 @@ def test_gradients_weights_logs_and_resume(folders, monkeypatch):
     gradients = [torch.load(folders / f"{name}.pt", weights_only=True) for name in ("one", "two")]
     scale = max(float(g.abs().max()) for g in gradients[0].values())
     for name, wanted in gradients[0].items():
-        close(gradients[1][name], wanted, 1e-5 * scale, f"gradient of {name}")
+        close(gradients[1][name], wanted, 1e-4 * scale, f"gradient of {name}")
     wanted, found = checkpoint(one), checkpoint(two)
     assert list(found["network_weights"]) == list(wanted["network_weights"])
     for name, weights in wanted["network_weights"].items():
-        close(found["network_weights"][name], weights, 1e-5, name)
+        close(found["network_weights"][name], weights, 3e-4, name)
     for key in ("train_losses", "val_losses", "mean_fg_dice"):
         assert found["logging"][key] == pytest.approx(wanted["logging"][key], rel=1e-3)
     assert len(list((two / FOLD).glob("training_log_*.txt"))) == 2  # one a call, not one a rank
