@@ -1,4 +1,4 @@
-"""``make soak``: faults for as long as one likes, and thousands of mutated files; the figures go to docs/reliability.md.
+"""``make soak``: kills for as long as one likes, and thousands of mutated files; figures for docs/reliability.md.
 
 python -m tests.faults.soak --minutes 20 --seed 1 --cases 2000
 """
