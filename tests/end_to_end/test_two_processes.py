@@ -43,7 +43,7 @@ def forgiving(self):
     """AdamW whose steps do not blow up rounding noise: its own epsilon divides a gradient of 1e-8 by 1e-8."""
     optimiser, schedule = CONFIGURE(self)
     for group in optimiser.param_groups:
-        group["eps"] = 1e-3
+        group["eps"] = 0.1
     return optimiser, schedule
 
 
@@ -107,7 +107,7 @@ def test_gradients_weights_logs_and_resume(folders, monkeypatch):
     wanted, found = checkpoint(one), checkpoint(two)
     assert list(found["network_weights"]) == list(wanted["network_weights"])
     for name, weights in wanted["network_weights"].items():
-        close(found["network_weights"][name], weights, 3e-4, name)
+        close(found["network_weights"][name], weights, 2e-5, name)
     for key in ("train_losses", "val_losses", "mean_fg_dice"):
         assert found["logging"][key] == pytest.approx(wanted["logging"][key], rel=1e-3)
     assert len(list((two / FOLD).glob("training_log_*.txt"))) == 2  # one a call, not one a rank
