@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.files import write_json
+from impulse_nnunet.orphans import end_with_parent
 from impulse_nnunet.phantom.case import make_case
 from impulse_nnunet.phantom.compiled import use_threads
 from impulse_nnunet.phantom.layout import FIRST_TEST_NUMBER, OWN_FOLDERS, Layout, write_case, write_descriptions
@@ -124,6 +125,11 @@ def write_one(number: int, layout: Layout, settings: PhantomSettings) -> int:
     return number
 
 
+def _start_worker(parent: int, threads: int) -> None:
+    end_with_parent(parent)
+    use_threads(threads)
+
+
 def _made(numbers: Sequence[int], layout: Layout, settings: PhantomSettings, processes: int) -> Iterator[int]:
     """Make cases, here or in processes of their own; yields each number when it is done."""
     if processes == 1 or len(numbers) < 2:
@@ -133,7 +139,9 @@ def _made(numbers: Sequence[int], layout: Layout, settings: PhantomSettings, pro
     processes = min(processes, len(numbers))
     threads = max(1, (os.cpu_count() or 1) // processes)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=use_threads, initargs=(threads,)) as pool:
+    with ProcessPoolExecutor(
+        processes, mp_context=context, initializer=_start_worker, initargs=(os.getpid(), threads)
+    ) as pool:
         tasks = [pool.submit(write_one, number, layout, settings) for number in numbers]
         try:
             for task in as_completed(tasks):
