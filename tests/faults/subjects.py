@@ -11,10 +11,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import blosc2
 import nibabel
 import numpy as np
 import torch
+from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 
 from tests.faults.harness import Call, Subject, impulse, train
 from tests.workplace import DATASET, TINY, Workplace
@@ -58,7 +58,9 @@ def preprocessing(workplace: Workplace) -> Subject:
         base = folder / DATASET
         jsons = {path.name: json.loads(path.read_text()) for path in sorted(base.glob("*.json"))}
         data = base / "ImPulSePlans_3d_impulse"
-        arrays = {path.name: _digest(blosc2.open(str(path))[:]) for path in sorted(data.glob("*.b2nd"))}
+        stored = nnUNetDatasetBlosc2(str(data))
+        loaded = {case: stored.load_case(case)[:2] for case in stored.identifiers}
+        arrays = {case: [_digest(array[:]) for array in pair] for case, pair in loaded.items()}
         pickles = {path.name: _plain(pickle.loads(path.read_bytes())) for path in sorted(data.glob("*.pkl"))}
         return jsons, arrays, pickles, sorted(path.name for path in base.iterdir()), _images(base / "gt_segmentations")
 
