@@ -140,17 +140,18 @@ def _stage_files(folder: Path, options: FigureOptions) -> tuple[dict[str, Path],
     case = options.case or _median_case(Path(run["summary"]))
     test = EvaluationCases.of(options.raw, options.fold)
     ending = read_dataset_json(options.raw / "dataset.json")["file_ending"]
-    files = {}
-    for stage in STAGE_NAMES:
-        target = options.output / "stages" / stage
+    targets = {stage: options.output / "stages" / stage for stage in STAGE_NAMES}
+    for target in targets.values():
         (target / f"{case}{ending}").unlink(missing_ok=True)
-        arguments = ["--stage", stage, "-i", str(test.images), "-o", str(target), "-m", run["model"],
-                     "-f", str(run["fold"]), "-device", options.device, "--cases", case]  # fmt: skip
-        try:
-            run_measured(STAGES, arguments, options.output / "stages", stage)
-        except CommandError as error:
-            raise InputError(f"case {case}", str(error), "its stages", "look into the log") from error
-        files[STAGE_TITLES[stage]] = target / f"{case}{ending}"
+    arguments = [
+        "--stage", *targets, "-o", *(str(target) for target in targets.values()), "-i", str(test.images),
+        "-m", run["model"], "-f", str(run["fold"]), "-device", options.device, "--cases", case,
+    ]  # fmt: skip
+    try:
+        run_measured(STAGES, arguments, options.output / "stages", "stages")
+    except CommandError as error:
+        raise InputError(f"case {case}", str(error), "its stages", "look into the log") from error
+    files = {STAGE_TITLES[stage]: target / f"{case}{ending}" for stage, target in targets.items()}
     return files, case
 
 

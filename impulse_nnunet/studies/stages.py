@@ -107,15 +107,16 @@ def predict_stage(
 def main() -> None:
     """The entry point of a process of its own."""
     parser = argparse.ArgumentParser("stages")
-    parser.add_argument("--stage", choices=STAGES, required=True)
-    for flag in ("-i", "-o", "-m", "-f", "-device"):
+    parser.add_argument("--stage", nargs="+", choices=STAGES, required=True)
+    parser.add_argument("-o", nargs="+", required=True)  # a folder for each stage
+    for flag in ("-i", "-m", "-f", "-device"):
         parser.add_argument(flag, required=True)
     parser.add_argument("--cases", nargs="*")
     options = parser.parse_args()
     fold = int(options.f) if options.f.isdigit() else options.f
+    images, model = Path(options.i), Path(options.m)
     try:
-        predict_stage(
-            options.stage, Path(options.m), fold, Path(options.i), Path(options.o), options.device, options.cases
-        )
+        for stage, output in zip(options.stage, options.o, strict=True):
+            predict_stage(stage, model, fold, images, Path(output), options.device, options.cases)
     except (InputError, CasesFailedError) as error:
         sys.exit(" ".join(str(error).split()))

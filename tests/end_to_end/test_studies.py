@@ -34,17 +34,16 @@ def study(planned, tmp_path_factory):
 
 def killed_after(line, workplace, command):
     """Start the command and kill it, without a chance to clean up, once it has printed a line."""
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [str(Path(sys.executable).parent / command[0]), *command[1:]], env=workplace.environment,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    seen = []
-    for text in process.stdout:
-        seen.append(text)
-        if line in text:
-            break
-    process.kill()
-    process.wait()
+    ) as process:  # fmt: skip
+        seen = []
+        for text in process.stdout:
+            seen.append(text)
+            if line in text:
+                break
+        process.kill()
     assert line in seen[-1], seen
     time.sleep(3)  # the command's own child notices within a second, and saves
 
@@ -66,7 +65,8 @@ def test_a_table_goes_on_after_a_kill_and_keeps_what_was_done(study):
     assert "[2/3] T D C LD PT (ImPulSe+), seed 0: trained" in finished
     assert "[3/3] template alone, seed 0: Dice" in finished
     folder = base / "out/table_2"
-    rows = {row["system"]: row for row in csv.DictReader((folder / "table_2.csv").open()) if row["metric"] == "Dice"}
+    lines = (folder / "table_2.csv").read_text().splitlines()
+    rows = {row["system"]: row for row in csv.DictReader(lines) if row["metric"] == "Dice"}
     full = rows["T D C LD PT (ImPulSe+)"]
     assert (full["steps"], full["paper"], full["n_cases"]) == ("2.0", "86.0", "3")
     assert float(full["parameters"]) > 1000
