@@ -202,7 +202,8 @@ def order_lines(table: StudyTable, metric: str) -> list[str]:
     ]  # fmt: skip
     name = label(table.metrics[metric])
     return [
-        f"Order by {name}: {' > '.join(row.name for row in found)}. Paper: {' > '.join(row.name for row in printed)}. "
+        f"Order by {name}, best first: {', '.join(row.name for row in found)}. "
+        f"Paper: {', '.join(row.name for row in printed)}. "
         f"{len(swapped)} of {len(both) * (len(both) - 1) // 2} pairs the other way round"
         + (f": {'; '.join(swapped)}." if swapped else ".")
     ]  # fmt: skip

@@ -23,6 +23,7 @@ MATERIAL: dict[str, Any] = {"ambient": 0.38, "diffuse": 0.68, "specular": 0.06}
 DIRECTIONS = {"front": -1.0, "back": 1.0}  # side of the camera on the y axis of LPS
 SIDES = {"front": ("R", "L"), "back": ("L", "R")}  # at the left and right of the picture
 LIGHTS = (((-0.5, 0.6, 1.0), 0.85), ((0.8, -0.2, 1.0), 0.3))  # place as the camera sees it, strength
+LETTER_SIZE = 11 / 560  # points for each pixel of the longer side
 CLOSENESS = 1.06  # picture's size over the body's
 
 
@@ -93,8 +94,9 @@ def _draw(
     if tree is not None:
         plotter.add_mesh(tree, scalars="colour", rgb=True, smooth_shading=True, **MATERIAL)
     _look(plotter, size_mm, scene["view"])
+    size = round(pixels * LETTER_SIZE)
     for letter, x in zip(SIDES[scene["view"]], (0.02, 0.95), strict=True):
-        plotter.add_text(letter, position=(x, 0.02), viewport=True, font_size=11, color="black")
+        plotter.add_text(letter, position=(x, 0.02), viewport=True, font_size=size, color="black")
     picture = plotter.screenshot(str(path), return_img=True)
     plotter.close()
     if (labels is not None or tree is not None) and not np.ptp(np.asarray(picture)):

@@ -62,8 +62,9 @@ def test_markdown_has_means_paper_and_cost(table):
 
 def test_the_order_is_put_beside_the_papers(table):
     # C has no number: of A and B the paper has B first, here A leads; one pair, and it is the other way round
-    (line,) = order_lines(table, "Dice")
-    assert line == ("Order by Dice (%) ↑: A & co > B. Paper: B > A & co. 1 of 1 pairs the other way round: B / A & co.")
+    assert order_lines(table, "Dice") == [
+        "Order by Dice (%) ↑, best first: A & co, B. Paper: B, A & co. 1 of 1 pairs the other way round: B / A & co."
+    ]
     assert order_lines(table, "NIB") == []  # the paper has no figures
 
 
