@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from benchmarks import standin
-from benchmarks.memory import peak_gigabytes, reset_peak
+from impulse_nnunet.peak_memory import peak_gigabytes, reset_peak
 
 MIB_PER_GB = 1e9 / 2**20
 NNUNET_PATCH = (128, 128, 128)

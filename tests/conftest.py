@@ -10,13 +10,9 @@ hypothesis.settings.register_profile("reproducible", deadline=None, derandomize=
 hypothesis.settings.load_profile("reproducible")
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _one_thread():
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(autouse=True)
-def _seeded():
+def _one_thread_seeded():
+    torch.set_num_threads(1)  # for each test: commands that run in this process take all cores
     torch.manual_seed(0)
 
 

@@ -206,6 +206,7 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         self.started = time()
         if self.local_rank == 0:
             remove_leftovers(Path(self.output_folder), older_than_s=0)  # no other process writes there
+            remove_leftovers(Path(self.output_folder_base))
         with whole_model_files(self):
             super().on_train_start()
         self._save_debug_information()  # again, with the folder's own name

@@ -17,12 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-LOOK_EVERY_S = 1.0
+from impulse_nnunet.peak_memory import peak_gigabytes
 
-try:
-    import resource
-except ImportError:  # Windows
-    resource = None  # type: ignore[assignment]
+LOOK_EVERY_S = 1.0
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -39,10 +36,10 @@ def main(arguments: Sequence[str]) -> None:
 
 def peak_memory() -> dict[str, Any]:
     """Peak memory of this process in GB: main memory (None where unknown), and the GPU's if one was used."""
-    peak = None
-    if resource is not None:
-        unit = 1 if sys.platform == "darwin" else 1024  # bytes
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+    try:
+        peak: float | None = peak_gigabytes()
+    except OSError:
+        peak = None
     torch = sys.modules.get("torch")
     used = torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized()
     return {"memory_gb": peak, "gpu_memory_gb": torch.cuda.max_memory_reserved() / 1e9 if torch and used else None}

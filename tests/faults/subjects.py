@@ -27,12 +27,12 @@ BUILT = "Dataset803_PhantomSegments_LBAV"
 
 
 def write_fault_plans(workplace: Workplace) -> None:
-    """Plans with both stages: a learned template of few steps, then the network; two batches of noise in the heads."""
+    """Plans with both stages: a learned template of few steps, then the network, with dropout."""
     plans = json.loads((workplace.preprocessed / "ImPulSePlans.json").read_text())
     configuration = plans["configurations"]["3d_impulse"]
     configuration["architecture"]["arch_kwargs"] |= {"template_grid": [8, 8, 8], "head_dropout": 0.3}
     configuration["impulse"]["template"] |= {"mode": "learned", "iterations": 3}
-    configuration["impulse"]["training"] |= {"epochs": 8, "iterations": 8}
+    configuration["impulse"]["training"] |= {"epochs": 6, "iterations": 4}
     plans["plans_name"] = FAULT_PLANS
     (workplace.preprocessed / f"{FAULT_PLANS}.json").write_text(json.dumps(plans))
 

@@ -26,7 +26,7 @@ def run_limited(workplace, limit, module, function, *arguments):
     script = LIMITED.format(module=module, function=function)
     return subprocess.run(
         [sys.executable, "-c", script, str(limit), *arguments], env=workplace.environment, capture_output=True,
-        text=True, timeout=300, check=False,
+        text=True, timeout=1500, check=False,
     )  # fmt: skip
 
 

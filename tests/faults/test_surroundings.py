@@ -93,7 +93,7 @@ def test_a_full_disk(predict, tmp_path):
     mounted = tmp_path / "mounted"
     mounted.mkdir()
     made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=20k", "tmpfs", str(mounted)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=12k", "tmpfs", str(mounted)], capture_output=True, check=False
     )  # fmt: skip
     if made.returncode != 0:
         pytest.skip("this user may not mount a small disk")
