@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from impulse_nnunet.cli.device import chosen_device
 from impulse_nnunet.cli.shard_flags import add_shard_flags, shard_from
-from impulse_nnunet.environment import usable_cpus
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.settings import CONFIGURATION, PLANS
 from impulse_nnunet.shards import Shard
@@ -62,18 +62,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Predict."""
-    import torch
-
     from impulse_nnunet.inference.predictor import ImPulSePredictor, OutputOptions
     from impulse_nnunet.laterality.judgement import prediction_summary
 
     shard = shard_from(options) or Shard()
-    if options.device in (None, "cpu") and not (options.device is None and torch.cuda.is_available()):
-        torch.set_num_threads(usable_cpus())
-    if options.device == "cuda" and not torch.cuda.is_available():
-        raise InputError("-device", "cuda", "a device of this machine", "give -device cpu")
-    device = torch.device(options.device) if options.device else None
-    predictor = ImPulSePredictor(device, not options.disable_progress_bar, options.verbose)
+    predictor = ImPulSePredictor(chosen_device(options.device), not options.disable_progress_bar, options.verbose)
     folds = None if options.f is None else tuple(fold_of(text) for text in options.f)
     predictor.initialize_from_trained_model_folder(str(_model_folder(options)), folds, options.chk)
     output = OutputOptions(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from impulse_nnunet.cli.device import chosen_device
 from impulse_nnunet.cli.predict import fold_of
 from impulse_nnunet.cli.shard_flags import add_shard_flags, shard_from
-from impulse_nnunet.environment import usable_cpus
 from impulse_nnunet.shards import Shard
 
 DESCRIPTION = """CT in, segments out. What the segment model takes (CT, bronchi, arteries and veins, lobes) is read from
@@ -45,22 +45,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Reconstruct."""
-    import torch
-
     from impulse_nnunet.inference.predictor import ImPulSePredictor
     from impulse_nnunet.lungs.prediction import PredictionOptions
     from impulse_nnunet.lungs.reconstruct import ReconstructOptions, reconstruct
     from impulse_nnunet.lungs.sources import SourceOptions
 
-    if options.device in (None, "cpu") and not (options.device is None and torch.cuda.is_available()):
-        torch.set_num_threads(usable_cpus())
+    device = chosen_device(options.device)
     sources = {}
     for part, place, folds in (
         ("bav", options.bav_model, options.bav_folds), ("lobes", options.lobe_model, options.lobe_folds)
     ):  # fmt: skip
         chosen = None if folds is None else tuple(str(fold_of(text)) for text in folds)
         sources[part] = SourceOptions(part, place, (), chosen, options.chk) if place else None
-    device = torch.device(options.device) if options.device else None
     predictor = ImPulSePredictor(device, not options.disable_progress_bar, options.verbose)
     done = reconstruct(
         Path(options.i), Path(options.o), predictor,
