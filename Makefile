@@ -21,10 +21,10 @@ demo: $(INSTALLED)  ## the whole job on a small generated data set
 	PATH="$(abspath $(BIN)):$$PATH" bash demo/demo.sh demo_output
 
 test: $(INSTALLED)  ## all tests
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 quick-test: $(INSTALLED)  ## without the slow ones
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
 
 slurm-test: $(INSTALLED)  ## an array on a Slurm of its own that loses a node; installs Debian's packages, as root
 	command -v slurmctld >/dev/null || (apt-get update -q && apt-get install -qy --no-install-recommends slurm-wlm munge)

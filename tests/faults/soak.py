@@ -11,13 +11,14 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from impulse_nnunet.synthetic import write_dataset
 from tests.faults.fuzz import Fuzzer, Tally, fuzz
-from tests.faults.harness import Harness, Trial
+from tests.faults.harness import Harness, Subject, Trial
 from tests.faults.subjects import all_subjects, make_lungs, write_fault_plans
 from tests.workplace import SIZE, TRAIN, Workplace, make_workplace, plan
 
@@ -30,6 +31,8 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=20, help="of faults (default: 20)")
     parser.add_argument("--cases", type=int, default=2000, help="mutated files to try (default: 2000)")
     parser.add_argument("--seed", type=int, default=1, help="of everything random (default: 1)")
+    parser.add_argument("--subjects", nargs="+", metavar="NAME", help="to disturb: preprocessing, training, "
+                        "prediction, evaluation, build_inputs, pipeline (default: all)")  # fmt: skip
     parser.add_argument("--folder", type=Path, help="to work in; kept (default: a temporary one)")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -40,7 +43,9 @@ def main() -> int:
         if options.cases > 0:
             fuzz_files(folder / "fuzz", workplace, tally, options.cases, options.seed)
             say("\n".join(lines_of_tally(tally)))
-        trials = disturb(folder / "runs", workplace, options.minutes, options.seed) if options.minutes > 0 else []
+        subjects = all_subjects(workplace)
+        chosen = [subjects[name] for name in options.subjects or subjects]
+        trials = disturb(folder / "runs", chosen, options.minutes, options.seed) if options.minutes > 0 else []
         say("\n".join(lines_of_trials(trials)))
     return int(bool(tally.wrong) or any(trial.lost for trial in trials))
 
@@ -60,10 +65,10 @@ def prepared(folder: Path) -> Workplace:
     return workplace
 
 
-def disturb(folder: Path, workplace: Workplace, minutes: float, seed: int) -> list[Trial]:
+def disturb(folder: Path, subjects: Sequence[Subject], minutes: float, seed: int) -> list[Trial]:
     """Subject after subject, until the time is up."""
     harness, trials = Harness(folder, seed), []
-    subjects, end = list(all_subjects(workplace).values()), time.monotonic() + 60 * minutes
+    end = time.monotonic() + 60 * minutes
     for subject in subjects:
         harness.undisturbed(subject)
     while time.monotonic() < end:

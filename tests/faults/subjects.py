@@ -23,6 +23,7 @@ FAULT_PLANS = "ImPulSeFaultPlans"
 TRAINING = ("990", "3d_impulse", "0", "-tr", "nnUNetTrainerImPulSe", "-p", FAULT_PLANS, "-device", "cpu")
 FOLD = Path(DATASET, f"nnUNetTrainerImPulSe__{FAULT_PLANS}__3d_impulse", "fold_0")
 LUNGS = "Dataset801_PhantomSegments"
+BAV = "Dataset802_PhantomBAV"
 BUILT = "Dataset803_PhantomSegments_LBAV"
 
 
@@ -46,7 +47,7 @@ def make_lungs(workplace: Workplace) -> None:
 def all_subjects(workplace: Workplace) -> dict[str, Subject]:
     """By name: the commands of a whole study."""
     subjects = [preprocessing(workplace), training(workplace), prediction(workplace), evaluation(workplace)]
-    return {subject.name: subject for subject in [*subjects, building(workplace)]}
+    return {subject.name: subject for subject in [*subjects, building(workplace), pipeline(workplace)]}
 
 
 def preprocessing(workplace: Workplace) -> Subject:
@@ -162,6 +163,45 @@ def building(workplace: Workplace) -> Subject:
     return Subject(
         "build_inputs", lambda folder, again: impulse("build_inputs", "-d", "803", "--ct", "801", *kind), result,
         environment, lambda folder: _check_images(folder / BUILT), prepare,
+    )  # fmt: skip
+
+
+def pipeline(workplace: Workplace) -> Subject:
+    """``pipeline`` from CTs to scores: three trainings, two preprocessings, inputs, predictions, evaluation."""
+    ours = ("--bav_tr", "nnUNetTrainerImPulSe", "--bav_pl", "ImPulSePlanner", "--bav_c", "3d_impulse")
+    sets = [part for setting in TINY for flag in ("--set", "--bav_set") for part in (flag, setting)]
+    call = impulse("pipeline", "-d", "801", "--inputs", "ibav", "--folds", "0", "-device", "cpu", "-np", "1",
+                   "--no_report", *ours, *sets)  # fmt: skip
+    folders = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
+
+    def prepare(folder: Path) -> None:
+        for name in (LUNGS, BAV):
+            shutil.copytree(workplace.base / "nnUNet_raw" / name, folder / "nnUNet_raw" / name)
+            cases = sorted(path.name.split(".")[0] for path in (folder / "nnUNet_raw" / name / "labelsTr").iterdir())
+            halves = [{"train": cases[2:], "val": cases[:2]}, {"train": cases[:2], "val": cases[2:]}]
+            (folder / "nnUNet_preprocessed" / name).mkdir(parents=True)
+            (folder / "nnUNet_preprocessed" / name / "splits_final.json").write_text(json.dumps(halves))
+
+    def result(folder: Path) -> object:
+        weights = {}
+        for checkpoint in sorted((folder / "nnUNet_results").rglob("checkpoint_final.pth")):
+            content = torch.load(checkpoint, weights_only=False)["network_weights"]
+            weights[str(checkpoint.relative_to(folder))] = {key: _digest(w.numpy()) for key, w in content.items()}
+        (scores,) = (folder / "nnUNet_results").rglob("metrics.csv")
+        return weights, scores.read_text().replace(str(folder), ""), [_images(folder / name) for name in folders]
+
+    def check(folder: Path) -> None:
+        _check_images(folder)
+        for checkpoint in folder.rglob("checkpoint_*.pth"):
+            torch.load(checkpoint, weights_only=False)
+
+    def stage(folder: Path, log: str) -> str:
+        titles = re.findall(r"^\[\d+/\d+\] (.*?): (?:to do|goes on|again)", log, re.MULTILINE)
+        return titles[-1] if titles else "start"
+
+    return Subject(
+        "pipeline", lambda folder, again: call, result,
+        lambda folder: workplace.environment | {name: str(folder / name) for name in folders}, check, prepare, stage,
     )  # fmt: skip
 
 
