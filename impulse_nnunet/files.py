@@ -14,6 +14,8 @@ from typing import Any
 
 from impulse_nnunet.errors import InputError
 
+LOG_END = 8192  # bytes in which the last line is looked for
+LONGEST_LINE = 200
 INCOMPLETE = ".incomplete_"
 LEFTOVER_S = 24 * 3600.0  # longer than any single file is on its way
 
@@ -109,6 +111,15 @@ def link_whole(source: str | os.PathLike[str], target: str | os.PathLike[str]) -
             os.link(source, path)
         except OSError:
             shutil.copy2(source, path)
+
+
+def last_line(log: Path) -> str:
+    """The last line of a log with text, shortened; what begins with ``$`` is a command that said nothing."""
+    with log.open("rb") as stream:
+        stream.seek(max(0, log.stat().st_size - LOG_END))
+        lines = stream.read().decode("utf-8", errors="replace").replace("\r", "\n").split("\n")
+    line = next((line.strip() for line in reversed(lines) if line.strip()), "$")
+    return "no output" if line.startswith("$") else line[:LONGEST_LINE]
 
 
 def write_json(content: Any, path: str | os.PathLike[str]) -> None:

@@ -10,13 +10,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from impulse_nnunet.environment import TRAINERS, with_our_folder
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.files import link_whole, write_json
+from impulse_nnunet.files import last_line, link_whole, write_json
 from impulse_nnunet.lungs.inputs import channel_file
 from impulse_nnunet.lungs.label_files import read_label_map
 from impulse_nnunet.lungs.models import ShapeModel
@@ -127,7 +127,7 @@ def _run(model: ShapeModel, images: Path, output: Path, options: PredictionOptio
             raise
     if code != 0:
         raise InputError(
-            model.name, f"a prediction that failed ({_last_line(log)})", "predictions", f"see {log}, then try again"
+            model.name, f"a prediction that failed ({last_line(log)})", "predictions", f"see {log}, then try again"
         )
 
 
@@ -136,8 +136,3 @@ def best_device() -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _last_line(log: Path) -> str:
-    lines: Sequence[str] = log.read_text(encoding="utf-8", errors="replace").split("\n")
-    return next((line.strip()[:160] for line in reversed(lines) if line.strip()), "no output")

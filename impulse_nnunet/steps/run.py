@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import subprocess
@@ -11,17 +10,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import IO
 
 from impulse_nnunet.environment import TRAINERS, with_our_folder
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.files import last_line
+from impulse_nnunet.locks import locked
 from impulse_nnunet.steps.step import BEGUN, CHANGED, DONE, NEW, Step, StepState, by_variables
 
 LAUNCHER = (sys.executable, "-m", "impulse_nnunet.steps.launch")
 POLL_SECONDS = 1.0
-LAST_LINE = 160
 
 
 @dataclass
@@ -62,7 +62,8 @@ class Runner:
         """
         for number, step in enumerate(steps, 1):
             head = f"[{number}/{len(steps)}] {step.title}"
-            with self._locked(step, head) as lock:
+            busy = f"{head}: another call is at work on this step; waiting for it"
+            with locked(step.record.with_suffix(".lock"), on_wait=partial(self.say, busy)) as lock:
                 state = step.state()
                 if state.state == DONE:
                     self.say(f"{head}: {_in_words(state)}")
@@ -76,19 +77,8 @@ class Runner:
                 step.finish(time.monotonic() - started)
                 self.say(f"{head}: done in {_duration(time.monotonic() - started)}")
 
-    @contextmanager
-    def _locked(self, step: Step, head: str) -> Iterator[IO[str]]:
-        """Hold the step's lock; commands inherit it, so that it lasts as long as any of them."""
-        step.record.parent.mkdir(parents=True, exist_ok=True)
-        with step.record.with_suffix(".lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                self.say(f"{head}: another call is at work on this step; waiting for it")
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            yield lock
-
-    def _command(self, step: Step, command: Sequence[str], lock: IO[str]) -> None:
+    def _command(self, step: Step, command: Sequence[str], lock: int) -> None:
+        """Run a command, which inherits the step's lock, so that it lasts as long as any of them."""
         self.logs.mkdir(parents=True, exist_ok=True)
         log = self.logs / f"{step.name}.log"
         environment = os.environ | {TRAINERS: with_our_folder(os.environ.get(TRAINERS)), "PYTHONUNBUFFERED": "1"}
@@ -97,7 +87,7 @@ class Runner:
             stream.flush()
             child = subprocess.Popen(
                 [*self.launcher, *command], env=environment, stdout=stream, stderr=stream, stdin=subprocess.DEVNULL,
-                pass_fds=[lock.fileno()],
+                pass_fds=[lock],
             )  # fmt: skip
             with _handing_on_sigterm(child):
                 self._wait(child, log)
@@ -138,15 +128,6 @@ def _handing_on_sigterm(child: subprocess.Popen[bytes]) -> Iterator[None]:
         if asked:
             child.wait()
             raise SystemExit(128 + signal.SIGTERM)
-
-
-def last_line(log: Path) -> str:
-    """The last line with text, shortened."""
-    with log.open("rb") as stream:
-        stream.seek(0, os.SEEK_END)
-        stream.seek(max(0, stream.tell() - 4096))
-        text = stream.read().decode("utf-8", errors="replace").replace("\r", "\n")
-    return next((line.strip()[:LAST_LINE] for line in reversed(text.split("\n")) if line.strip()), "no output")
 
 
 def _in_words(state: StepState) -> str:

@@ -13,8 +13,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from impulse_nnunet.files import last_line
+
 PATIENCE_S = 120.0  # that a command gets to keep its state
-LOG_END = 8192  # bytes in which the last line is looked for
 MODULE = "impulse_nnunet.studies.measured"
 
 
@@ -47,7 +48,7 @@ def run_measured(target: str, arguments: Sequence[str], folder: Path, name: str,
     log, report = folder / f"{name}.log", folder / f"{name}.json"
     report.unlink(missing_ok=True)
     with log.open("ab") as stream:
-        stream.write(f"== {target} {' '.join(arguments)}\n".encode())
+        stream.write(f"$ {target} {' '.join(arguments)}\n".encode())
         stream.flush()
         child = subprocess.Popen(
             [sys.executable, "-m", MODULE, str(report), target, *arguments],
@@ -60,7 +61,7 @@ def run_measured(target: str, arguments: Sequence[str], folder: Path, name: str,
             _end(child)
             raise
     if code != 0:
-        raise CommandError(f"{name} ended with exit code {code}: {_last_line(log)} (log: {log})")
+        raise CommandError(f"{name} ended with exit code {code}: {last_line(log)} (log: {log})")
     return dict(json.loads(report.read_text(encoding="utf-8")))
 
 
@@ -86,10 +87,3 @@ def _end(child: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         child.kill()
         child.wait()
-
-
-def _last_line(log: Path) -> str:
-    with log.open("rb") as stream:
-        stream.seek(max(0, log.stat().st_size - LOG_END))
-        lines = [line.strip() for line in stream.read().decode("utf-8", "replace").splitlines() if line.strip()]
-    return lines[-1][:200] if lines and not lines[-1].startswith("== ") else "without a word"

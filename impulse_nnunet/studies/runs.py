@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from impulse_nnunet.evaluation.settings import MetricSettings
+from impulse_nnunet.locks import locked
 from impulse_nnunet.studies.child import run_measured
-from impulse_nnunet.studies.locks import locked
 from impulse_nnunet.studies.models import TrainedModel
 from impulse_nnunet.studies.records import Record, fingerprint, versions
 from impulse_nnunet.studies.scoring import EvaluationCases, means_of, score

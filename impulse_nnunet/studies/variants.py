@@ -15,6 +15,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.files import write_json
+from impulse_nnunet.locks import locked
 from impulse_nnunet.settings import (
     PLAN_KEY,
     network_settings_from_configuration,
@@ -23,7 +24,6 @@ from impulse_nnunet.settings import (
     with_overrides,
 )
 from impulse_nnunet.studies.budget import Budget
-from impulse_nnunet.studies.locks import locked
 from impulse_nnunet.studies.options import StudyOptions
 from impulse_nnunet.studies.systems import FULL_TRAINER, MASK_SHARE, PLUS, System
 

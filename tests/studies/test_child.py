@@ -9,8 +9,8 @@ import time
 import pytest
 
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.locks import locked
 from impulse_nnunet.studies.child import MODULE, CommandError, run_measured
-from impulse_nnunet.studies.locks import locked
 
 JOBS = """
 import os, pathlib, sys, time

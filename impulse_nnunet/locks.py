@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,12 +16,13 @@ except ImportError:  # Windows
 
 
 @contextmanager
-def locked(path: Path, wait: bool = True) -> Iterator[int]:
+def locked(path: Path, wait: bool = True, on_wait: Callable[[], None] = lambda: None) -> Iterator[int]:
     """Hold a lock file; yields its descriptor, which a child process may inherit to go on holding it.
 
     Args:
         path: Of the lock file.
         wait: Until the other call lets go; else it is an error.
+        on_wait: Called before it waits for another call.
 
     Raises:
         InputError: Another call holds it and ``wait`` is off.
@@ -31,11 +32,14 @@ def locked(path: Path, wait: bool = True) -> Iterator[int]:
     try:
         if fcntl is not None:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise InputError(
-                    str(path.parent), "another call at work on this run", "none", "wait for it, or end it"
-                ) from error
+                if not wait:
+                    raise InputError(
+                        str(path.parent), "another call at work on this run", "none", "wait for it, or end it"
+                    ) from error
+                on_wait()
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield descriptor
     finally:
         os.close(descriptor)
