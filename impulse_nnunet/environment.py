@@ -19,6 +19,12 @@ def usable_cpus() -> int:
     return min([here, *[max(1, int(number)) for number in given if number.isdecimal()]])
 
 
+def usable_threads() -> int:
+    """Threads that this process may compute with: :func:`usable_cpus`, and no more than ``OMP_NUM_THREADS``."""
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return min(usable_cpus(), max(1, int(asked))) if asked.isdecimal() else usable_cpus()
+
+
 def trainer_folder() -> Path:
     """The folder that ``nnUNet_extTrainer`` must name."""
     return Path(__file__).resolve().parent / "external_trainers"

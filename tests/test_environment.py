@@ -5,6 +5,7 @@ from impulse_nnunet.environment import (
     needed_variables,
     trainer_folder,
     usable_cpus,
+    usable_threads,
     with_our_folder,
 )
 
@@ -47,3 +48,13 @@ def test_a_job_uses_the_cores_that_it_was_given(monkeypatch):
     assert usable_cpus() == 8
     monkeypatch.setenv("NSLOTS", "many")
     assert usable_cpus() == 64
+
+
+def test_threads_are_no_more_than_was_asked_for(monkeypatch):
+    for name in ("SLURM_CPUS_PER_TASK", "LSB_DJOB_NUMPROC", "NSLOTS", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)), raising=False)
+    assert usable_threads() == 8
+    for asked, given in (("3", 3), ("16", 8), ("2,4", 2), ("", 8), ("many", 8)):
+        monkeypatch.setenv("OMP_NUM_THREADS", asked)
+        assert usable_threads() == given

@@ -19,6 +19,7 @@ from impulse_nnunet.errors import InputError
 from impulse_nnunet.files import remove_leftovers, whole_file
 from impulse_nnunet.network import SYSTEMS, ImPulSeNet
 from impulse_nnunet.settings import network_task, settings_from_configuration
+from impulse_nnunet.threads import keep_to_own_cores
 from impulse_nnunet.trainers.checks import check_supported
 from impulse_nnunet.trainers.final_validation import validate
 from impulse_nnunet.trainers.interruption import EXIT_CODE, Interruption, PartialEpoch, steps_of
@@ -74,6 +75,7 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         self.continue_training = bool(plans.get("continue_training", False))
         super().__init__(plans, configuration, fold, dataset_json, device)
         self.settings = settings_from_configuration(self.configuration_manager.configuration)
+        keep_to_own_cores(self.device)
         training = self.settings.training
         if self.is_ddp:
             self.device = ranks_device(self.device)

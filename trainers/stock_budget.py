@@ -15,6 +15,7 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.settings import from_json
+from impulse_nnunet.threads import keep_to_own_cores
 
 POLY_POWER = 0.9  # nnU-Net's
 SAVE_EVERY_EPOCHS = 5
@@ -72,6 +73,7 @@ class nnUNetTrainerBudget(nnUNetTrainer):
                 "train with nnUNetTrainer, or let impulse_nnunet table train",
             )  # fmt: skip
         super().__init__(plans, configuration, fold, dataset_json, device)
+        keep_to_own_cores(self.device)
         self.budget = from_json(BudgetEntry, entry, "budget")
         self.num_epochs = self.budget.epochs or ENDLESS
         self.num_iterations_per_epoch = self.budget.iterations

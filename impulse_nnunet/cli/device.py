@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from impulse_nnunet.environment import usable_cpus
+from impulse_nnunet.environment import usable_threads
 from impulse_nnunet.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,5 +23,5 @@ def chosen_device(name: str | None) -> torch.device | None:
     if name == "cuda" and not has_cuda:
         raise InputError("-device", "cuda", "a device of this machine", "give -device cpu")
     if name == "cpu" or (name is None and not has_cuda):
-        torch.set_num_threads(usable_cpus())
+        torch.set_num_threads(usable_threads())
     return torch.device(name) if name else None

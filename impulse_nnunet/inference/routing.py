@@ -29,6 +29,7 @@ from impulse_nnunet.inference.memory import with_less_memory
 from impulse_nnunet.inference.writers import Writers
 from impulse_nnunet.network import ImPulSeNet
 from impulse_nnunet.settings import ImPulSeSettings, settings_from_configuration
+from impulse_nnunet.threads import keep_to_own_cores
 
 ROUTED_MARK = "_routed_by_impulse_nnunet"
 
@@ -73,6 +74,7 @@ def predict_from_data_iterator(
 ) -> list[Any]:
     """As nnU-Net's: write each case, or return it where ``ofile`` is None; no logits volume is made."""
     ensemble, settings = ensemble_of(predictor), settings_of(predictor)
+    keep_to_own_cores(predictor.device)
     results: list[Any] = []
     with Writers(num_processes_segmentation_export) as writers:
         for item in tqdm(data_iterator, "Predicting cases", unit="case", disable=not predictor.allow_tqdm):

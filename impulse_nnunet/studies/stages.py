@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import torch
 from torch import nn
 
 from impulse_nnunet.decoding import EncodedBox
+from impulse_nnunet.environment import usable_threads
 from impulse_nnunet.errors import CasesFailedError, InputError
 from impulse_nnunet.inference.cases import decode_case, write_case
 from impulse_nnunet.inference.encoding import Ensemble, encode_image
@@ -96,7 +96,7 @@ def predict_stage(
         cases: Identifiers; all of the folder if None.
     """
     if device == "cpu":
-        torch.set_num_threads(os.cpu_count() or 1)
+        torch.set_num_threads(usable_threads())
     predictor = StagePredictor(stage, torch.device(device))
     predictor.initialize_from_trained_model_folder(str(model), (fold,))
     found = list_cases(images, predictor.dataset_json["file_ending"])

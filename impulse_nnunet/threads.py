@@ -1,0 +1,17 @@
+"""Threads of PyTorch on the CPU: as many as this process was given, not as many as the machine has."""
+
+from __future__ import annotations
+
+import torch
+
+from impulse_nnunet.environment import usable_threads
+
+
+def keep_to_own_cores(device: torch.device) -> None:
+    """Take back what nnU-Net's commands set: with ``-device cpu`` they take a thread for every core of the machine.
+
+    Beside other processes that is slow without bounds: threads that compute together wait, busy, for one that has no
+    core. Nothing happens on other devices, and where fewer threads are set already.
+    """
+    if device.type == "cpu":
+        torch.set_num_threads(min(torch.get_num_threads(), usable_threads()))
