@@ -105,7 +105,7 @@ for number in "${@:-1}"; do
     4)
         bav=$nnUNet_results/Dataset802_PhantomBAV/nnUNetTrainerLowRes__ImPulSePlans__3d_impulse
         lobes=$nnUNet_results/Dataset806_PhantomLobes/nnUNetTrainerImPulSe__ImPulSePlans__3d_impulse
-        shapes 802 PhantomBAV nnUNetTrainerLowRes --set 'impulse.grid.input_grid=[64,80,80]'
+        shapes 802 PhantomBAV nnUNetTrainerLowRes --set 'impulse.grid.input_grid=[48,56,56]'
         build 806 i --labels lobes --name PhantomLobes
         shapes 806 PhantomLobes nnUNetTrainerImPulSe "${grid[@]}"
         build 811 i
