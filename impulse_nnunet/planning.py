@@ -6,7 +6,7 @@ import importlib
 import json
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -166,11 +166,28 @@ def survey_raw_dataset(name: str, workers: int, progress_bar: bool) -> dict[str,
     cases = get_filenames_of_train_images_and_targets(str(raw), dataset_json)
     if not cases:
         raise InputError(str(raw / "imagesTr"), "no case", "training images", "see nnU-Net's dataset format")
+    _refuse_labels_without_images(raw, dataset_json, cases)
     survey = survey_dataset(cases, reader_for(dataset_json), dataset_json, workers, progress_bar)
     gaps = {case: found.left_of_right_mm for case, found in survey.items() if found.left_of_right_mm is not None}
     for line in training_warnings(gaps, asymmetries_of(survey)):
         logger.warning("%s", line)
     return survey
+
+
+def _refuse_labels_without_images(raw: Path, dataset_json: Mapping[str, Any], cases: Container[str]) -> None:
+    """nnU-Net goes by the images and would train without the case whose image is missing or has a wrong name."""
+    if "dataset" in dataset_json or not (raw / "labelsTr").is_dir():
+        return
+    ending = dataset_json["file_ending"]
+    labelled = [name for name in sorted(os.listdir(raw / "labelsTr")) if name.endswith(ending) and name[0] != "."]
+    alone = [name for name in labelled if name.removesuffix(ending) not in cases]
+    if alone:
+        more = f" and {len(alone) - 1} more" if len(alone) > 1 else ""
+        raise InputError(
+            str(raw / "labelsTr" / alone[0]), f"a label map without images{more}",
+            f"files imagesTr/{alone[0].removesuffix(ending)}_0000{ending}, ...",
+            "mend the images' names, or take the label map away",
+        )  # fmt: skip
 
 
 def read_dataset_json(raw: Path) -> dict[str, Any]:

@@ -90,6 +90,21 @@ def test_a_data_set_without_cases(nnunet_folders):
         survey_raw_dataset("Dataset704_Made", 1, False)
 
 
+def test_a_label_map_whose_image_is_missing_or_no_file(nnunet_folders):
+    raw = nnunet_folders / "nnUNet_raw" / "Dataset704_Made"
+    write_content(raw, CONTENT)
+    for folder, names in (("imagesTr", ["a_0000.nii"]), ("labelsTr", ["a.nii", "b.nii", "c.nii", "._a.nii", "b.txt"])):
+        (raw / folder).mkdir()
+        for name in names:
+            (raw / folder / name).touch()
+    (raw / "imagesTr" / "b_0000.nii").mkdir()
+    message = (
+        r"labelsTr/b.nii: found a label map without images and 1 more, expected files imagesTr/b_0000.nii, ...; mend"
+    )
+    with pytest.raises(InputError, match=message):
+        survey_raw_dataset("Dataset704_Made", 1, False)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
