@@ -89,10 +89,13 @@ for number in "${@:-1}"; do
             "table 1 '$output/rows/time_plus' --budget 4min --rows plus"
         table 1 "$output/equal_time" --budget 4min --rows nnunet plus
         ;;
-    longer)  # which order of Table 1 goes with four times as many steps?
-        side_by_side "table 1 '$output/rows/longer_impulse' --seeds 1 --budget $((4 * STEPS)) --rows impulse" \
-            "table 1 '$output/rows/longer_plus' --seeds 1 --budget $((4 * STEPS)) --rows plus"
-        table 1 "$output/longer" --seeds 1 --budget $((4 * STEPS)) --rows impulse plus
+    longer)  # which order of Table 1 goes with four times as many steps? One seed
+        commands=()
+        for row in lowres impulse plus; do
+            commands+=("table 1 '$output/rows/longer_$row' --seeds 1 --budget $((4 * STEPS)) --rows $row")
+        done
+        side_by_side "${commands[@]}"
+        table 1 "$output/longer" --seeds 1 --budget $((4 * STEPS)) --rows lowres impulse plus
         ;;
     2)
         rows 2 impulse co_trained no_correction no_displacement_loss plus
