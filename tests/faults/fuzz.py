@@ -219,7 +219,7 @@ def fuzz(fuzzer: Fuzzer, cases: int, seed: int | None) -> None:
         st.lists(st.tuples(images, labels), min_size=1, max_size=2),
     )
     shares = (
-        (fuzzer.predict, several, 3.5 * 2), (fuzzer.evaluate, st.lists(labels, min_size=1, max_size=6), 3.5 * 4),
+        (fuzzer.predict, several, 2.7 * 2), (fuzzer.evaluate, st.lists(labels, min_size=1, max_size=6), 2.7 * 4),
         (fuzzer.preprocess, pairs, 1.5 * 4),
     )  # fmt: skip
     for command, strategy, cases_a_call in shares:
