@@ -1,3 +1,19 @@
 """Re-exports only: nnU-Net forgets the modules of this folder, so a class defined here could not be pickled."""
 
-from impulse_nnunet.trainers import *  # noqa: F403  its __all__ is the list of our trainers
+from impulse_nnunet.trainers import (
+    nnUNetTrainerBudget,
+    nnUNetTrainerDeepLabV3,
+    nnUNetTrainerFCN,
+    nnUNetTrainerImPulSe,
+    nnUNetTrainerImPulSeV1,
+    nnUNetTrainerLowRes,
+)
+
+__all__ = [
+    "nnUNetTrainerBudget",
+    "nnUNetTrainerDeepLabV3",
+    "nnUNetTrainerFCN",
+    "nnUNetTrainerImPulSe",
+    "nnUNetTrainerImPulSeV1",
+    "nnUNetTrainerLowRes",
+]

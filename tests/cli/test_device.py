@@ -8,6 +8,7 @@ from impulse_nnunet.cli.main import main
 
 
 def test_the_cpu_takes_the_cores_of_the_job(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert chosen_device("cpu") == torch.device("cpu")
     assert torch.get_num_threads() == len(os.sched_getaffinity(0))
