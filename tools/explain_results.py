@@ -2,8 +2,8 @@
 
 ``python tools/explain_results.py OUTPUT``. Three tables over the 20 test cases (and all seeds): Dice of true segments
 averaged in the cells of a grid over the lungs' box and interpolated back; how many segments a system draws with more
-than a tenth of their volume; for each kind of input the share of the lungs' voxels in the right lobe, and among these in
-the right segment.
+than a tenth of their volume; for each kind of input the share of the lungs' voxels in the right lobe, and among these
+in the right segment.
 """
 
 from __future__ import annotations
