@@ -1,11 +1,13 @@
-"""What is refused before a training starts, and before any folder is made."""
+"""What is refused: before a training starts, and before any folder is made; and weights that have gone wrong."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+from torch import nn
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.settings import (
@@ -41,3 +43,17 @@ def check_supported(plans: Mapping[str, Any], configuration: str, dataset_json: 
         raise NotImplementedError(
             "cascades are not supported by nnUNetTrainerImPulSe; remove previous_stage/next_stage"
         )
+
+
+def check_weights(network: nn.Module, epoch: int) -> None:
+    """Refuse weights that are no numbers before they reach a checkpoint or a prediction.
+
+    Raises:
+        InputError: Some are NaN or infinite.
+    """
+    for name, value in network.named_parameters():
+        if not bool(torch.isfinite(value).all()):
+            raise InputError(
+                f"epoch {epoch}", f"NaN or infinite weights in {name}", "finite numbers",
+                "lower impulse.training.learning_rate in the plans and go on with --c; older checkpoints are whole",
+            )  # fmt: skip

@@ -20,7 +20,7 @@ from impulse_nnunet.files import remove_leftovers, whole_file
 from impulse_nnunet.network import SYSTEMS, ImPulSeNet
 from impulse_nnunet.settings import network_task, settings_from_configuration
 from impulse_nnunet.threads import keep_to_own_cores
-from impulse_nnunet.trainers.checks import check_supported
+from impulse_nnunet.trainers.checks import check_supported, check_weights
 from impulse_nnunet.trainers.final_validation import validate
 from impulse_nnunet.trainers.interruption import EXIT_CODE, Interruption, PartialEpoch, steps_of
 from impulse_nnunet.trainers.model_folder import whole_model_files, write_default_split
@@ -251,7 +251,8 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         self.dataloader_train.seek(self.current_epoch * iterations + len(done))
 
     def on_train_epoch_end(self, train_outputs: list[dict]) -> None:
-        """As the parent's, with the steps from before an interruption."""
+        """As the parent's, with the steps from before an interruption; an epoch that ruined the weights is refused."""
+        check_weights(self.bare_network(), self.current_epoch)
         super().on_train_epoch_end(self.epoch_outputs)
 
     def on_epoch_end(self) -> None:

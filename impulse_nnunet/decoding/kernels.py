@@ -17,11 +17,16 @@ compiled = numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "
 def corners(
     z: float, y: float, x: float, depth: int, height: int, width: int, places: np.ndarray, weights: np.ndarray
 ) -> None:
-    """The eight voxels around a position and their tri-linear weights; outside, the border is repeated."""
+    """The eight voxels around a position and their tri-linear weights; outside, the border is repeated.
+
+    A position that is no number gets voxels too, with weights that are none either.
+    """
     cz = min(max(((z + 1) * depth - 1) * 0.5, 0.0), depth - 1.0)
     cy = min(max(((y + 1) * height - 1) * 0.5, 0.0), height - 1.0)
     cx = min(max(((x + 1) * width - 1) * 0.5, 0.0), width - 1.0)
-    z0, y0, x0 = min(int(cz), max(depth - 2, 0)), min(int(cy), max(height - 2, 0)), min(int(cx), max(width - 2, 0))
+    z0 = max(min(int(cz), depth - 2), 0)
+    y0 = max(min(int(cy), height - 2), 0)
+    x0 = max(min(int(cx), width - 2), 0)
     z1, y1, x1 = min(z0 + 1, depth - 1), min(y0 + 1, height - 1), min(x0 + 1, width - 1)
     fz, fy, fx = cz - z0, cy - y0, cx - x0
     for corner in range(8):

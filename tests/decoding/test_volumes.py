@@ -13,6 +13,7 @@ from impulse_nnunet.decoding import (
     decode_labels,
     decode_logits,
 )
+from impulse_nnunet.decoding.kernels import corners
 from tests.support import perturb_heads, small_network
 
 HALF = Box.from_faces([0, -1, -0.5], [1, 0.2, 1])
@@ -127,3 +128,10 @@ def test_many_labels_need_sixteen_bits():
 def test_a_box_beside_the_grid_gives_background():
     encoded = encoded_box(Box.from_faces([1.5, 1.5, 1.5], [2, 2, 2]))
     assert not decode_labels(encoded, OutputGrid.native((3, 3, 3)), 8).any()
+
+
+def test_points_that_are_no_numbers_do_not_reach_outside_a_volume():
+    places, weights = np.full(8, -1, np.int64), np.zeros(8, np.float32)
+    corners(np.nan, 0.0, np.nan, 4, 6, 8, places, weights)
+    assert np.all((places >= 0) & (places < 4 * 6 * 8))
+    assert np.isnan(weights).all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from pathlib import Path
 
 import pytest
 import torch
@@ -192,6 +193,15 @@ def test_time_limit_ends_training_with_a_final_checkpoint(folders, plans):
     again = trainer(continue_training=True)
     again.run_training()
     assert again.current_epoch == limited.current_epoch
+
+
+def test_weights_that_are_no_numbers_end_the_training_and_reach_no_checkpoint(folders, plans):
+    plans["configurations"]["3d_impulse"]["impulse"]["training"]["learning_rate"] = 1e30
+    write_plans(folders, plans)
+    run = trainer()
+    with pytest.raises(InputError, match=r"epoch 0: found NaN or infinite weights in \S+, expected finite numbers"):
+        run.run_training()
+    assert not list(Path(run.output_folder).glob("checkpoint_*"))
 
 
 def test_plans_of_another_planner_are_refused_in_one_line(folders, plans):
