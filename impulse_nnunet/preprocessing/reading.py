@@ -15,6 +15,7 @@ from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from
 from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO, SimpleITKIOWithReorient
 
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.preprocessing.nifti import read_plain_nifti
 from impulse_nnunet.world import READING_ERRORS, largest_offset_mm, reader_to_world
 
 CHANNEL = re.compile(r"_(\d{4})\.[A-Za-z][A-Za-z.]*$")  # nnU-Net's CASE_0000.nii.gz
@@ -149,7 +150,8 @@ def _read(reader: BaseReaderWriter, file: str) -> tuple[np.ndarray, dict[str, An
     if not Path(file).is_file():
         raise InputError(file, "no such file", "an image", "add the file or leave the case out")
     try:
-        volume, properties = reader.read_images((file,))
+        quick = read_plain_nifti(file) if type(reader) is NibabelIOWithReorient else None
+        volume, properties = quick or reader.read_images((file,))
     except READING_ERRORS as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
