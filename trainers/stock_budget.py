@@ -19,6 +19,7 @@ from impulse_nnunet.threads import keep_to_own_cores
 
 POLY_POWER = 0.9  # nnU-Net's
 SAVE_EVERY_EPOCHS = 5
+STEPS_KEY = "steps"  # in the optimiser's groups, which checkpoints hold: steps that were taken
 ENDLESS = 10**6  # epochs, where the clock ends a training
 
 
@@ -80,6 +81,7 @@ class nnUNetTrainerBudget(nnUNetTrainer):
         self.num_val_iterations_per_epoch = self.budget.validation_iterations
         self.save_every = SAVE_EVERY_EPOCHS
         self.steps_done = 0
+        self.last_output: dict | None = None
         self.seconds_before, self.started = 0.0, time()
 
     def initialize(self) -> None:
@@ -97,7 +99,7 @@ class nnUNetTrainerBudget(nnUNetTrainer):
     def on_train_start(self) -> None:
         """As the parent's; steps and time of before an interruption count."""
         super().on_train_start()
-        self.steps_done = self.current_epoch * self.budget.iterations
+        self.steps_done = self.optimizer.param_groups[0].get(STEPS_KEY, 0)
         ends = self.logger.get_value("epoch_end_timestamps", step=None)
         starts = self.logger.get_value("epoch_start_timestamps", step=None)
         self.seconds_before = sum(end - start for end, start in zip(ends, starts, strict=False))
@@ -112,11 +114,16 @@ class nnUNetTrainerBudget(nnUNetTrainer):
         return max(0.0, 1 - done)
 
     def train_step(self, batch: dict) -> dict:
-        """As the parent's, at the learning rate of this moment."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.initial_lr * self.left() ** POLY_POWER
+        """As the parent's, at the learning rate of this moment; nothing after the time is up, until the epoch ends."""
+        left = self.left()
+        if left == 0 and self.last_output is not None:
+            return self.last_output
         self.steps_done += 1
-        return super().train_step(batch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.initial_lr * left**POLY_POWER
+            group[STEPS_KEY] = self.steps_done
+        self.last_output = super().train_step(batch)
+        return self.last_output
 
     def on_epoch_start(self) -> None:
         """As the parent's, until the time is up."""

@@ -47,10 +47,11 @@ class TrainedModel:
         content = load_checkpoint(self.checkpoint)
         states = content["optimizer_state"]["state"].values()
         ends, starts = (content["logging"][f"epoch_{what}_timestamps"] for what in ("end", "start"))
+        counted = content["optimizer_state"]["param_groups"][0].get("steps")  # nnUNetTrainerBudget's; others take all
         return {
             "parameters": sum(_size_of_moments(state) for state in states),
             "training_seconds": float(sum(end - start for end, start in zip(ends, starts, strict=False))),
-            "steps": len(ends) * _steps_of_epoch(content["init_args"]),
+            "steps": len(ends) * _steps_of_epoch(content["init_args"]) if counted is None else counted,
         }
 
 
