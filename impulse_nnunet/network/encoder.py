@@ -6,9 +6,10 @@ from dynamic_network_architectures.building_blocks.residual_encoders import Resi
 from dynamic_network_architectures.building_blocks.simple_conv_blocks import StackedConvBlocks
 from torch import Tensor, nn
 
+from impulse_nnunet.network.channels_last import AveragePool, InstanceNorm
 from impulse_nnunet.network.settings import NetworkSettings
 
-NORMS: dict[str, type[nn.Module]] = {"instance": nn.InstanceNorm3d, "batch": nn.BatchNorm3d}
+NORMS: dict[str, type[nn.Module]] = {"instance": InstanceNorm, "batch": nn.BatchNorm3d}
 
 
 class ResNetPyramid(nn.Module):
@@ -45,6 +46,10 @@ class ResNetPyramid(nn.Module):
             return_skips=True,
             disable_default_stem=True,
         )
+        for module in list(self.stages.modules()):
+            for name, child in list(module.named_children()):
+                if isinstance(child, nn.AvgPool3d):
+                    setattr(module, name, AveragePool(child.stride))
         self.output_channels = list(settings.features_per_stage)
 
     def forward(self, image: Tensor) -> list[Tensor]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from impulse_nnunet.coordinates import grid_points, sample_points
+from impulse_nnunet.network.channels_last import channels_last
 from impulse_nnunet.network.template import Template
 
 
@@ -127,7 +128,7 @@ class ImPulSeNet(nn.Module):
         if not self.encoder_bfloat16 or image.device.type != "cpu":
             return self.encoder(image)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            return self.encoder(image.contiguous(memory_format=torch.channels_last_3d))
+            return self.encoder(channels_last(image))
 
     def forward(self, image: Tensor, points: Tensor | None = None) -> PointPrediction:
         """Decode points (batch, point, 3) in [-1, 1] of images (batch, channel, d, h, w) on the input grid.

@@ -22,7 +22,7 @@ def test_every_encoder_gives_the_same_pyramid(encoder, norm):
     assert [tuple(level.shape) for level in levels] == [(2, 4, 4, 8, 12), (2, 6, 4, 4, 6), (2, 8, 2, 2, 6)]
     assert list(made.output_channels) == [4, 6, 8]
     norms = {type(module).__name__ for module in made.modules() if "Norm" in type(module).__name__}
-    assert norms == {"InstanceNorm3d" if norm == "instance" else "BatchNorm3d"} | (
+    assert norms == {"InstanceNorm" if norm == "instance" else "BatchNorm3d"} | (
         {"ConvDropoutNormReLU"} if any("ConvDropoutNorm" in type(m).__name__ for m in made.modules()) else set()
     )
 
