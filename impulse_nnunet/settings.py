@@ -56,18 +56,24 @@ class RegionSettings:
         margin: Added to each side of the foreground's box, as a share of the box's edge.
         whole_share: Share of training samples, in ``two_pass``, whose box lies anywhere between tight and whole image.
         jitter: Standard deviation of the shift of each face of the other boxes, as a share of the box's edge.
+        search_grid: Voxels (d, h, w) on which, in ``two_pass``, a small network of its own sees the image and finds the
+            box; empty: the network itself finds it, on the input grid.
     """
 
     mode: str = "whole"
     margin: float = 0.05
     whole_share: float = 0.3
     jitter: float = 0.05
+    search_grid: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         _require(self.mode in REGION_MODES, "region.mode", self.mode, f"one of {', '.join(REGION_MODES)}")
         _require(0 <= self.margin <= 1, "region.margin", self.margin, "a share in [0, 1]")
         _require(0 <= self.whole_share <= 1, "region.whole_share", self.whole_share, "a share in [0, 1]")
         _require(0 <= self.jitter <= 0.5, "region.jitter", self.jitter, "a share in [0, 0.5]")
+        sizes = self.search_grid or (1, 1, 1)
+        ok = len(sizes) == 3 and min(sizes) > 0
+        _require(ok, "region.search_grid", self.search_grid, "nothing, or three positive numbers")
 
 
 @dataclass(frozen=True)
@@ -233,6 +239,14 @@ class ImPulSeSettings:
     laterality: LateralitySettings = field(default_factory=LateralitySettings)
 
     @property
+    def search_grid(self) -> tuple[int, int, int] | None:
+        """Voxels (d, h, w) that the finder sees, if there is one."""
+        if self.region.mode != "two_pass" or not self.region.search_grid:
+            return None
+        d, h, w = self.region.search_grid
+        return d, h, w
+
+    @property
     def fixed_channels(self) -> tuple[int, ...]:
         """Channels whose values augmentation leaves alone."""
         return tuple(sorted({*self.augmentation.fixed_channels, *self.sampling.mask_channels}))
@@ -264,8 +278,9 @@ def network_settings_from_configuration(configuration: Mapping[str, Any]) -> Net
     settings = settings_from_configuration(configuration)
     grid = settings.grid.input_grid
     product = tuple(math.prod(stride[axis] for stride in network.strides) for axis in range(3))
-    divides = all(n % p == 0 for n, p in zip(grid, product, strict=True))
-    _require(divides, "impulse.grid.input_grid", grid, f"multiples of the encoder's strides {product}")
+    for name, sizes in (("grid.input_grid", grid), ("region.search_grid", settings.search_grid or grid)):
+        divides = all(n % p == 0 for n, p in zip(sizes, product, strict=True))
+        _require(divides, f"impulse.{name}", sizes, f"multiples of the encoder's strides {product}")
     mode = settings.template.mode
     expected = "frequency or learned where architecture.arch_kwargs.template is off"
     _require(network.template or mode != "co_trained", "impulse.template.mode", mode, expected)
@@ -281,7 +296,7 @@ def network_task(configuration: Mapping[str, Any], input_channels: int, number_o
     extent_mm = configuration.get("estimates", {}).get("extent_mm")
     return Task(
         network_settings_from_configuration(configuration), input_channels, number_of_classes, grid,
-        spacing_of(extent_mm, grid), settings.template.mode == "co_trained",
+        spacing_of(extent_mm, grid), settings.template.mode == "co_trained", settings.search_grid,
     )  # fmt: skip
 
 

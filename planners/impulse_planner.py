@@ -29,6 +29,7 @@ from impulse_nnunet.planners.rules import (
     Sizes,
     estimate_memory_gb,
     plan_sizes,
+    search_grid,
     working_grid,
 )
 from impulse_nnunet.preprocessing.reading import reader_for
@@ -55,6 +56,7 @@ logger = logging.getLogger(__name__)
 PRESETS = ("auto", "paper")
 MASK_SHARE = 0.3  # the paper's Fig. 10: 20-50 % lowers intrusions at almost no Dice
 MASK_NORMALISATION = "NoNormalization"
+SEARCH_GRID = f"{PLAN_KEY}.region.search_grid"  # planned after the overrides, which may change what it follows from
 
 
 class ImPulSePlanner(ExperimentPlanner):
@@ -183,6 +185,8 @@ class ImPulSePlanner(ExperimentPlanner):
         with_overrides(configuration, self.overrides)
         network = network_settings_from_configuration(configuration)
         settings = settings_from_configuration(configuration)
+        if self.preset == "auto" and settings.region.mode == "two_pass" and SEARCH_GRID not in self.overrides:
+            configuration[PLAN_KEY]["region"]["search_grid"] = search_grid(settings.grid.input_grid, network.strides)
         grid, batch = settings.grid.input_grid, configuration["batch_size"]
         memory = estimate_memory_gb(grid, network, batch, settings.sampling.points, properties)
         configuration["estimates"]["memory_gb"] = round(memory, 2)

@@ -28,6 +28,7 @@ LARGEST_TEMPLATE_EDGE = 128
 REGION_CLEARLY_SMALLER = 0.7
 REGION_FINER = 1.2
 WORKING_FINER = 1.25
+SEARCH_FROM = 64**3  # voxels of the input grid from which on half its resolution is enough to find the region
 MAPS_PER_STAGE = 14  # 9.9 are saved for the backward pass (a test counts them); the rest is for gradients and copies
 
 
@@ -124,6 +125,14 @@ def points_for(number_of_classes: int) -> int:
 def working_grid(input_grid: Sequence[int], image_mm: np.ndarray, extent_mm: np.ndarray) -> tuple[int, int, int]:
     """Voxels of the whole image that are a little finer than the input grid over ``extent_mm``."""
     return _triple(np.ceil(np.asarray(input_grid) * WORKING_FINER * image_mm / extent_mm).astype(int))
+
+
+def search_grid(input_grid: Sequence[int], strides: Sequence[Sequence[int]]) -> tuple[int, ...]:
+    """Voxels of the first of two passes: half the input grid's, multiples of the strides; none for small grids."""
+    if math.prod(input_grid) < SEARCH_FROM:
+        return ()
+    product = [math.prod(stride[axis] for stride in strides) for axis in range(3)]
+    return _triple([math.ceil(n / 2 / p) * p for n, p in zip(input_grid, product, strict=True)])
 
 
 def network_for(input_grid: Sequence[int], memory_target_gb: float) -> NetworkSettings:

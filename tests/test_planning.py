@@ -168,13 +168,43 @@ def own_classes(tmp_path, monkeypatch):
     return "own_classes_of_a_user"
 
 
-def test_a_users_planner_and_fingerprint_extractor_are_used(nnunet_folders, own_classes):
+@pytest.fixture
+def made_dataset(nnunet_folders):
     raw = nnunet_folders / "nnUNet_raw" / "Dataset704_Made"
     write_content(raw, CONTENT | {"labels": {"background": 0, "a": 1, "b": 2}, "file_ending": ".nii.gz"})
     for case, (image, segmentation, _) in made_up_cases(2).items():
         for folder, name, array in (("imagesTr", f"{case}_0000", image[0]), ("labelsTr", case, segmentation)):
             (raw / folder).mkdir(exist_ok=True)
             write_nifti(raw / folder / f"{name}.nii.gz", np.asarray(array))
+    return raw
+
+
+LARGE = {"impulse.region.mode": "two_pass", "impulse.grid.input_grid": [64, 64, 72]}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "search_grid"),
+    [
+        (LARGE, [32, 32, 36]),  # half of it, multiples of strides of 2, 1 and 2
+        (LARGE | {"impulse.grid.input_grid": [16, 16, 16]}, []),
+        (LARGE | {"impulse.region.mode": "whole"}, []),
+        (LARGE | {"impulse.region.search_grid": []}, []),
+        (LARGE | {"impulse.region.search_grid": [8, 8, 8]}, [8, 8, 8]),
+    ],
+)
+def test_the_finders_grid_follows_from_the_input_grid_that_is_set(made_dataset, overrides, search_grid):
+    plans = plan_dataset(704, workers=1, progress_bar=False, overrides=overrides)
+    assert list(plans["configurations"]["3d_impulse"]["impulse"]["region"]["search_grid"]) == search_grid
+
+
+def test_the_papers_preset_has_no_finder(made_dataset):
+    plans = plan_dataset(
+        704, workers=1, progress_bar=False, preset="paper", overrides={"impulse.region.mode": "two_pass"}
+    )
+    assert list(plans["configurations"]["3d_impulse"]["impulse"]["region"]["search_grid"]) == []
+
+
+def test_a_users_planner_and_fingerprint_extractor_are_used(made_dataset, own_classes):
     plans = plan_dataset(
         704, workers=1, progress_bar=False, planner=f"{own_classes}.OwnPlanner",
         fingerprint_extractor=f"{own_classes}.OwnExtractor",

@@ -24,7 +24,7 @@ from impulse_nnunet.settings import (
 
 CHANGED = ImPulSeSettings(
     GridSettings((8, 16, 24), (9, 17, 25)),
-    RegionSettings("two_pass", 0.1, 0.2, 0.3),
+    RegionSettings("two_pass", 0.1, 0.2, 0.3, (4, 8, 8)),
     SamplingSettings(points=7, mask_share=0.4, mask_channels=(1, 2)),
     AugmentationSettings(0.0, 0.1, 0.2, 0.3, 0.4, 0.5),
     LossSettings(1.0, 2.0, 3.0),
@@ -68,6 +68,8 @@ BAD_CONTENT = [
     ({"region": {"margin": 2.0}}, r"region\.margin: found 2\.0, expected a share in \[0, 1\]"),
     ({"region": {"whole_share": -0.1}}, r"region\.whole_share: found -0\.1, expected a share in \[0, 1\]"),
     ({"region": {"jitter": 0.6}}, r"region\.jitter: found 0\.6, expected a share in \[0, 0\.5\]"),
+    ({"region": {"search_grid": [8, 8]}}, r"region\.search_grid: found \(8, 8\), expected nothing, or three positive"),
+    ({"region": {"search_grid": [8, 0, 8]}}, r"region\.search_grid: found \(8, 0, 8\), expected nothing, or three pos"),
     ({"sampling": {"points": 0}}, r"sampling\.points: found 0, expected a positive number"),
     ({"sampling": {"mask_share": 1.5}}, r"sampling\.mask_share: found 1\.5, expected a share in \[0, 1\]"),
     ({"sampling": {"mask_share": 0.5}}, r"sampling\.mask_share: found 0\.5, expected 0 where .*and .*tree_folders are"),

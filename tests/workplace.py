@@ -22,6 +22,7 @@ TINY = (
     "impulse.training.validation_iterations=2",
     "impulse.sampling.points=512",
     "impulse.region.mode=two_pass",
+    "impulse.region.search_grid=[12,16,16]",
     "architecture.arch_kwargs.features_per_stage=[8,16,16,32]",
 )
 TRAIN = (

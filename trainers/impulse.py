@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.files import remove_leftovers, whole_file
-from impulse_nnunet.network import SYSTEMS, ImPulSeNet
+from impulse_nnunet.network import SYSTEMS, ImPulSeNet, PointPrediction
 from impulse_nnunet.settings import network_task, settings_from_configuration
 from impulse_nnunet.threads import keep_to_own_cores
 from impulse_nnunet.trainers.checks import check_supported, check_weights
@@ -266,15 +266,16 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         self._heed_interruption()
         self.lr_scheduler.move_to(self._progress())
         self.optimizer.zero_grad(set_to_none=True)
-        images, points, labels = network_inputs(batch, self.settings, self.device, augment=True)
-        with torch.autocast("cuda", enabled=self.device.type == "cuda"):
-            loss = self.loss(self.network(images, points), labels)
+        loss, _, _ = self._predict(batch, augment=True)
         if self.grad_scaler is None:
             loss.backward()
         else:
             self.grad_scaler.scale(loss).backward()
             self.grad_scaler.unscale_(self.optimizer)
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), GRADIENT_NORM)
+        network = self.bare_network()
+        for part in (network.encoder, network.decoder), (network.finder,):
+            trained = [parameter for module in part if module is not None for parameter in module.parameters()]
+            torch.nn.utils.clip_grad_norm_(trained, GRADIENT_NORM)
         if self.grad_scaler is None:
             self.optimizer.step()
         else:
@@ -286,12 +287,23 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
     def validation_step(self, batch: list[Sample]) -> dict[str, Any]:
         """Loss and counts on random points of validation cases: nnU-Net's pseudo Dice."""
         self._heed_interruption()
-        images, points, labels = network_inputs(batch, self.settings, self.device, augment=False)
-        with torch.autocast("cuda", enabled=self.device.type == "cuda"):
-            prediction = self.network(images, points)
-            loss = self.loss(prediction, labels)
+        loss, prediction, labels = self._predict(batch, augment=False)
         tp, fp, fn = (counts.cpu().numpy() for counts in hard_counts(prediction.logits, labels))
         return {"loss": loss.cpu().numpy(), "tp_hard": tp, "fp_hard": fp, "fn_hard": fn}
+
+    def _predict(self, batch: list[Sample], augment: bool) -> tuple[torch.Tensor, PointPrediction, torch.Tensor]:
+        """Loss, the finder's included, prediction and labels of a batch."""
+        settings, on_gpu = self.settings, self.device.type == "cuda"
+        images, points, labels = network_inputs(batch, settings.grid.input_grid, settings, self.device, augment)
+        if settings.search_grid is None:
+            with torch.autocast("cuda", enabled=on_gpu):
+                prediction = self.network(images, points)
+                return self.loss(prediction, labels), prediction, labels
+        whole = [sample.search for sample in batch if sample.search is not None]
+        *search, foreground = network_inputs(whole, settings.search_grid, settings, self.device, augment)
+        with torch.autocast("cuda", enabled=on_gpu):
+            prediction, found = self.network(images, points, search)
+            return self.loss(prediction, labels) + self.loss(found, foreground), prediction, labels
 
     def on_validation_epoch_end(self, val_outputs: list[dict]) -> None:
         """As the parent's; a label that no point of the epoch met is left out of the mean, without a warning."""

@@ -58,13 +58,26 @@ class Ensemble:
     @torch.inference_mode()
     def encode(self, volume: Tensor, box: Box, input_grid: Sequence[int]) -> EncodedBox:
         """Encode a box of a working volume (channel, d, h, w) with every fold."""
-        image = image_on_box(volume.to(self.device), box, input_grid)[None]
+        return self._encode(volume, box, input_grid, self.network, self.decoders)
+
+    @torch.inference_mode()
+    def search(self, volume: Tensor, search_grid: Sequence[int]) -> EncodedBox:
+        """What the finders of all folds see in a working volume (channel, d, h, w)."""
+        finder = self.network.finder
+        if finder is None:
+            raise TypeError("the network has no finder, expected one where the plans name a search grid")
+        return self._encode(volume, Box.whole(), search_grid, finder, [finder.decoder] * len(self.decoders))
+
+    def _encode(
+        self, volume: Tensor, box: Box, grid: Sequence[int], network: ImPulSeNet, decoders: Sequence[Decoder]
+    ) -> EncodedBox:
+        image = image_on_box(volume.to(self.device), box, grid)[None]
         members = []
-        for number, decoder in enumerate(self.decoders):
+        for number, decoder in enumerate(decoders):
             if len(self.parameters) > 1:
                 self.network.load_state_dict(self.parameters[number])
             with _same_every_time(), torch.autocast("cuda", enabled=self.device.type == "cuda"):
-                members.append((decoder, self.network.encode(image)))
+                members.append((decoder, network.encode(image)))
         return EncodedBox(members, box)
 
 
@@ -81,19 +94,23 @@ def encode_image(ensemble: Ensemble, image: Tensor, settings: ImPulSeSettings, c
 def encode_working_volume(
     ensemble: Ensemble, volume: Tensor, settings: ImPulSeSettings, case: str = "image"
 ) -> EncodedBox:
-    """Encode a working volume; in ``two_pass``, first the whole to find the foreground's box, then that box.
+    """Encode a working volume; in ``two_pass``, the box of the foreground, which a first pass over the whole finds.
 
-    Nothing but the image is used. Where the first pass finds no foreground it is the answer, with a warning.
+    Nothing but the image is used. Where the first pass finds no foreground the whole image is encoded, with a warning.
     """
-    encoded = ensemble.encode(volume, Box.whole(), settings.grid.input_grid)
     if settings.region.mode == "whole":
-        return encoded
-    grid = OutputGrid.native([n // 2 if n >= COARSE_FROM else n for n in settings.grid.input_grid])
-    faces = foreground_faces(decode_labels(encoded, grid, settings.inference.block_points) > 0)
+        return ensemble.encode(volume, Box.whole(), settings.grid.input_grid)
+    if settings.search_grid is None:
+        first = ensemble.encode(volume, Box.whole(), settings.grid.input_grid)
+        grid = OutputGrid.native([n // 2 if n >= COARSE_FROM else n for n in settings.grid.input_grid])
+    else:
+        first = ensemble.search(volume, settings.search_grid)
+        grid = OutputGrid.native(settings.search_grid)
+    faces = foreground_faces(decode_labels(first, grid, settings.inference.block_points) > 0)
     if faces is None:
         logger.warning("%s: the first pass found no foreground; the whole image is used", case)
-        return encoded
-    return ensemble.encode(volume, region_box(faces, settings.region.margin), settings.grid.input_grid)
+    box = Box.whole() if faces is None else region_box(faces, settings.region.margin)
+    return ensemble.encode(volume, box, settings.grid.input_grid)
 
 
 def foreground_faces(mask: np.ndarray) -> np.ndarray | None:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from impulse_nnunet.network.dense import DenseNetwork
+from impulse_nnunet.network.finder import finder_settings
 from impulse_nnunet.network.heads import PointHead
 from impulse_nnunet.network.impulse_net import PointDecoder
 from impulse_nnunet.network.memory import saved_values, training_gb
@@ -110,6 +111,8 @@ def describe(task: Task, system: str, template_mode: str, batch_size: int, point
         parts["head"] = Part(count(dense.head), task.input_grid, dense.head.title)
     if isinstance(network.decoder, PointDecoder):
         parts |= _point_parts(network.decoder, settings, task, template_mode)
+    if network.finder is not None:
+        parts["finder"] = _finder(network.finder, task)
     trained = count(network)
     points = math.prod(task.input_grid) if kind.dense else points
     memory = training_gb(saved, trained, batch_size, points, _values_per_point(settings, task, kind.dense))
@@ -135,6 +138,11 @@ def _encoder(encoder: nn.Module, settings: NetworkSettings, task: Task) -> Part:
     if settings.encoder == "resnet18":
         text += f", stem kernel {settings.stem_kernel_size}"
     return Part(count(encoder), task.input_grid, text, levels=tuple(levels))
+
+
+def _finder(finder: nn.Module, task: Task) -> Part:
+    widths = ", ".join(str(width) for width in finder_settings(task.settings).features_per_stage)
+    return Part(count(finder), task.search_grid, f"unet of widths {widths}: the foreground in the whole image")
 
 
 def _point_parts(decoder: PointDecoder, settings: NetworkSettings, task: Task, mode: str) -> dict[str, Part]:

@@ -114,6 +114,8 @@ class ImPulSeNet(nn.Module):
             fits. A dense network is an encoder whose only feature map is its logits.
         decoder: Feature maps and points -> :class:`PointPrediction`.
         encoder_bfloat16: Run the encoder in bfloat16, channels last: the fast way on CPUs with AVX-512 BF16.
+
+    ``finder``, where there is one, says where in a whole image the foreground is; it shares no weights.
     """
 
     def __init__(self, encoder: nn.Module, decoder: Decoder, encoder_bfloat16: bool = False) -> None:
@@ -121,6 +123,7 @@ class ImPulSeNet(nn.Module):
         self.encoder = encoder
         self.decoder: Decoder = decoder
         self.encoder_bfloat16 = encoder_bfloat16
+        self.finder: ImPulSeNet | None = None
         self.origin = ""  # where the first weights come from, in words; empty: random
 
     def encode(self, image: Tensor) -> list[Tensor]:
@@ -130,8 +133,12 @@ class ImPulSeNet(nn.Module):
         with torch.autocast("cpu", dtype=torch.bfloat16):
             return self.encoder(channels_last(image))
 
-    def forward(self, image: Tensor, points: Tensor | None = None) -> PointPrediction:
+    def forward(
+        self, image: Tensor, points: Tensor | None = None, search: Sequence[Tensor] | None = None
+    ) -> PointPrediction | tuple[PointPrediction, PointPrediction]:
         """Decode points (batch, point, 3) in [-1, 1] of images (batch, channel, d, h, w) on the input grid.
+
+        With ``search``, images on the finder's grid and points, the finder's prediction comes second.
 
         Raises:
             TypeError: Without points. An implicit network has no dense output of its own; a sliding-window predictor
@@ -142,4 +149,7 @@ class ImPulSeNet(nn.Module):
                 "ImPulSeNet was called with an image and no points, expected both; this network is no sliding-window "
                 "network: predict with impulse_nnunet, or import impulse_nnunet.trainers before nnUNetPredictor runs"
             )
-        return self.decoder(self.encode(image), points)
+        prediction = self.decoder(self.encode(image), points)
+        if search is None or self.finder is None:
+            return prediction
+        return prediction, self.finder(*search)

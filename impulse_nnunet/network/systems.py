@@ -16,6 +16,7 @@ from impulse_nnunet.errors import InputError
 from impulse_nnunet.network.build import build_network, cpu_has_bfloat16
 from impulse_nnunet.network.dense import DeepLabHead, DenseHead, DenseNetwork, FCNHead
 from impulse_nnunet.network.encoders import build_encoder
+from impulse_nnunet.network.finder import build_finder
 from impulse_nnunet.network.impulse_net import DenseDecoder, ImPulSeNet
 from impulse_nnunet.network.settings import NetworkSettings
 from impulse_nnunet.network.topology import nnunet_settings
@@ -32,6 +33,7 @@ class Task:
         input_grid: (d, h, w), voxels.
         spacing_mm: (d, h, w) of the input grid.
         co_trained: Whether the template is trained with the network.
+        search_grid: (d, h, w) on which a finder sees the whole image; None: there is no finder.
     """
 
     settings: NetworkSettings
@@ -40,6 +42,7 @@ class Task:
     input_grid: tuple[int, int, int]
     spacing_mm: Sequence[float] = (1.0, 1.0, 1.0)
     co_trained: bool = False
+    search_grid: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -50,13 +53,20 @@ class System:
         title: As the paper calls it.
         trainer: Name of the nnU-Net trainer.
         dense: Whether it is trained over the whole input grid in place of random points.
-        build: Puts the network together.
+        main: Puts the network together, without a finder.
     """
 
     title: str
     trainer: str
     dense: bool
-    build: Callable[[Task], ImPulSeNet]
+    main: Callable[[Task], ImPulSeNet]
+
+    def build(self, task: Task) -> ImPulSeNet:
+        """The network; with a finder where the task has a grid for one, the same for every system."""
+        network = self.main(task)
+        if task.search_grid is not None:
+            network.finder = build_finder(task.settings, task.input_channels, network.encoder_bfloat16)
+        return network
 
 
 def sizes_of(task: Task, system: str) -> NetworkSettings:

@@ -25,6 +25,7 @@ from impulse_nnunet.training.boxes import augment_box, random_region_box, region
 from impulse_nnunet.training.points import draw_points, labels_at
 
 CACHE_BYTES = 2 * 1024**3
+SEARCH_REGION_SHARE = 0.5  # of the finder's points; a small organ would be met too seldom
 CASE_ENDINGS = (".b2nd", "_seg.b2nd", ".npz", ".pkl")
 
 
@@ -60,10 +61,11 @@ class Sample:
 
     Args:
         volume: Working volume (channel, d, h, w) float16.
-        box: Where the input grid lies.
+        box: Where the grid lies.
         points: (point, 3) float32 box positions.
         labels: (point,) int64.
         seed: Of the sample's random intensities.
+        search: For the finder: the whole image of the case, foreground labelled 1.
     """
 
     volume: Tensor
@@ -71,6 +73,7 @@ class Sample:
     points: Tensor
     labels: Tensor
     seed: int
+    search: Sample | None = None
 
 
 class CaseStore:
@@ -183,7 +186,24 @@ class BatchMaker:
         points = self._random_points(rng, box, case) if self.lattice is None else self.lattice
         labels = labels_at(case.segmentation, box, points.numpy(), self.cases.ignore_label)
         seed = int(rng.integers(2**31))
-        return Sample(case.volume, box, points, torch.from_numpy(labels), seed)
+        search = None if self.settings.search_grid is None else self._search_sample(step, place, case)
+        return Sample(case.volume, box, points, torch.from_numpy(labels), seed, search)
+
+    def _search_sample(self, step: int, place: int, case: TrainingCase) -> Sample:
+        """The whole image, its random numbers apart from all others; half of the points lie in the region."""
+        entropy = [self.settings.training.seed, self.stream, step, place]
+        rng = np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=(0,)))
+        box = Box.whole()
+        if self.stream == 0:
+            box = augment_box(rng, box, case.extent_mm, self.settings.augmentation)
+        region = region_box(case.foreground_faces, self.settings.region.margin)
+        points = draw_points(
+            rng, box, case.segmentation.shape, self.settings.sampling.points, annotated_voxels=case.annotated_voxels,
+            region_share=SEARCH_REGION_SHARE, region=region,
+        )  # fmt: skip
+        labels = labels_at(case.segmentation, box, points, self.cases.ignore_label)
+        foreground = torch.from_numpy(np.minimum(labels, 1))
+        return Sample(case.volume, box, torch.from_numpy(points), foreground, int(rng.integers(2**31)))
 
     def _random_points(self, rng: np.random.Generator, box: Box, case: TrainingCase) -> Tensor:
         sampling = self.settings.sampling

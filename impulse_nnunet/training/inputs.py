@@ -13,12 +13,13 @@ from impulse_nnunet.training.images import image_on_box, random_intensities
 
 
 def network_inputs(
-    batch: Sequence[Sample], settings: ImPulSeSettings, device: torch.device, augment: bool
+    batch: Sequence[Sample], grid: Sequence[int], settings: ImPulSeSettings, device: torch.device, augment: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Images on their boxes' input grids, points and labels; call it outside autocast, which would round positions.
+    """Images on a grid in their boxes, points and labels; call it outside autocast, which would round positions.
 
     Args:
         batch: Samples.
+        grid: (d, h, w) voxels in each box.
         settings: Of the plans.
         device: Where to train.
         augment: Change intensities at random.
@@ -28,7 +29,7 @@ def network_inputs(
     """
     images = []
     for sample in batch:
-        image = image_on_box(sample.volume.to(device, non_blocking=True), sample.box, settings.grid.input_grid)
+        image = image_on_box(sample.volume.to(device, non_blocking=True), sample.box, grid)
         if augment:
             image = random_intensities(image, sample.seed, settings.augmentation, settings.fixed_channels)
         images.append(image)

@@ -6,8 +6,9 @@ import torch
 
 from impulse_nnunet.coordinates import Box
 from impulse_nnunet.inference.encoding import Ensemble, encode_image, encode_working_volume, foreground_faces
+from impulse_nnunet.network import SYSTEMS, DenseDecoder, ImPulSeNet, Task
 from impulse_nnunet.settings import RegionSettings
-from tests.support import settings_for, small_network
+from tests.support import SMALL, settings_for, small_network
 
 GRID = (4, 6, 8)
 POINTS = np.random.default_rng(0).uniform(-1, 1, (50, 3)).astype(np.float32)
@@ -64,6 +65,60 @@ def test_two_passes_encode_the_region_that_the_first_one_finds():
     # d: 1/4 to 3/4 of 2, edge 1, margin 0.1; h: -2/3 to 2/3, edge 4/3; w: -0.5 to 0.5
     expected = np.array([[-0.6, -0.8, -0.6], [0.6, 0.8, 0.6]])
     np.testing.assert_allclose(encoded.box.faces, expected, atol=1e-6)
+
+
+SEARCH = settings_for(GRID, (8, 12, 16), region=RegionSettings("two_pass", margin=0.1, search_grid=(4, 6, 8)))
+
+
+class Found(torch.nn.Module):
+    """Logits of foreground in a block of any grid, in shares of its axes; notes the images that it sees."""
+
+    def __init__(self, lower, upper):
+        super().__init__()
+        self.lower, self.upper, self.seen = lower, upper, []
+
+    def forward(self, image):
+        self.seen.append(tuple(image.shape))
+        grid = image.shape[2:]
+        logits = torch.zeros(1, 2, *grid)
+        logits[:, 0] = 0.5
+        block = [slice(round(a * n), round(b * n)) for a, b, n in zip(self.lower, self.upper, grid, strict=True)]
+        logits[(0, 1, *block)] = 1
+        return [logits]
+
+
+def test_a_finder_finds_the_region_on_its_own_grid():
+    network = network_that_finds((slice(0, 0), slice(0, 0), slice(0, 0)))  # which finds nothing itself
+    network.finder = ImPulSeNet(Found((0.25, 1 / 6, 0.25), (0.75, 5 / 6, 0.75)), DenseDecoder(2))
+    encoded = encode_working_volume(ensemble_of(network), torch.randn(1, 8, 12, 16).half(), SEARCH)
+    assert network.finder.encoder.seen == [(1, 1, 4, 6, 8)]
+    # as in the test above: edges 1, 4/3 and 1, with margins of a tenth
+    np.testing.assert_allclose(encoded.box.faces, [[-0.6, -0.8, -0.6], [0.6, 0.8, 0.6]], atol=1e-6)
+
+
+def test_a_finder_that_finds_nothing(caplog):
+    network = network_that_finds((slice(1, 3), slice(1, 5), slice(2, 6)))
+    network.finder = ImPulSeNet(Found((0, 0, 0), (0, 0, 0)), DenseDecoder(2))
+    with caplog.at_level(logging.WARNING):
+        encoded = encode_working_volume(ensemble_of(network), torch.randn(1, 8, 12, 16).half(), SEARCH, "case_7")
+    np.testing.assert_array_equal(encoded.box.matrix, Box.whole().matrix)
+    assert caplog.messages == ["case_7: the first pass found no foreground; the whole image is used"]
+
+
+def test_each_fold_brings_its_own_finder():
+    states = []
+    for _ in range(2):
+        network = SYSTEMS["impulse_plus"].build(Task(SMALL, 1, 3, GRID, search_grid=GRID))
+        states.append({name: value.clone() for name, value in network.state_dict().items()})
+    volume = torch.randn(1, *GRID).half()
+    network = SYSTEMS["impulse_plus"].build(Task(SMALL, 1, 3, GRID, search_grid=GRID))
+    together = ensemble_of(network, states).search(volume, GRID).evaluate(POINTS)[0]
+    alone = []
+    for state in states:
+        network.load_state_dict(state)
+        alone.append(ensemble_of(network).search(volume, GRID).evaluate(POINTS)[0])
+    np.testing.assert_allclose(together, np.mean(alone, axis=0), rtol=1e-5, atol=1e-6)
+    assert np.abs(alone[0] - alone[1]).max() > 0.01
 
 
 def test_without_foreground_the_image_is_used_with_a_warning(caplog):

@@ -12,6 +12,7 @@ from impulse_nnunet.network.systems import system_of
 from tests.support import SMALL
 
 TASK = Task(SMALL, 2, 3, (8, 12, 16))
+WITH_FINDER = replace(TASK, search_grid=(4, 6, 8))
 
 
 def test_the_paper_preset_has_the_papers_sizes():
@@ -77,3 +78,11 @@ def test_a_trainer_of_another_package_is_refused():
         InputError, match="-tr nnUNetTrainer: found no trainer of this package, expected nnUNetTrainerIm"
     ):
         system_of("nnUNetTrainer")
+
+
+def test_a_finder_is_a_part():
+    found = describe(WITH_FINDER, "impulse_plus", "frequency", 2, 64, "t")
+    network = SYSTEMS["impulse_plus"].build(WITH_FINDER)
+    assert (found.parts["finder"].parameters, found.parts["finder"].grid) == (count(network.finder), (4, 6, 8))
+    assert found.trained_parameters == count(network)
+    assert "finder" not in describe(TASK, "impulse_plus", "frequency", 2, 64, "t").parts

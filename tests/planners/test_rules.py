@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from impulse_nnunet.network import NetworkSettings, build_network
 from impulse_nnunet.planners import DatasetProperties, plan_sizes
-from impulse_nnunet.planners.rules import MAPS_PER_STAGE, estimate_memory_gb, network_for, strides_for
+from impulse_nnunet.planners.rules import MAPS_PER_STAGE, estimate_memory_gb, network_for, search_grid, strides_for
 
 MEMORY = (4, 6, 8, 11, 16, 24, 40)
 edges = st.floats(60, 500)
@@ -61,6 +61,15 @@ def test_a_small_gpu_gives_up_cases_in_a_batch_before_more_than_half_of_the_grid
     cube = properties((512, 512, 512))
     assert [plan_sizes(cube, memory).batch_size for memory in (8, 4, 3, 2.3, 1.5)] == [4, 4, 3, 2, 2]
     assert all(plan_sizes(cube, memory).memory_gb <= memory for memory in (8, 4, 3, 2.3, 1.5))
+
+
+def test_the_first_pass_takes_half_of_a_large_grid():
+    halving = ((1, 1, 1), (2, 2, 2), (2, 2, 2), (2, 2, 2))
+    assert search_grid((128, 128, 128), halving) == (64, 64, 64)
+    assert search_grid((88, 120, 72), halving) == (48, 64, 40)  # 44, 60, 36, up to multiples of 8
+    assert search_grid((62, 100, 100), ((1, 1, 1), (2, 2, 2), (1, 2, 2), (1, 1, 1))) == (32, 52, 52)  # 31, 50, 50
+    assert search_grid((64, 64, 64), halving) == (32, 32, 32)
+    assert search_grid((64, 64, 56), halving) == ()
 
 
 def test_medians_decide():

@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 import torch
 
-from impulse_nnunet.coordinates import Box
+from impulse_nnunet.coordinates import Box, inside
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.preprocessing.case_facts import FACTS_KEY, case_facts
 from impulse_nnunet.settings import RegionSettings, SamplingSettings, TrainingSettings
 from impulse_nnunet.training.batches import BatchMaker, CaseStore, OrderedPrefetcher
+from impulse_nnunet.training.boxes import region_box
 from tests.support import MadeUpDataset, made_up_cases, settings_for
 
 SETTINGS = settings_for(sampling=SamplingSettings(points=64), region=RegionSettings("two_pass"))
@@ -172,3 +173,55 @@ def test_a_share_inside_masks_needs_the_voxels_of_the_masks():
     message = "case_0: found a preprocessed case without mask voxels, expected those that impulse.sampling names"
     with pytest.raises(InputError, match=message):
         CaseStore(MadeUpDataset(made_up_cases(1)), settings, None)["case_0"]
+
+
+MANY = SamplingSettings(points=400)
+SEARCHING = settings_for(sampling=MANY, region=RegionSettings("two_pass", search_grid=(2, 4, 6)))
+
+
+def test_a_finder_changes_nothing_of_what_the_network_sees():
+    without = settings_for(sampling=MANY, region=RegionSettings("two_pass"))
+    for step in range(4):
+        samples = BatchMaker(store_of(settings=SEARCHING), SEARCHING, 0, 0, 2)(step)
+        assert_same(samples, BatchMaker(store_of(settings=without), without, 0, 0, 2)(step))
+
+
+def test_the_finder_sees_the_whole_image_with_the_foreground_labelled():
+    cases = made_up_cases(1)
+    segmentation = cases["case_0"][1]
+    maker = BatchMaker(CaseStore(MadeUpDataset(cases), SEARCHING, None), SEARCHING, 1, 0, 1)
+    search = maker(0)[0].search
+    np.testing.assert_array_equal(search.box.faces, Box.whole().faces)
+    index = np.floor((search.points.double().numpy() + 1) / 2 * np.array(segmentation.shape)).astype(int)
+    assert search.labels.tolist() == (segmentation[tuple(index.T)] > 0).astype(int).tolist()
+    assert {0, 1} == set(search.labels.tolist())  # both labels of the case, 1 and 2, are foreground
+
+
+def test_the_finders_boxes_are_augmented_in_training():
+    training, validation = (
+        BatchMaker(store_of(settings=SEARCHING), SEARCHING, stream, 0, 1)(0)[0].search for stream in (0, 1)
+    )
+    assert not np.array_equal(training.box.matrix, Box.whole().matrix)
+    np.testing.assert_array_equal(validation.box.matrix, Box.whole().matrix)
+
+
+def test_half_of_the_finders_points_lie_in_the_region():
+    # the region, a block of 5 x 6 x 6 voxels with margins, is less than half of the image of 12 x 14 x 20
+    dataset = MadeUpDataset(made_up_cases(1, shape=(12, 14, 20)))
+    maker = BatchMaker(CaseStore(dataset, SEARCHING, None), SEARCHING, 1, 0, 1)
+    region = region_box(maker.cases["case_0"].foreground_faces, SEARCHING.region.margin)
+    within = inside(region.from_image(maker(0)[0].search.points.numpy())).mean()
+    volume = np.prod(np.diag(region.matrix))
+    # half of them, and of the other half the region's share of the image; standard deviation below 0.025
+    assert within == pytest.approx(0.5 + 0.5 * volume, abs=0.1)
+
+
+def test_what_is_ignored_is_no_foreground_either():
+    cases = {"a": made_up_cases(1)["case_0"]}
+    store = CaseStore(MadeUpDataset(cases), SEARCHING, ignore_label=2)
+    search = BatchMaker(store, SEARCHING, 1, 0, 1)(0)[0].search
+    assert set(search.labels.tolist()) == {0, 1}  # points are drawn where there are labels
+
+
+def test_without_a_grid_there_is_nothing_to_search():
+    assert BatchMaker(store_of(), SETTINGS, 0, 0, 1)(0)[0].search is None
