@@ -1,8 +1,9 @@
 """A model and a case for speed where no model at the paper's size can be trained.
 
 The template is the atlas of small phantoms, on the box of their lungs; the heads' last layers have small random
-weights; the encoder is the ResNet-18 at 128^3 with random weights. What a trained model costs depends on its widths and
-grids, which are the paper's, and on how much of the box lies near a border between segments, which the atlas brings.
+weights; the encoder is the ResNet-18 at 128^3 with random weights; the finder is trained on the phantoms for a minute.
+What a trained model costs depends on its widths and grids, which are the paper's, and on how much of the box lies near
+a border between segments, which the atlas brings.
 
 The first call makes everything in a folder (some minutes); later calls find it there.
 """
@@ -13,6 +14,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,26 +23,33 @@ import SimpleITK as sitk
 import torch
 from scipy import ndimage
 
-from impulse_nnunet.coordinates import bounding_box, faces_from_indices
-from impulse_nnunet.network import ImPulSeNet, NetworkSettings, build_network
+from impulse_nnunet.coordinates import Box, bounding_box, faces_from_indices, grid_points
+from impulse_nnunet.network import SYSTEMS, ImPulSeNet, NetworkSettings, Task
 from impulse_nnunet.phantom.case import Case, make_case
 from impulse_nnunet.phantom.settings import PhantomSettings
+from impulse_nnunet.preprocessing.working_volume import to_working_volume
 from impulse_nnunet.settings import (
     CONFIGURATION,
     NETWORK_CLASS,
     PLANS,
     GridSettings,
     ImPulSeSettings,
+    LossSettings,
     RegionSettings,
     to_json,
 )
 from impulse_nnunet.training.boxes import region_box
+from impulse_nnunet.training.images import image_on_box
+from impulse_nnunet.training.losses import point_loss
+from impulse_nnunet.training.points import labels_at
 
-VERSION = 1  # raised when the same call would make other files
+VERSION = 2  # raised when the same call would make other files
 GRID = (128, 128, 128)
+SEARCH_GRID = (64, 64, 64)  # what the planner gives the finder beside such a grid
 WORKING_GRID = (192, 232, 232)  # 1.25 times as fine as the grid over the lungs of the case
 SHAPE, SPACING_MM = (300, 512, 512), (1.0, 0.7, 0.7)
 ATLAS_CASES, ATLAS_SIZE = 6, (96, 120, 120)
+FINDER_STEPS = 120
 CASE_SEED = 5
 CLASSES = 19
 CASE = "phantom_00001"
@@ -61,15 +70,19 @@ def made(folder: Path) -> Path:
             (folder / name).mkdir(parents=True)
         case = make_case(PhantomSettings(SHAPE, SPACING_MM, CASE_SEED), 1)
         _write(case, folder)
-        _write_model(folder / "model", float(case.image.mean()), float(case.image.std()))
+        small = [make_case(PhantomSettings(ATLAS_SIZE), number) for number in range(1, ATLAS_CASES + 1)]
+        _write_model(folder / "model", small, float(case.image.mean()), float(case.image.std()))
         mark.touch()
     return folder
 
 
 def network() -> ImPulSeNet:
-    """The stand-in without its atlas."""
+    """The stand-in without its atlas, its finder untrained."""
     torch.manual_seed(0)
-    net = build_network(NetworkSettings(template_grid=GRID), 1, CLASSES).eval()
+    net = SYSTEMS["impulse_plus"].build(
+        Task(NetworkSettings(template_grid=GRID), 1, CLASSES, GRID, search_grid=SEARCH_GRID)
+    )
+    net.eval()
     torch.nn.init.normal_(net.decoder.deformation.last.weight, 0, DEFORMATION)
     torch.nn.init.normal_(net.decoder.correction.last.weight, 0, CORRECTION)
     return net
@@ -84,11 +97,11 @@ def lung_box(folder: Path) -> Any:
     return region_box(np.stack(faces_from_indices(*bounds, labels.shape)), RegionSettings().margin)
 
 
-def atlas() -> torch.Tensor:
+def atlas(cases: Sequence[Case]) -> torch.Tensor:
     """Log of the segments' frequencies in the box of the lungs: (class, *GRID)."""
     frequency = np.zeros((CLASSES, *GRID), np.float32)
-    for case in range(1, ATLAS_CASES + 1):
-        labels = make_case(PhantomSettings(ATLAS_SIZE), case).labels["segments"]
+    for case in cases:
+        labels = case.labels["segments"]
         bounds = bounding_box(labels > 0)
         if bounds is None:
             raise ValueError("the phantom has no foreground")
@@ -103,6 +116,24 @@ def atlas() -> torch.Tensor:
     return torch.from_numpy(np.log(smooth + 0.5))
 
 
+def train_finder(finder: ImPulSeNet, cases: Sequence[Case], mean: float, deviation: float) -> None:
+    """Teach a finder where the lungs of the cases are, every voxel of its grid a point."""
+    points = grid_points(SEARCH_GRID).reshape(1, -1, 3)
+    optimiser = torch.optim.AdamW(finder.parameters(), 1e-3)
+    finder.train()
+    for step in range(FINDER_STEPS):
+        case = cases[step % len(cases)]
+        volume = to_working_volume(torch.from_numpy((case.image[None] - mean) / deviation), ATLAS_SIZE)
+        image = image_on_box(volume, Box.whole(), SEARCH_GRID)[None]
+        labels = labels_at(case.labels["segments"], Box.whole(), points[0].numpy(), None)
+        foreground = torch.from_numpy(np.minimum(labels, 1))[None]
+        loss = point_loss(finder(image, points), foreground, LossSettings())
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    finder.eval()
+
+
 def _write(case: Case, folder: Path) -> None:
     for name, array in (("images", case.image), ("labels", case.labels["segments"])):
         image = sitk.GetImageFromArray(array)
@@ -111,12 +142,12 @@ def _write(case: Case, folder: Path) -> None:
         sitk.WriteImage(image, str(folder / name / f"{CASE}{ending}"), useCompression=True)
 
 
-def _write_model(folder: Path, mean: float, deviation: float) -> None:
+def _write_model(folder: Path, cases: Sequence[Case], mean: float, deviation: float) -> None:
     labels = {"background": 0, **{f"segment_{i}": i for i in range(1, CLASSES)}}
     dataset = {"channel_names": {"0": "CT"}, "labels": labels, "numTraining": ATLAS_CASES, "file_ending": ".nii.gz"}
     (folder / "dataset.json").write_text(json.dumps(dataset))
     intensity = {"mean": mean, "std": deviation, "percentile_00_5": -1000.0, "percentile_99_5": 400.0}
-    settings = ImPulSeSettings(GridSettings(GRID, WORKING_GRID), RegionSettings("two_pass"))
+    settings = ImPulSeSettings(GridSettings(GRID, WORKING_GRID), RegionSettings("two_pass", search_grid=SEARCH_GRID))
     configuration = {
         "data_identifier": CONFIGURATION, "preprocessor_name": "DefaultPreprocessor", "batch_size": 4, "patch_size": [],
         "median_image_size_in_voxels": SHAPE, "spacing": SPACING_MM, "normalization_schemes": ["CTNormalization"],
@@ -139,7 +170,8 @@ def _write_model(folder: Path, mean: float, deviation: float) -> None:
     }  # fmt: skip
     (folder / "plans.json").write_text(json.dumps(plans))
     net = network()
-    net.decoder.template.set_logits(atlas())
+    net.decoder.template.set_logits(atlas(cases))
+    train_finder(net.finder, cases, mean, deviation)
     checkpoint = {
         "network_weights": net.state_dict(), "trainer_name": "nnUNetTrainerImPulSe",
         "init_args": {"configuration": CONFIGURATION}, "inference_allowed_mirroring_axes": None,
