@@ -48,8 +48,8 @@ bench: $(INSTALLED)  ## seconds and peak memory: this project, the plain way and
 bench-compare: $(INSTALLED)  ## make bench-compare OLD=a.json [NEW=benchmarks/latest.json]
 	$(BIN)/python -m benchmarks.compare $(OLD) $(or $(NEW),benchmarks/latest.json)
 
-results: $(INSTALLED)  ## the tables of docs/results.md on the synthetic cohort; two hours on two cores
-	PATH="$(abspath $(BIN)):$$PATH" bash tools/results.sh results_output 1 2 3 4 fig10 time longer
+results: $(INSTALLED)  ## the tables of docs/results.md on the synthetic cohort; three hours on two cores
+	PATH="$(abspath $(BIN)):$$PATH" bash tools/results.sh results_output 1 2 3 4 fig10 stock longer
 
 clean:
 	rm -rf $(VENV) demo_output results_output build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
