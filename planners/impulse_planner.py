@@ -186,7 +186,8 @@ class ImPulSePlanner(ExperimentPlanner):
         network = network_settings_from_configuration(configuration)
         settings = settings_from_configuration(configuration)
         if self.preset == "auto" and settings.region.mode == "two_pass" and SEARCH_GRID not in self.overrides:
-            configuration[PLAN_KEY]["region"]["search_grid"] = search_grid(settings.grid.input_grid, network.strides)
+            found = search_grid(settings.grid.input_grid, network.strides, properties)
+            configuration[PLAN_KEY]["region"]["search_grid"] = found
         grid, batch = settings.grid.input_grid, configuration["batch_size"]
         memory = estimate_memory_gb(grid, network, batch, settings.sampling.points, properties)
         configuration["estimates"]["memory_gb"] = round(memory, 2)

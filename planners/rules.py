@@ -28,7 +28,8 @@ LARGEST_TEMPLATE_EDGE = 128
 REGION_CLEARLY_SMALLER = 0.7
 REGION_FINER = 1.2
 WORKING_FINER = 1.25
-SEARCH_FROM = 64**3  # voxels of the input grid from which on half its resolution is enough to find the region
+SEARCH_FROM = 64**3  # voxels of the input grid from which on a finder pays
+SEARCH_VOXELS = 24  # along each edge of the region: half a voxel is well within the margin
 MAPS_PER_STAGE = 14  # 9.9 are saved for the backward pass (a test counts them); the rest is for gradients and copies
 
 
@@ -127,12 +128,20 @@ def working_grid(input_grid: Sequence[int], image_mm: np.ndarray, extent_mm: np.
     return _triple(np.ceil(np.asarray(input_grid) * WORKING_FINER * image_mm / extent_mm).astype(int))
 
 
-def search_grid(input_grid: Sequence[int], strides: Sequence[Sequence[int]]) -> tuple[int, ...]:
-    """Voxels of the first of two passes: half the input grid's, multiples of the strides; none for small grids."""
+def search_grid(
+    input_grid: Sequence[int], strides: Sequence[Sequence[int]], properties: DatasetProperties
+) -> tuple[int, ...]:
+    """Voxels in which a finder sees the whole image; none for small input grids.
+
+    Half the input grid, more where the region is a small part of the image, never more than the input grid; multiples
+    of the strides.
+    """
     if math.prod(input_grid) < SEARCH_FROM:
         return ()
-    product = [math.prod(stride[axis] for stride in strides) for axis in range(3)]
-    return _triple([math.ceil(n / 2 / p) * p for n, p in zip(input_grid, product, strict=True)])
+    image, region = (np.median(e, axis=0) for e in (properties.image_extents_mm, properties.region_extents_mm))
+    wanted = np.minimum(np.maximum(np.asarray(input_grid) / 2, SEARCH_VOXELS * image / region), input_grid)
+    product = np.array([math.prod(stride[axis] for stride in strides) for axis in range(3)])
+    return _triple((np.ceil(wanted / product - 1e-6) * product).astype(int))
 
 
 def network_for(input_grid: Sequence[int], memory_target_gb: float) -> NetworkSettings:

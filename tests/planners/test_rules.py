@@ -63,13 +63,23 @@ def test_a_small_gpu_gives_up_cases_in_a_batch_before_more_than_half_of_the_grid
     assert all(plan_sizes(cube, memory).memory_gb <= memory for memory in (8, 4, 3, 2.3, 1.5))
 
 
-def test_the_first_pass_takes_half_of_a_large_grid():
-    halving = ((1, 1, 1), (2, 2, 2), (2, 2, 2), (2, 2, 2))
-    assert search_grid((128, 128, 128), halving) == (64, 64, 64)
-    assert search_grid((88, 120, 72), halving) == (48, 64, 40)  # 44, 60, 36, up to multiples of 8
-    assert search_grid((62, 100, 100), ((1, 1, 1), (2, 2, 2), (1, 2, 2), (1, 1, 1))) == (32, 52, 52)  # 31, 50, 50
-    assert search_grid((64, 64, 64), halving) == (32, 32, 32)
-    assert search_grid((64, 64, 56), halving) == ()
+HALVING = ((1, 1, 1), (2, 2, 2), (2, 2, 2), (2, 2, 2))
+
+
+def test_a_finder_takes_half_of_a_large_grid():
+    chest = properties((300, 360, 360), region_mm=(250, 300, 300))
+    assert search_grid((128, 128, 128), HALVING, chest) == (64, 64, 64)
+    assert search_grid((88, 120, 72), HALVING, chest) == (48, 64, 40)  # 44, 60, 36, up to multiples of 8
+    strides = ((1, 1, 1), (2, 2, 2), (1, 2, 2), (1, 1, 1))
+    assert search_grid((62, 100, 100), strides, chest) == (32, 52, 52)  # 31, 50, 50
+    assert search_grid((64, 64, 64), HALVING, chest) == (32, 32, 32)
+    assert search_grid((64, 64, 56), HALVING, chest) == ()
+
+
+def test_a_finder_takes_more_where_the_region_is_small():
+    # 24 voxels across regions of a half, a quarter and a tenth of the image: 48, 96 and 240, which is above the grid
+    organ = properties((300, 300, 300), region_mm=(150, 75, 30))
+    assert search_grid((128, 128, 128), HALVING, organ) == (64, 96, 128)
 
 
 def test_medians_decide():
