@@ -187,9 +187,7 @@ LARGE = {"impulse.region.mode": "two_pass", "impulse.grid.input_grid": [64, 64, 
     [
         # 24 voxels across 5, 6 and 6 of 8, 9 and 10 voxels are 38.4, 36 and 40; the strides make 2, 1 and 2
         (LARGE, [40, 36, 40]),
-        (LARGE | {"impulse.grid.input_grid": [16, 16, 16]}, []),
         (LARGE | {"impulse.region.mode": "whole"}, []),
-        (LARGE | {"impulse.region.search_grid": []}, []),
         (LARGE | {"impulse.region.search_grid": [8, 8, 8]}, [8, 8, 8]),
     ],
 )
