@@ -48,7 +48,7 @@ bench: $(INSTALLED)  ## seconds and peak memory: this project, the plain way and
 bench-compare: $(INSTALLED)  ## make bench-compare OLD=a.json [NEW=benchmarks/latest.json]
 	$(BIN)/python -m benchmarks.compare $(OLD) $(or $(NEW),benchmarks/latest.json)
 
-results: $(INSTALLED)  ## the tables of docs/results.md on the synthetic cohort; three hours on two cores
+results: $(INSTALLED)  ## the tables of docs/results.md on the synthetic cohort; some hours on two cores
 	PATH="$(abspath $(BIN)):$$PATH" bash tools/results.sh results_output 1 2 3 4 fig10 stock longer
 
 clean:

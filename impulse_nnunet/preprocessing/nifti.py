@@ -15,7 +15,7 @@ EXACT_KINDS = "iuf"  # 8 to 32 bits: rounded to float32 once, as the way through
 def read_plain_nifti(file: str) -> tuple[np.ndarray, dict[str, Any]] | None:
     """Read an image whose numbers are stored as they are, turned to RAS.
 
-    The voxels and properties are those of ``NibabelIOWithReorient.read_images((file,))``, at half the memory.
+    The voxels and properties are those of ``NibabelIOWithReorient.read_images((file,))``.
 
     Args:
         file: NIfTI file.

@@ -195,6 +195,22 @@ def test_time_limit_ends_training_with_a_final_checkpoint(folders, plans):
     assert again.current_epoch == limited.current_epoch
 
 
+def test_a_finder_changes_no_weight_of_the_network(folders, plans, monkeypatch, tmp_path):
+    assert plans["configurations"]["3d_impulse"]["impulse"]["region"]["search_grid"]
+    both = trainer()
+    both.run_training()
+    plans["configurations"]["3d_impulse"]["impulse"]["region"]["search_grid"] = []
+    write_plans(folders, plans)
+    monkeypatch.setenv("nnUNet_results", str(tmp_path / "alone"))
+    alone = trainer()
+    alone.run_training()
+    assert alone.network.finder is None
+    weights = both.network.state_dict()
+    assert any(name.startswith("finder.") for name in weights)
+    for name, value in alone.network.state_dict().items():
+        assert torch.equal(weights[name], value), name
+
+
 def test_weights_that_are_no_numbers_end_the_training_and_reach_no_checkpoint(folders, plans):
     plans["configurations"]["3d_impulse"]["impulse"]["training"]["learning_rate"] = 1e30
     write_plans(folders, plans)

@@ -217,10 +217,14 @@ def test_half_of_the_finders_points_lie_in_the_region():
 
 
 def test_what_is_ignored_is_no_foreground_either():
-    cases = {"a": made_up_cases(1)["case_0"]}
+    cases = made_up_cases(1)
+    segmentation = cases["case_0"][1]
     store = CaseStore(MadeUpDataset(cases), SEARCHING, ignore_label=2)
     search = BatchMaker(store, SEARCHING, 1, 0, 1)(0)[0].search
-    assert set(search.labels.tolist()) == {0, 1}  # points are drawn where there are labels
+    index = np.floor((search.points.double().numpy() + 1) / 2 * np.array(segmentation.shape)).astype(int)
+    there = segmentation[tuple(index.T)]
+    assert set(there.tolist()) == {0, 1}  # no point lies where the label is 2
+    assert search.labels.tolist() == there.tolist()
 
 
 def test_without_a_grid_there_is_nothing_to_search():
