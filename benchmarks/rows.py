@@ -332,13 +332,14 @@ def measure(name: str, device: torch.device, runs: int) -> dict[str, Any]:
     before = peak_gigabytes()
     if on_gpu:
         torch.cuda.reset_peak_memory_stats()
+    held = torch.cuda.memory_allocated() if on_gpu else 0
     seconds = []
     for _ in range(min(runs, job.runs)):
         start = perf_counter()
         job.run()
         _wait(device)
         seconds.append(perf_counter() - start)
-    peak = torch.cuda.max_memory_allocated() / 2**20 if on_gpu else (peak_gigabytes() - before) * MIB_PER_GB
+    peak = (torch.cuda.max_memory_allocated() - held) / 2**20 if on_gpu else (peak_gigabytes() - before) * MIB_PER_GB
     return {"seconds": float(np.median(seconds)) * job.factor, "peak_mib": peak, "note": job.note}
 
 

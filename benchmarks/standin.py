@@ -15,6 +15,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,16 +45,63 @@ from impulse_nnunet.training.losses import point_loss
 from impulse_nnunet.training.points import labels_at
 
 VERSION = 2  # raised when the same call would make other files
-GRID = (128, 128, 128)
-SEARCH_GRID = (64, 64, 64)  # what the planner gives the finder beside such a grid
-WORKING_GRID = (192, 232, 232)  # 1.25 times as fine as the grid over the lungs of the case
-SHAPE, SPACING_MM = (300, 512, 512), (1.0, 0.7, 0.7)
-ATLAS_CASES, ATLAS_SIZE = 6, (96, 120, 120)
-FINDER_STEPS = 120
 CASE_SEED = 5
 CLASSES = 19
 CASE = "phantom_00001"
+PERCENTILES = {"percentile_00_5": -1000.0, "percentile_99_5": 400.0}  # HU
 DEFORMATION, CORRECTION = 0.003, 0.05  # standard deviations of the heads' last weights
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes of the model and of the case.
+
+    Args:
+        grid: Input and template grid, voxels (d, h, w).
+        search_grid: Of the finder, voxels.
+        working_grid: Of the whole image as the encoder's input is taken from it, voxels.
+        widths: Channels of the encoder's stages.
+        shape: Of the case, voxels.
+        spacing_mm: Of the case.
+        atlas_size: Of the small phantoms that make the template, voxels.
+        atlas_cases: How many.
+        finder_steps: Steps of the finder's training.
+    """
+
+    grid: tuple[int, int, int]
+    search_grid: tuple[int, int, int]
+    working_grid: tuple[int, int, int]
+    widths: tuple[int, ...]
+    shape: tuple[int, int, int]
+    spacing_mm: tuple[float, float, float]
+    atlas_size: tuple[int, int, int]
+    atlas_cases: int
+    finder_steps: int
+
+
+PAPER = Sizes(
+    grid=(128, 128, 128),
+    search_grid=(64, 64, 64),  # what the planner gives the finder beside such a grid
+    working_grid=(192, 232, 232),  # 1.25 times as fine as the grid over the lungs of the case
+    widths=(64, 128, 256, 512),
+    shape=(300, 512, 512),
+    spacing_mm=(1.0, 0.7, 0.7),
+    atlas_size=(96, 120, 120),
+    atlas_cases=6,
+    finder_steps=120,
+)
+TINY = Sizes(  # for a rehearsal of the GPU parts
+    grid=(32, 32, 32),
+    search_grid=(24, 24, 24),
+    working_grid=(48, 58, 58),
+    widths=(8, 16, 32, 64),
+    shape=(48, 64, 64),
+    spacing_mm=(6.0, 5.6, 5.6),
+    atlas_size=(48, 60, 60),
+    atlas_cases=2,
+    finder_steps=60,
+)
+GRID, SHAPE, WORKING_GRID = PAPER.grid, PAPER.shape, PAPER.working_grid
 
 
 def default_folder() -> Path:
@@ -61,27 +109,36 @@ def default_folder() -> Path:
     return Path(os.environ.get("IMPULSE_BENCHMARK_FOLDER", Path(tempfile.gettempdir()) / "impulse_nnunet_benchmarks"))
 
 
-def made(folder: Path) -> Path:
-    """The folder, filled: ``images/``, ``labels/`` and ``model/`` (with ``fold_0/checkpoint_final.pth``)."""
+def made(folder: Path, sizes: Sizes = PAPER, device: torch.device | str = "cpu") -> Path:
+    """The folder, filled: ``images/``, ``labels/`` and ``model/`` (with ``fold_0/checkpoint_final.pth``).
+
+    Args:
+        folder: Kept from one call to the next; one folder for each sizes.
+        sizes: Of model and case.
+        device: Where the finder is trained.
+    """
     mark = folder / f"made_{VERSION}"
     if not mark.is_file():
         shutil.rmtree(folder, ignore_errors=True)
         for name in ("images", "labels", "model/fold_0"):
             (folder / name).mkdir(parents=True)
-        case = make_case(PhantomSettings(SHAPE, SPACING_MM, CASE_SEED), 1)
-        _write(case, folder)
-        small = [make_case(PhantomSettings(ATLAS_SIZE), number) for number in range(1, ATLAS_CASES + 1)]
-        _write_model(folder / "model", small, float(case.image.mean()), float(case.image.std()))
+        case = make_case(PhantomSettings(sizes.shape, sizes.spacing_mm, CASE_SEED), 1)
+        _write(case, folder, sizes)
+        small = [make_case(PhantomSettings(sizes.atlas_size), number) for number in range(1, sizes.atlas_cases + 1)]
+        mean, deviation = float(case.image.mean()), float(case.image.std())
+        net = network(sizes)
+        net.decoder.template.set_logits(atlas(small, sizes.grid))
+        train_finder(net.finder.to(device), small, mean, deviation, sizes)
+        write_model(folder / "model", net.to("cpu"), sizes, {"mean": mean, "std": deviation})
         mark.touch()
     return folder
 
 
-def network() -> ImPulSeNet:
+def network(sizes: Sizes = PAPER) -> ImPulSeNet:
     """The stand-in without its atlas, its finder untrained."""
     torch.manual_seed(0)
-    net = SYSTEMS["impulse_plus"].build(
-        Task(NetworkSettings(template_grid=GRID), 1, CLASSES, GRID, search_grid=SEARCH_GRID)
-    )
+    settings = NetworkSettings(sizes.widths, template_grid=sizes.grid)
+    net = SYSTEMS["impulse_plus"].build(Task(settings, 1, CLASSES, sizes.grid, search_grid=sizes.search_grid))
     net.eval()
     torch.nn.init.normal_(net.decoder.deformation.last.weight, 0, DEFORMATION)
     torch.nn.init.normal_(net.decoder.correction.last.weight, 0, CORRECTION)
@@ -97,16 +154,16 @@ def lung_box(folder: Path) -> Any:
     return region_box(np.stack(faces_from_indices(*bounds, labels.shape)), RegionSettings().margin)
 
 
-def atlas(cases: Sequence[Case]) -> torch.Tensor:
-    """Log of the segments' frequencies in the box of the lungs: (class, *GRID)."""
-    frequency = np.zeros((CLASSES, *GRID), np.float32)
+def atlas(cases: Sequence[Case], grid: tuple[int, int, int]) -> torch.Tensor:
+    """Log of the segments' frequencies in the box of the lungs: (class, *grid)."""
+    frequency = np.zeros((CLASSES, *grid), np.float32)
     for case in cases:
         labels = case.labels["segments"]
         bounds = bounding_box(labels > 0)
         if bounds is None:
             raise ValueError("the phantom has no foreground")
         box = region_box(np.stack(faces_from_indices(*bounds, labels.shape)), RegionSettings().margin)
-        axes = [(2 * np.arange(n) + 1) / n - 1 for n in GRID]
+        axes = [(2 * np.arange(n) + 1) / n - 1 for n in grid]
         half, shape = np.diag(box.matrix), np.array(labels.shape)
         places = [(half[a] * axes[a] + box.centre[a] + 1) / 2 * shape[a] - 0.5 for a in range(3)]
         nearest = np.ix_(*(np.clip(np.rint(p), 0, n - 1).astype(int) for p, n in zip(places, shape, strict=True)))
@@ -116,64 +173,78 @@ def atlas(cases: Sequence[Case]) -> torch.Tensor:
     return torch.from_numpy(np.log(smooth + 0.5))
 
 
-def train_finder(finder: ImPulSeNet, cases: Sequence[Case], mean: float, deviation: float) -> None:
+def train_finder(finder: ImPulSeNet, cases: Sequence[Case], mean: float, deviation: float, sizes: Sizes) -> None:
     """Teach a finder where the lungs of the cases are, every voxel of its grid a point."""
-    points = grid_points(SEARCH_GRID).reshape(1, -1, 3)
+    points = grid_points(sizes.search_grid).reshape(1, -1, 3)
+    device = next(finder.parameters()).device
     optimiser = torch.optim.AdamW(finder.parameters(), 1e-3)
     finder.train()
-    for step in range(FINDER_STEPS):
+    for step in range(sizes.finder_steps):
         case = cases[step % len(cases)]
-        volume = to_working_volume(torch.from_numpy((case.image[None] - mean) / deviation), ATLAS_SIZE)
-        image = image_on_box(volume, Box.whole(), SEARCH_GRID)[None]
+        volume = to_working_volume(torch.from_numpy((case.image[None] - mean) / deviation), sizes.atlas_size)
+        image = image_on_box(volume, Box.whole(), sizes.search_grid)[None]
         labels = labels_at(case.labels["segments"], Box.whole(), points[0].numpy(), None)
         foreground = torch.from_numpy(np.minimum(labels, 1))[None]
-        loss = point_loss(finder(image, points), foreground, LossSettings())
+        loss = point_loss(finder(image.to(device), points.to(device)), foreground.to(device), LossSettings())
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
     finder.eval()
 
 
-def _write(case: Case, folder: Path) -> None:
+def _write(case: Case, folder: Path, sizes: Sizes) -> None:
     for name, array in (("images", case.image), ("labels", case.labels["segments"])):
         image = sitk.GetImageFromArray(array)
-        image.SetSpacing(SPACING_MM[::-1])
+        image.SetSpacing(sizes.spacing_mm[::-1])
         ending = "_0000.nii.gz" if name == "images" else ".nii.gz"
         sitk.WriteImage(image, str(folder / name / f"{CASE}{ending}"), useCompression=True)
 
 
-def _write_model(folder: Path, cases: Sequence[Case], mean: float, deviation: float) -> None:
-    labels = {"background": 0, **{f"segment_{i}": i for i in range(1, CLASSES)}}
-    dataset = {"channel_names": {"0": "CT"}, "labels": labels, "numTraining": ATLAS_CASES, "file_ending": ".nii.gz"}
+def write_model(folder: Path, net: ImPulSeNet, sizes: Sizes, intensity: dict[str, float]) -> None:
+    """Write a trained model's folder: plans.json, dataset.json and the checkpoint of fold 0."""
+    dataset = dataset_json(1, sizes)
     (folder / "dataset.json").write_text(json.dumps(dataset))
-    intensity = {"mean": mean, "std": deviation, "percentile_00_5": -1000.0, "percentile_99_5": 400.0}
-    settings = ImPulSeSettings(GridSettings(GRID, WORKING_GRID), RegionSettings("two_pass", search_grid=SEARCH_GRID))
-    configuration = {
-        "data_identifier": CONFIGURATION, "preprocessor_name": "DefaultPreprocessor", "batch_size": 4, "patch_size": [],
-        "median_image_size_in_voxels": SHAPE, "spacing": SPACING_MM, "normalization_schemes": ["CTNormalization"],
-        "use_mask_for_norm": [False], "batch_dice": True,
-        **{f"resampling_fn_{what}": "no_resampling_hack" for what in ("data", "seg", "probabilities")},
-        **{f"resampling_fn_{what}_kwargs": {} for what in ("data", "seg", "probabilities")},
-        "architecture": {
-            "network_class_name": NETWORK_CLASS,
-            "arch_kwargs": to_json(NetworkSettings(template_grid=GRID)),
-            "_kw_requires_import": [],
-        },
-        "impulse": to_json(settings),
-    }  # fmt: skip
-    plans = {
-        "dataset_name": "Dataset000_StandIn", "plans_name": PLANS, "image_reader_writer": "NibabelIOWithReorient",
-        "transpose_forward": [0, 1, 2], "transpose_backward": [0, 1, 2], "label_manager": "LabelManager",
-        "experiment_planner_used": "ImPulSePlanner", "configurations": {CONFIGURATION: configuration},
-        "foreground_intensity_properties_per_channel": {"0": intensity},
-        "original_median_spacing_after_transp": SPACING_MM, "original_median_shape_after_transp": SHAPE,
-    }  # fmt: skip
-    (folder / "plans.json").write_text(json.dumps(plans))
-    net = network()
-    net.decoder.template.set_logits(atlas(cases))
-    train_finder(net.finder, cases, mean, deviation)
+    (folder / "plans.json").write_text(json.dumps(plans(1, sizes, intensity)))
     checkpoint = {
         "network_weights": net.state_dict(), "trainer_name": "nnUNetTrainerImPulSe",
         "init_args": {"configuration": CONFIGURATION}, "inference_allowed_mirroring_axes": None,
     }  # fmt: skip
     torch.save(checkpoint, folder / "fold_0" / "checkpoint_final.pth")
+
+
+def dataset_json(channels: int, sizes: Sizes) -> dict[str, Any]:
+    """A CT and masks, if there are more channels; the segments as labels."""
+    names = {str(number): "CT" if number == 0 else "noNorm" for number in range(channels)}
+    labels = {"background": 0, **{f"segment_{i}": i for i in range(1, CLASSES)}}
+    return {"channel_names": names, "labels": labels, "numTraining": sizes.atlas_cases, "file_ending": ".nii.gz"}
+
+
+def plans(channels: int, sizes: Sizes, intensity: dict[str, float], batch_size: int = 4) -> dict[str, Any]:
+    """Plans of the paper's sizes, or of others, with two passes and a finder."""
+    settings = ImPulSeSettings(
+        GridSettings(sizes.grid, sizes.working_grid), RegionSettings("two_pass", search_grid=sizes.search_grid)
+    )
+    extent = np.array(sizes.shape) * sizes.spacing_mm
+    configuration = {
+        "data_identifier": CONFIGURATION, "preprocessor_name": "DefaultPreprocessor", "batch_size": batch_size,
+        "patch_size": [], "median_image_size_in_voxels": sizes.shape, "spacing": sizes.spacing_mm,
+        "normalization_schemes": ["CTNormalization", *["NoNormalization"] * (channels - 1)],
+        "use_mask_for_norm": [False] * channels, "batch_dice": True,
+        **{f"resampling_fn_{what}": "no_resampling_hack" for what in ("data", "seg", "probabilities")},
+        **{f"resampling_fn_{what}_kwargs": {} for what in ("data", "seg", "probabilities")},
+        "architecture": {
+            "network_class_name": NETWORK_CLASS,
+            "arch_kwargs": to_json(NetworkSettings(sizes.widths, template_grid=sizes.grid)),
+            "_kw_requires_import": [],
+        },
+        "impulse": to_json(settings),
+        "estimates": {"extent_mm": extent.tolist()},
+    }  # fmt: skip
+    foreground = {str(number): intensity | PERCENTILES for number in range(channels)}
+    return {
+        "dataset_name": "Dataset000_StandIn", "plans_name": PLANS, "image_reader_writer": "NibabelIOWithReorient",
+        "transpose_forward": [0, 1, 2], "transpose_backward": [0, 1, 2], "label_manager": "LabelManager",
+        "experiment_planner_used": "ImPulSePlanner", "configurations": {CONFIGURATION: configuration},
+        "foreground_intensity_properties_per_channel": foreground,
+        "original_median_spacing_after_transp": sizes.spacing_mm, "original_median_shape_after_transp": sizes.shape,
+    }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import subprocess
 import time
@@ -17,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 SLURM, LOCAL = SCHEDULERS = ("slurm", "local")
 REQUEUES = 100  # times that a job which ran out of time is started again; each time it goes on where it was
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 Task = Callable[[], None]
 
 
@@ -104,7 +106,8 @@ class Submission:
             after: ID of an array that has to be over first, however it ended (Slurm).
         """
         if self.scheduler == LOCAL:
-            return [self._start_here(task, number) for number, task in enumerate(tasks)]
+            gpus = shares_of_gpus(self.resources.gpus, len(tasks))
+            return [self._start_here(task, share) for task, share in zip(tasks, gpus, strict=True)]
         self.executor.update_parameters(**self._parameters(name), dependency=after and f"afterany:{after}")
         return self._sent(lambda: self.executor.submit_array(tasks))
 
@@ -114,12 +117,9 @@ class Submission:
             time.sleep(poll_s)
         return {number: reason for number, job in enumerate(jobs) if (reason := _reason(job)) is not None}
 
-    def _start_here(self, task: Task, number: int) -> Any:
-        self.executor.update_parameters(
-            timeout_min=self.resources.minutes, gpus_per_node=self.resources.gpus,
-            visible_gpus=_devices(self.resources.gpus, number),
-        )  # fmt: skip
-        return self._sent(lambda: self.executor.submit(task))
+    def _start_here(self, task: Task, gpus: Sequence[str]) -> Any:
+        self.executor.update_parameters(timeout_min=self.resources.minutes, gpus_per_node=0)
+        return self._sent(lambda: self.executor.submit(OnGpus(task, tuple(gpus)) if gpus else task))
 
     def _parameters(self, name: str) -> dict[str, Any]:
         given = self.resources
@@ -170,13 +170,45 @@ def _reason(job: Any) -> str | None:
     return f"{lines[-1] if lines else type(error).__name__}; {job.paths.stderr}"
 
 
-def _devices(gpus: int, number: int) -> tuple[int, ...]:
-    """The GPUs of this machine that its n-th job uses: the next ones, from the first again after the last."""
-    if not gpus:
-        return ()
+@dataclass(frozen=True)
+class OnGpus:
+    """A task that sees some of this machine's GPUs; submitit's own choice knows numbers only, and no UUIDs.
+
+    Args:
+        task: What to do; it has ``checkpoint``.
+        gpus: Names of GPUs as ``CUDA_VISIBLE_DEVICES`` takes them.
+    """
+
+    task: Any
+    gpus: tuple[str, ...]
+
+    def __call__(self) -> None:
+        """Do it; nothing in the job's process has asked for a GPU yet."""
+        os.environ[VISIBLE] = ",".join(self.gpus)
+        self.task()
+
+    def checkpoint(self) -> Any:
+        """What submitit asks for before it starts a job again: the same task on the same GPUs."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self)
+
+
+def shares_of_gpus(number: int, jobs: int) -> list[tuple[str, ...]]:
+    """The GPUs of each job on this machine, ``number`` a job: the next ones, from the first again after the last.
+
+    Only those that this process sees are shared out, by the names that ``CUDA_VISIBLE_DEVICES`` has for them.
+
+    Raises:
+        InputError: This process sees fewer.
+    """
+    if not number:
+        return [()] * jobs
     import torch
 
-    there = torch.cuda.device_count()
-    if gpus > there:
-        raise InputError("--gpus", str(gpus), f"at most {there}, as this machine has", "correct it")
-    return tuple((number * gpus + i) % there for i in range(gpus))
+    there, visible = torch.cuda.device_count(), os.environ.get(VISIBLE)
+    names = [str(gpu) for gpu in range(there)] if visible is None else [name.strip() for name in visible.split(",")]
+    if number > there:
+        limits = "" if visible is None else f", and {VISIBLE} is {visible!r}"
+        raise InputError("--gpus", str(number), f"at most {there}, as this machine has{limits}", "correct it")
+    return [tuple(names[(job * number + i) % there] for i in range(number)) for job in range(jobs)]

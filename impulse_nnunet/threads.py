@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from impulse_nnunet.environment import usable_threads
@@ -15,3 +18,17 @@ def keep_to_own_cores(device: torch.device) -> None:
     """
     if device.type == "cpu":
         torch.set_num_threads(min(torch.get_num_threads(), usable_threads()))
+
+
+@contextmanager
+def on_all_own_cores() -> Iterator[None]:
+    """All threads that this process may have, then as many as before: for work that a GPU could not do.
+
+    nnU-Net's commands leave one thread to the CPU where the device is a GPU.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(usable_threads())
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from impulse_nnunet.threads import keep_to_own_cores
+from impulse_nnunet.threads import keep_to_own_cores, on_all_own_cores
 
 
 @pytest.mark.parametrize(("before", "asked", "after"), [(4, "2", 2), (1, "2", 1)], ids=["too many", "few enough"])
@@ -18,3 +18,14 @@ def test_on_a_gpu_nothing_happens(monkeypatch):
     torch.set_num_threads(4)
     keep_to_own_cores(torch.device("cuda"))
     assert torch.get_num_threads() == 4
+
+
+def test_all_own_cores_for_a_while(monkeypatch):
+    monkeypatch.setattr("impulse_nnunet.environment.usable_cpus", lambda: 3)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    with on_all_own_cores():
+        assert torch.get_num_threads() == 3
+    assert torch.get_num_threads() == 1
+    with pytest.raises(RuntimeError, match="no memory"), on_all_own_cores():
+        raise RuntimeError("no memory")
+    assert torch.get_num_threads() == 1

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,7 +17,10 @@ from impulse_nnunet.settings import (
     network_settings_from_configuration,
     settings_from_configuration,
 )
+from impulse_nnunet.trainers.ranks import from_all_ranks
 from impulse_nnunet.trust.plans import check_plans
+
+LOWER_RATE = "lower impulse.training.learning_rate in the plans and go on with --c; older checkpoints are whole"
 
 
 def check_supported(plans: Mapping[str, Any], configuration: str, dataset_json: Mapping[str, Any]) -> None:
@@ -45,15 +49,44 @@ def check_supported(plans: Mapping[str, Any], configuration: str, dataset_json: 
         )
 
 
+def check_losses(losses: Sequence[float], epoch: int) -> None:
+    """Refuse an epoch with losses that are no numbers: an encoder whose values overflow would else learn background.
+
+    All ranks must call.
+
+    Raises:
+        InputError: Some are NaN or infinite, on whatever rank.
+    """
+    bad = sum(from_all_ranks(sum(not math.isfinite(loss) for loss in losses)))
+    if bad:
+        raise InputError(f"epoch {epoch}", f"{bad} step(s) with a NaN or infinite loss", "finite numbers", LOWER_RATE)
+
+
+def check_steps(made: int, asked: int, epoch: int) -> None:
+    """Refuse an epoch in which a scaled loss overflowed in every step, so that the network learned nothing.
+
+    Args:
+        made: Steps of the optimiser.
+        asked: Steps of the epoch; 0 where an interrupted one had come to its end.
+        epoch: For the message.
+
+    Raises:
+        InputError: None was made.
+    """
+    if asked > 0 and made == 0:
+        raise InputError(
+            f"epoch {epoch}", f"float16 gradients that overflow in all {asked} steps", "finite gradients", LOWER_RATE
+        )
+
+
 def check_weights(network: nn.Module, epoch: int) -> None:
     """Refuse weights that are no numbers before they reach a checkpoint or a prediction.
 
     Raises:
         InputError: Some are NaN or infinite.
     """
-    for name, value in network.named_parameters():
-        if not bool(torch.isfinite(value).all()):
-            raise InputError(
-                f"epoch {epoch}", f"NaN or infinite weights in {name}", "finite numbers",
-                "lower impulse.training.learning_rate in the plans and go on with --c; older checkpoints are whole",
-            )  # fmt: skip
+    names, values = zip(*network.named_parameters(), strict=True)
+    finite = torch.stack([torch.isfinite(value).all() for value in values]).tolist()  # read from the device at once
+    for name, whole in zip(names, finite, strict=True):
+        if not whole:
+            raise InputError(f"epoch {epoch}", f"NaN or infinite weights in {name}", "finite numbers", LOWER_RATE)

@@ -10,33 +10,37 @@ import numpy as np
 import torch
 from nnunetv2.training.dataloading.nnunet_dataset import infer_dataset_class
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
-from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
-from torch import nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import distributed
 
+from impulse_nnunet.devices import check_device
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.files import remove_leftovers, whole_file
+from impulse_nnunet.files import remove_leftovers
 from impulse_nnunet.network import SYSTEMS, ImPulSeNet, PointPrediction
+from impulse_nnunet.network.precision import needs_scaler
 from impulse_nnunet.settings import network_task, settings_from_configuration
 from impulse_nnunet.threads import keep_to_own_cores
-from impulse_nnunet.trainers.checks import check_supported, check_weights
+from impulse_nnunet.trainers.checks import check_supported
 from impulse_nnunet.trainers.final_validation import validate
-from impulse_nnunet.trainers.interruption import EXIT_CODE, Interruption, PartialEpoch, steps_of
+from impulse_nnunet.trainers.interruption import EXIT_CODE, Interruption, PartialEpoch
+from impulse_nnunet.trainers.loaders import case_stores, make_loaders
 from impulse_nnunet.trainers.model_folder import whole_model_files, write_default_split
-from impulse_nnunet.trainers.ranks import any_rank, from_all_ranks, ranks_device, wait_for_all_ranks
+from impulse_nnunet.trainers.outputs import read_outputs
+from impulse_nnunet.trainers.ranks import any_rank, initialize_cpu_rank, ranks_device, time_to_ask
+from impulse_nnunet.trainers.resume import keep_partial_epoch, set_random_states, take_over, whole_checkpoint
 from impulse_nnunet.trainers.schedule import CosineSchedule
+from impulse_nnunet.trainers.steps import check_epoch, descend
 from impulse_nnunet.trainers.template_stage import make_template, report_co_trained_template
-from impulse_nnunet.training.batches import BatchMaker, CaseStore, OrderedPrefetcher, Sample
 from impulse_nnunet.training.curves import TensorBoardLogger
-from impulse_nnunet.training.inputs import network_inputs
+from impulse_nnunet.training.device_batches import DeviceBatches
+from impulse_nnunet.training.inputs import NetworkBatch
 from impulse_nnunet.training.losses import hard_counts, point_loss
+from impulse_nnunet.training.optimiser import adamw, steps_of
 from impulse_nnunet.training.template_fit import CHECKPOINT_NAME, StoppedError
 from impulse_nnunet.trust.checkpoints import load_checkpoint
 
 SAVE_EVERY_EPOCHS = 5
 FINAL_CHECKPOINT = "checkpoint_final.pth"  # after a wall-clock limit the number of epochs does not tell the end
-GRADIENT_NORM = 12.0  # nnU-Net's
 
 
 class _TimeUpError(Exception):
@@ -72,6 +76,8 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         device: torch.device = torch.device("cuda"),  # noqa: B008  the parent's signature
     ) -> None:
         check_supported(plans, configuration, dataset_json)
+        if not distributed.is_initialized():  # each rank's device is its own
+            check_device(device)
         self.continue_training = bool(plans.get("continue_training", False))
         super().__init__(plans, configuration, fold, dataset_json, device)
         self.settings = settings_from_configuration(self.configuration_manager.configuration)
@@ -87,11 +93,13 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         self.initial_lr, self.weight_decay = training.learning_rate, training.weight_decay
         self.save_every = SAVE_EVERY_EPOCHS
         self.enable_deep_supervision = False
-        self.seconds_before = 0.0
+        if not needs_scaler(self.device):
+            self.grad_scaler = None
+        self.steps_before, self.seconds_before = 0, 0.0
         self.finished = False
         self.started = time()
         self.interruption = Interruption(several=self.is_ddp)
-        self.epoch_outputs: list[dict[str, Any]] = []  # of the epoch's steps so far
+        self.epoch_outputs: list[dict[str, Any]] = []  # of the epoch's steps so far, on the device
         self.partial_epoch: PartialEpoch | None = None  # where an interrupted training goes on
         if TensorBoardLogger.enabled() and self.local_rank == 0:
             self.logger.loggers.append(TensorBoardLogger(self.output_folder))
@@ -117,27 +125,15 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
             return
         torch.manual_seed(self.settings.training.seed)
         if self.is_ddp and self.device.type == "cpu":
-            self._initialize_cpu_rank()
+            initialize_cpu_rank(self, super().initialize)
         else:
             super().initialize()
         if self.is_ddp:  # no buffer differs between ranks, and the template is too large to be sent at every step
             self.network.broadcast_buffers = False
 
-    def _initialize_cpu_rank(self) -> None:
-        """The parent wraps for GPUs only: let it build, then wrap."""
-        self.is_ddp = False
-        try:
-            super().initialize()
-        finally:
-            self.is_ddp = True
-        self._set_batch_size_and_oversample()
-        if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in self.network.modules()):
-            raise NotImplementedError("batch normalisation is not supported on several CPU processes; use GPUs")
-        self.network = DistributedDataParallel(self.network)
-
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, CosineSchedule]:
         """AdamW and a cosine that :meth:`train_step` moves."""
-        optimiser = torch.optim.AdamW(self.network.parameters(), self.initial_lr, weight_decay=self.weight_decay)
+        optimiser = adamw(self.network.parameters(), self.initial_lr, self.device, self.weight_decay)
         return optimiser, CosineSchedule(optimiser, self.initial_lr, self.settings.training.final_learning_rate)
 
     def _build_loss(self) -> Any:
@@ -153,17 +149,10 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
     def plot_network_architecture(self) -> None:
         """Nothing: the picture needs a package that no longer works."""
 
-    def get_dataloaders(self) -> tuple[OrderedPrefetcher, OrderedPrefetcher]:
-        """Samples of boxes, points and labels instead of patches."""
-        self.cases, self.validation_cases = (self._case_store(dataset) for dataset in self.get_tr_and_val_datasets())
-        first = self._first_place_in_batch()
-        workers = max(1, min(get_allowed_n_proc_DA(), 2 * self.batch_size))
-        dense = SYSTEMS[self.system].dense
-        makers = [
-            BatchMaker(cases, self.settings, stream, first, self.batch_size, dense)
-            for stream, cases in enumerate((self.cases, self.validation_cases))
-        ]
-        return OrderedPrefetcher(makers[0], workers), OrderedPrefetcher(makers[1], max(1, workers // 2))
+    def get_dataloaders(self) -> tuple[DeviceBatches, DeviceBatches]:
+        """Boxes, points and labels instead of patches."""
+        self.cases, self.validation_cases = case_stores(self)
+        return make_loaders(self)
 
     def do_split(self) -> tuple[list[str], list[str]]:
         """As the parent's; the file of the split appears only when it is whole."""
@@ -173,13 +162,6 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
             cases = self.dataset_class.get_identifiers(self.preprocessed_dataset_folder)
             write_default_split(Path(self.preprocessed_dataset_folder_base) / "splits_final.json", cases)
         return super().do_split()
-
-    def _case_store(self, dataset: Any) -> CaseStore:
-        forward = self.plans_manager.transpose_forward
-        return CaseStore(dataset, self.settings, self.label_manager.ignore_label, forward)
-
-    def _first_place_in_batch(self) -> int:
-        return sum(from_all_ranks(self.batch_size)[: self.local_rank])
 
     # ---- training -------------------------------------------------------------------------------------------------
 
@@ -243,16 +225,18 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         """Begin the epoch's steps: with the first, or where SIGTERM ended the training before."""
         done = self.partial_epoch.outputs(self.local_rank) if self.partial_epoch is not None else []
         if self.partial_epoch is not None:
-            torch.set_rng_state(self.partial_epoch.random_state(self.local_rank))
+            set_random_states(self.partial_epoch, self.local_rank, self.device)
             self.print_to_log_file(f"Epoch {self.current_epoch} goes on at step {len(done)}")
         self.partial_epoch, self.epoch_outputs = None, done
         iterations = self.settings.training.iterations
         self.num_iterations_per_epoch = iterations - len(done)
+        self.steps_before = steps_of(self.optimizer)
         self.dataloader_train.seek(self.current_epoch * iterations + len(done))
 
     def on_train_epoch_end(self, train_outputs: list[dict]) -> None:
         """As the parent's, with the steps from before an interruption; an epoch that ruined the weights is refused."""
-        check_weights(self.bare_network(), self.current_epoch)
+        self.epoch_outputs = read_outputs(self.epoch_outputs)
+        check_epoch(self)
         super().on_train_epoch_end(self.epoch_outputs)
 
     def on_epoch_end(self) -> None:
@@ -261,54 +245,35 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         if self.local_rank == 0 and not self.disable_checkpointing:
             (Path(self.output_folder) / CHECKPOINT_NAME).unlink(missing_ok=True)
 
-    def train_step(self, batch: list[Sample]) -> dict[str, Any]:
-        """One step on one batch of samples; the learning rate moves with every step."""
-        self._heed_interruption()
+    def train_step(self, batch: NetworkBatch) -> dict[str, Any]:
+        """One step on one batch; the learning rate moves with every step, and the loss stays on the device."""
+        self._heed_interruption(self.dataloader_train.step)
         self.lr_scheduler.move_to(self._progress())
         self.optimizer.zero_grad(set_to_none=True)
-        loss, _, _ = self._predict(batch, augment=True)
-        if self.grad_scaler is None:
-            loss.backward()
-        else:
-            self.grad_scaler.scale(loss).backward()
-            self.grad_scaler.unscale_(self.optimizer)
-        network = self.bare_network()
-        for part in (network.encoder, network.decoder), (network.finder,):
-            trained = [parameter for module in part if module is not None for parameter in module.parameters()]
-            torch.nn.utils.clip_grad_norm_(trained, GRADIENT_NORM)
-        if self.grad_scaler is None:
-            self.optimizer.step()
-        else:
-            self.grad_scaler.step(self.optimizer)
-            self.grad_scaler.update()
-        self.epoch_outputs.append({"loss": loss.detach().cpu().numpy()})
+        loss, _ = self._predict(batch)
+        descend(self, loss)
+        self.epoch_outputs.append({"loss": loss.detach()})
         return self.epoch_outputs[-1]
 
-    def validation_step(self, batch: list[Sample]) -> dict[str, Any]:
+    def validation_step(self, batch: NetworkBatch) -> dict[str, Any]:
         """Loss and counts on random points of validation cases: nnU-Net's pseudo Dice."""
-        self._heed_interruption()
-        loss, prediction, labels = self._predict(batch, augment=False)
-        tp, fp, fn = (counts.cpu().numpy() for counts in hard_counts(prediction.logits, labels))
-        return {"loss": loss.cpu().numpy(), "tp_hard": tp, "fp_hard": fp, "fn_hard": fn}
+        self._heed_interruption(self.dataloader_val.step)
+        loss, prediction = self._predict(batch)
+        tp, fp, fn = hard_counts(prediction.logits, batch.labels)
+        return {"loss": loss, "tp_hard": tp, "fp_hard": fp, "fn_hard": fn}
 
-    def _predict(self, batch: list[Sample], augment: bool) -> tuple[torch.Tensor, PointPrediction, torch.Tensor]:
-        """Loss, the finder's included, prediction and labels of a batch."""
-        settings, on_gpu = self.settings, self.device.type == "cuda"
-        images, points, labels = network_inputs(batch, settings.grid.input_grid, settings, self.device, augment)
-        if settings.search_grid is None:
-            with torch.autocast("cuda", enabled=on_gpu):
-                prediction = self.network(images, points)
-                return self.loss(prediction, labels), prediction, labels
-        whole = [sample.search for sample in batch if sample.search is not None]
-        *search, foreground = network_inputs(whole, settings.search_grid, settings, self.device, augment)
-        with torch.autocast("cuda", enabled=on_gpu):
-            prediction, found = self.network(images, points, search)
-            return self.loss(prediction, labels) + self.loss(found, foreground), prediction, labels
+    def _predict(self, batch: NetworkBatch) -> tuple[torch.Tensor, PointPrediction]:
+        """Loss, the finder's included, and prediction of a batch."""
+        found = self.network(batch.images, batch.points, batch.search, at_voxels=batch.points is None)
+        if batch.search is None:
+            return self.loss(found, batch.labels), found
+        prediction, search = found
+        return self.loss(prediction, batch.labels) + self.loss(search, batch.foreground), prediction
 
     def on_validation_epoch_end(self, val_outputs: list[dict]) -> None:
         """As the parent's; a label that no point of the epoch met is left out of the mean, without a warning."""
         with np.errstate(invalid="ignore"):
-            super().on_validation_epoch_end(val_outputs)
+            super().on_validation_epoch_end(read_outputs(val_outputs))
 
     def _progress(self) -> float:
         """Share of the training that is done, by steps or, where the plans set a limit, by the clock."""
@@ -331,59 +296,24 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         if self.local_rank != 0 or self.disable_checkpointing:
             super().save_checkpoint(filename)
             return
-        try:
-            with whole_file(filename) as path:
-                super().save_checkpoint(str(path))
-        except InputError as error:
-            raise InputError(
-                filename, error.found, "room for the checkpoint",
-                "free disk space and go on with --c; the checkpoint before it is whole",
-            ) from error  # fmt: skip
+        with whole_checkpoint(filename) as path:
+            super().save_checkpoint(str(path))
 
-    def _heed_interruption(self) -> None:
+    def _heed_interruption(self, step: int) -> None:
         """After SIGTERM to any rank: keep the state between two steps and end."""
-        if not any_rank(self.interruption.asked, self.device):
-            return
-        losses = tuple(float(output["loss"]) for output in self.epoch_outputs)
-        ranks = from_all_ranks((losses, torch.get_rng_state()))
-        if self.local_rank == 0 and not self.disable_checkpointing:
-            folder = Path(self.output_folder)
-            PartialEpoch(
-                self.current_epoch, steps_of(self.optimizer), [rank[0] for rank in ranks], [rank[1] for rank in ranks]
-            ).save(folder)
-            self.current_epoch -= 1  # the parent stores the next epoch's number; this one is not over
-            self.save_checkpoint(str(folder / "checkpoint_latest.pth"))
-            self.current_epoch += 1
-        wait_for_all_ranks()  # the first that ends makes nnU-Net stop the others
-        raise _InterruptedError
+        if time_to_ask(step, self.device) and any_rank(self.interruption.asked, self.device):
+            keep_partial_epoch(self)
+            raise _InterruptedError
 
     def load_checkpoint(self, filename_or_checkpoint: dict | str) -> None:
         """As the parent's, but no code in the file can run; a checkpoint of another network is named in one line."""
-        checkpoint = filename_or_checkpoint
+        checkpoint, name = filename_or_checkpoint, str(filename_or_checkpoint)
         if isinstance(checkpoint, str):
-            checkpoint = load_checkpoint(checkpoint, self.device)
+            checkpoint = load_checkpoint(checkpoint)  # to the CPU: the optimiser knows what belongs on a GPU
         if not self.was_initialized:
             self.initialize()
-        try:
-            self._take_over(checkpoint)
-        except (RuntimeError, KeyError, ValueError) as error:
-            raise InputError(
-                str(filename_or_checkpoint)[:200], "a checkpoint of another network", "one of these plans",
-                "use the plans it was trained with, or train anew without --c",
-            ) from error  # fmt: skip
-        self.partial_epoch = PartialEpoch.load(Path(self.output_folder), self.current_epoch, steps_of(self.optimizer))
-        limited = self.settings.training.max_minutes > 0
-        self.finished = limited and Path(str(filename_or_checkpoint)).name == FINAL_CHECKPOINT
-
-    def _take_over(self, checkpoint: dict[str, Any]) -> None:
-        """Set what :meth:`save_checkpoint` saved."""
-        self.bare_network().load_state_dict(checkpoint["network_weights"])
-        self.optimizer.load_state_dict(checkpoint["optimizer_state"])
-        if self.grad_scaler is not None and checkpoint["grad_scaler_state"] is not None:
-            self.grad_scaler.load_state_dict(checkpoint["grad_scaler_state"])
-        self.my_init_kwargs, self.current_epoch = checkpoint["init_args"], checkpoint["current_epoch"]
-        self.logger.load_checkpoint(checkpoint["logging"])
-        self._best_ema = checkpoint["_best_ema"]
+        take_over(self, checkpoint, name)
+        self.finished = self.settings.training.max_minutes > 0 and Path(name).name == FINAL_CHECKPOINT
 
     def perform_actual_validation(self, save_probabilities: bool = False) -> None:
         """Decode the validation cases at native resolution and write ``validation/summary.json``."""

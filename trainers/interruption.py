@@ -2,7 +2,9 @@
 
 Schedulers send SIGTERM before they kill a job. The signal is only noted; the trainer asks between two steps, writes
 ``checkpoint_latest.pth`` as nnU-Net does and, beside it, what nnU-Net's checkpoints do not hold: how far the epoch had
-come. A resumed training ends with the same weights as one that was never disturbed.
+come. A resumed training ends with the same weights as one that was never disturbed, bit for bit on the CPU. On CUDA it
+gets the same batches and random numbers, but sums there, of interpolation's gradients among others, have no fixed
+order.
 """
 
 from __future__ import annotations
@@ -61,12 +63,14 @@ class PartialEpoch:
         optimiser_steps: Steps of the whole training so far; both tell which checkpoint this belongs to.
         losses: For each rank, training losses of the epoch's steps so far.
         random_states: For each rank, torch's on the CPU, for dropout.
+        device_states: For each rank, torch's on its CUDA device, if it had one; files of earlier versions lack them.
     """
 
     epoch: int
     optimiser_steps: int
     losses: Sequence[Sequence[float]]
     random_states: Sequence[torch.Tensor]
+    device_states: Sequence[torch.Tensor | None] = (None,)
 
     def outputs(self, rank: int) -> list[dict[str, np.ndarray]]:
         """A rank's losses as nnU-Net's ``train_step`` returns them; with more ranks than before they share."""
@@ -76,11 +80,16 @@ class PartialEpoch:
         """A rank's."""
         return self.random_states[rank % len(self.random_states)]
 
+    def device_state(self, rank: int) -> torch.Tensor | None:
+        """A rank's on CUDA."""
+        return self.device_states[rank % len(self.device_states)]
+
     def save(self, folder: Path) -> None:
         """Write it; the file appears only when it is whole."""
         content = {
             "epoch": self.epoch, "optimiser_steps": self.optimiser_steps,
             "losses": [list(losses) for losses in self.losses], "random_states": list(self.random_states),
+            "device_states": list(self.device_states),
         }  # fmt: skip
         with whole_file(folder / PARTIAL_EPOCH) as path:
             torch.save(content, path)
@@ -94,14 +103,10 @@ class PartialEpoch:
         content = torch.load(path, map_location="cpu", weights_only=True)
         if (content["epoch"], content["optimiser_steps"]) != (epoch, optimiser_steps):
             return None
-        return cls(epoch, optimiser_steps, content["losses"], content["random_states"])
+        device_states = content.get("device_states", (None,))
+        return cls(epoch, optimiser_steps, content["losses"], content["random_states"], device_states)
 
     @staticmethod
     def forget(folder: Path) -> None:
         """Drop it: the training has ended."""
         (folder / PARTIAL_EPOCH).unlink(missing_ok=True)
-
-
-def steps_of(optimiser: torch.optim.Optimizer) -> int:
-    """Steps that an AdamW optimiser has made."""
-    return max((int(state["step"]) for state in optimiser.state.values() if "step" in state), default=0)

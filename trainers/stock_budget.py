@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
+from impulse_nnunet.devices import check_device
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.settings import from_json
 from impulse_nnunet.threads import keep_to_own_cores
@@ -20,6 +21,7 @@ from impulse_nnunet.threads import keep_to_own_cores
 POLY_POWER = 0.9  # nnU-Net's
 SAVE_EVERY_EPOCHS = 5
 STEPS_KEY = "steps"  # in the optimiser's groups, which checkpoints hold: steps that were taken
+SECONDS_KEY = "seconds"  # there too: how much of a budget of minutes is used up
 ENDLESS = 10**6  # epochs, where the clock ends a training
 
 
@@ -35,7 +37,7 @@ class BudgetEntry:
         epochs: Number of epochs; 0 where ``minutes`` limit the training.
         iterations: Steps of an epoch.
         validation_iterations: Batches of an epoch's validation.
-        minutes: Wall-clock limit; 0 where ``epochs`` do.
+        minutes: Wall-clock limit, not counting each process's first steps, in which it compiles; 0 where ``epochs`` do.
         seed: Of the weights.
         mirroring: nnU-Net's mirroring in training and prediction; off where left and right are different labels.
     """
@@ -73,16 +75,20 @@ class nnUNetTrainerBudget(nnUNetTrainer):
                 f"configuration {configuration}", "no entry 'budget'", "one that impulse_nnunet table wrote",
                 "train with nnUNetTrainer, or let impulse_nnunet table train",
             )  # fmt: skip
+        check_device(device)
         super().__init__(plans, configuration, fold, dataset_json, device)
         keep_to_own_cores(self.device)
         self.budget = from_json(BudgetEntry, entry, "budget")
+        if self.is_ddp and self.budget.minutes:
+            raise NotImplementedError("a budget of minutes is not supported on several GPUs: their clocks differ")
         self.num_epochs = self.budget.epochs or ENDLESS
         self.num_iterations_per_epoch = self.budget.iterations
         self.num_val_iterations_per_epoch = self.budget.validation_iterations
         self.save_every = SAVE_EVERY_EPOCHS
         self.steps_done = 0
         self.last_output: dict | None = None
-        self.seconds_before, self.started = 0.0, time()
+        self.seconds_before, self.started = 0.0, 0.0  # the clock stands until a first step has been taken
+        self.validated = False
 
     def initialize(self) -> None:
         """As the parent's, with seeded weights."""
@@ -99,22 +105,27 @@ class nnUNetTrainerBudget(nnUNetTrainer):
     def on_train_start(self) -> None:
         """As the parent's; steps and time of before an interruption count."""
         super().on_train_start()
-        self.steps_done = self.optimizer.param_groups[0].get(STEPS_KEY, 0)
-        ends = self.logger.get_value("epoch_end_timestamps", step=None)
-        starts = self.logger.get_value("epoch_start_timestamps", step=None)
-        self.seconds_before = sum(end - start for end, start in zip(ends, starts, strict=False))
-        self.started = time()
+        group = self.optimizer.param_groups[0]
+        self.steps_done, self.seconds_before = group.get(STEPS_KEY, 0), group.get(SECONDS_KEY, 0.0)
+        self.started, self.validated = 0.0, False
+
+    def seconds(self) -> float:
+        """Seconds that count, those of before an interruption included."""
+        return self.seconds_before + (time() - self.started if self.started else 0.0)
 
     def left(self) -> float:
         """Share of the budget that is left, 0 to 1."""
         if self.budget.minutes:
-            done = (self.seconds_before + time() - self.started) / (60 * self.budget.minutes)
+            done = self.seconds() / (60 * self.budget.minutes)
         else:
             done = self.steps_done / (self.budget.epochs * self.budget.iterations)
         return max(0.0, 1 - done)
 
     def train_step(self, batch: dict) -> dict:
-        """As the parent's, at the learning rate of this moment; nothing after the time is up, until the epoch ends."""
+        """As the parent's, at the learning rate of this moment; nothing after the time is up, until the epoch ends.
+
+        The clock starts when a process's first step is done: with torch.compile it takes minutes.
+        """
         left = self.left()
         if left == 0 and self.last_output is not None:
             return self.last_output
@@ -123,7 +134,23 @@ class nnUNetTrainerBudget(nnUNetTrainer):
             group["lr"] = self.initial_lr * left**POLY_POWER
             group[STEPS_KEY] = self.steps_done
         self.last_output = super().train_step(batch)
+        self.started = self.started or time()
         return self.last_output
+
+    def validation_step(self, batch: dict) -> dict:
+        """As the parent's; the first does not count, for it compiles too."""
+        before = time()
+        output = super().validation_step(batch)
+        if not self.validated and self.started:
+            self.started += time() - before
+        self.validated = True
+        return output
+
+    def on_epoch_end(self) -> None:
+        """As the parent's; the checkpoint knows how much of the budget is used up."""
+        for group in self.optimizer.param_groups:
+            group[SECONDS_KEY] = self.seconds()
+        super().on_epoch_end()
 
     def on_epoch_start(self) -> None:
         """As the parent's, until the time is up."""

@@ -6,6 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
+from impulse_nnunet.cli.device import add_device_flag, checked_device
 from impulse_nnunet.errors import InputError
 
 DESCRIPTION = """Build the data set of the segment stage: one kind of input out of CT, lobes and BAV (bronchi, arteries,
@@ -48,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "segments, or for a model of the first stage lobes (joined from the segments) or bav (joined from the trees)",
     )
     add("-chk", default="checkpoint_final.pth", metavar="NAME", help="of the models (default: checkpoint_final.pth)")
-    add("-device", choices=["cpu", "cuda", "mps"], help="for predictions (default: cuda if there is one)")
+    add_device_flag(parser, purpose="for predictions")
     add("--disable_tta", action="store_true", help="predict without mirroring: faster, a little worse")
     add("-np", type=int, default=2, metavar="N", help="cases at a time (default: 2)")
     add("--overwrite", action="store_true", help="begin anew in the folder of an earlier call")
@@ -75,9 +76,10 @@ def run(options: argparse.Namespace) -> int:
         source = getattr(options, part)
         folds = None if folds is None else tuple(folds)
         parts[part] = SourceOptions(part, source, tuple(labels), folds, options.chk) if source else None
+    device = checked_device(options.device)
     build = BuildOptions(
         options.inputs, options.ct, parts["bav"], parts["lobes"], options.labels,
-        PredictionOptions(options.device, options.disable_tta, options.np), options.np, options.overwrite,
+        PredictionOptions(device, options.disable_tta, options.np), options.np, options.overwrite,
         not options.disable_progress_bar,
     )  # fmt: skip
     title = options.name

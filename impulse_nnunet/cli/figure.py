@@ -6,6 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
+from impulse_nnunet.cli.device import add_device_flag, checked_device
 from impulse_nnunet.errors import InputError
 
 DESCRIPTION = """Draw a figure of the paper, as PNG and SVG. 6: template, after deformation, after correction, ground
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--case", metavar="CASE", help="default: the case of median Dice")
     add("--rows", nargs="+", default=[], metavar="KEY", help="systems of figures 8 and 9 (default: all finished ones)")
     add("-f", default="0", metavar="FOLD", help="fold of the table (default: 0)")
-    add("-device", choices=["cpu", "cuda", "mps"], default="cpu", help="for figure 6 (default: cpu)")
+    add_device_flag(parser, "cpu", "for figure 6")
     add("--verbose", action="store_true", help="tracebacks of errors")
 
 
@@ -47,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     raw = Path(os.environ["nnUNet_raw"], dataset_name(options.d))
     paths = make_figure(FigureOptions(
         options.number, raw, Path(options.study), Path(options.o), options.case, tuple(options.rows), int(options.f),
-        options.device,
+        checked_device(options.device) or "cpu",
     ))  # fmt: skip
     print("\n".join(str(path) for path in paths))
     return 0

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from impulse_nnunet.cli.device import add_device_flag, checked_device
 from impulse_nnunet.errors import InputError
 
 DESCRIPTION = """Everything from a raw data set of CTs with segments to evaluated segments: a cross-validation of models
@@ -35,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--resume", action="store_true", help="go on from an earlier call; it always does, so this may be left out")
     add("--dry_run", action="store_true", help="say what would be done and why, and do nothing")
     add("--no_report", action="store_true", help="no report.html")
-    add("-device", choices=["cpu", "cuda", "mps"], help="default: cuda if there is one")
+    add_device_flag(parser)
     add("-np", type=int, default=2, metavar="N", help="processes that read, preprocess and write (default: 2)")
     add("-num_gpus", type=int, default=1, metavar="N", help="for each training (default: 1)")
     add("--disable_tta", action="store_true", help="predict shapes without mirroring: faster, a little worse")
@@ -76,6 +77,8 @@ def run(options: argparse.Namespace) -> int:
 
     if options.np < 1 or options.num_gpus < 1:
         raise InputError("-np or -num_gpus", "less than 1", "1 or more", "correct it")
+    if not options.dry_run:
+        checked_device(options.device)
     stages = {
         part: StageOptions(
             part if part == "bav" else "lobes",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from impulse_nnunet.cli.device import chosen_device
+from impulse_nnunet.cli.device import add_device_flag, chosen_device
 from impulse_nnunet.cli.shard_flags import add_shard_flags, shard_from
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.settings import CONFIGURATION, PLANS
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-f", nargs="+", default=None, metavar="FOLD", help="folds to average (default: all that are trained)"
     )
     parser.add_argument("-chk", default="checkpoint_final.pth", metavar="NAME", help="default: checkpoint_final.pth")
-    parser.add_argument("-device", default=None, choices=["cpu", "cuda", "mps"], help="default: cuda if there is one")
+    add_device_flag(parser)
     parser.add_argument("-npp", type=int, default=2, help="threads that read and write (default: 2)")
     add_shard_flags(parser)
     parser.add_argument(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from impulse_nnunet.cli.device import chosen_device
+from impulse_nnunet.cli.device import add_device_flag, chosen_device
 from impulse_nnunet.cli.predict import fold_of
 from impulse_nnunet.cli.shard_flags import add_shard_flags, shard_from
 from impulse_nnunet.shards import Shard
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--bav_folds", nargs="+", metavar="FOLD", help="folds of --bav_model (default: all that are trained)")
     add("--lobe_folds", nargs="+", metavar="FOLD", help="folds of --lobe_model (default: all that are trained)")
     add("-chk", default="checkpoint_final.pth", metavar="NAME", help="of all models (default: checkpoint_final.pth)")
-    add("-device", choices=["cpu", "cuda", "mps"], help="default: cuda if there is one")
+    add_device_flag(parser)
     add("--disable_tta", action="store_true", help="shapes without mirroring: faster, a little worse")
     add("-npp", type=int, default=2, help="threads and processes that read and write (default: 2)")
     add_shard_flags(parser)

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from impulse_nnunet.cli.device import add_device_flag, checked_device
 from impulse_nnunet.errors import USER_ERROR, InputError
 from impulse_nnunet.settings import CONFIGURATION, PLANS
 
@@ -57,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--stock_plans", default="nnUNetPlans", metavar="PLANS", help="of stock nnU-Net (default: nnUNetPlans)")
     add("--stock_configuration", default="3d_fullres", metavar="NAME", help="of those (default: 3d_fullres)")
     add("--mirroring", action="store_true", help="let stock nnU-Net mirror; left and right are then hard to tell apart")
-    add("-device", choices=["cpu", "cuda", "mps"], help="default: cuda if there is one")
+    add_device_flag(parser)
     add("-np", type=int, default=2, metavar="N", help="cases at a time in preprocessing and scoring (default: 2)")
     add("--verbose", action="store_true", help="tracebacks of errors")
 
@@ -98,12 +99,10 @@ def _options(options: argparse.Namespace) -> StudyOptions:
 
     if not options.f.isdigit():
         raise InputError("-f", repr(options.f), "a fold number", "e.g. -f 0")
-    if options.device == "cuda" and not torch.cuda.is_available():
-        raise InputError("-device", "cuda", "a device of this machine", "give -device cpu")
     return StudyOptions(
         options.d, options.table, Path(options.o), options.seeds,
         None if options.budget is None else Budget.parse(options.budget), int(options.f),
-        options.device or ("cuda" if torch.cuda.is_available() else "cpu"), options.np, options.resume,
+        checked_device(options.device) or ("cuda" if torch.cuda.is_available() else "cpu"), options.np, options.resume,
         options.overwrite, tuple(options.rows), _models(options.models), _settings(options.set),
         {kind: _number(value, f"--inputs {kind}") for kind, value in _pairs(options.inputs, "--inputs", "KIND=ID")},
         tuple(options.shares or DEFAULT_SHARES), options.p, options.c, options.stock_plans,

@@ -31,6 +31,7 @@ class EncodedBox:
     Attributes:
         members: Evaluate points, one for each fold.
         on_cpu: Where the points are evaluated.
+        plain: Whether they are evaluated as the network itself does.
         finest_size: (d, h, w) of the pyramids' finest level.
         finest_grid: Whether that is the finest of all grids, the templates' included; if not, a lattice on it could
             miss parts of the template.
@@ -39,7 +40,7 @@ class EncodedBox:
     def __init__(self, members: Sequence[tuple[Decoder, Sequence[Tensor]]], box: Box, plain: bool = False) -> None:
         make = PlainPoints if plain else points_of
         self.members: list[Points] = [make(decoder, pyramid) for decoder, pyramid in members]
-        self.box = box
+        self.box, self.plain = box, plain
         self.on_cpu = members[0][1][0].device.type == "cpu"
         d, h, w = members[0][1][0].shape[2:]
         self.finest_size: tuple[int, int, int] = (d, h, w)

@@ -201,7 +201,12 @@ def centred_first_layers(decoder: PointDecoder) -> tuple[list[PointHead], Tensor
     heads = [head for head in (decoder.deformation, decoder.correction) if isinstance(head, PointHead)]
     if len(heads) < 2:
         raise TypeError("the heads are no PointHead, expected two; use PlainPoints")
-    return heads, torch.cat([_centred(layer) for head in heads for layer in head.first_layers]).T
+    return heads, centred_weights(heads)
+
+
+def centred_weights(heads: Sequence[PointHead]) -> Tensor:
+    """Weights (channel + 3, output) of the heads' first layers: for each head the hidden layer, then the shortcut."""
+    return torch.cat([_centred(layer) for head in heads for layer in head.first_layers]).T
 
 
 def _centred(layer: torch.nn.Linear) -> Tensor:

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from impulse_nnunet.decoding.dense_points import DensePoints
-from impulse_nnunet.decoding.device_points import DevicePoints
 from impulse_nnunet.decoding.folded import FoldedPoints
 from impulse_nnunet.network import Decoder, DenseDecoder
 from impulse_nnunet.network.heads import PointHead
@@ -32,15 +31,16 @@ class Points(Protocol):
 
 
 class PlainPoints:
-    """The network's decoder in PyTorch, on any device.
+    """The network's decoder in PyTorch, on any device; whole volumes on a GPU start from its pyramid.
 
     Args:
         decoder: Heads and template.
-        pyramid: Feature maps (1, channel, d, h, w), finest first.
+        pyramid: Feature maps (1, channel, d, h, w), finest first; on a GPU they are kept in their own precision.
     """
 
     def __init__(self, decoder: Decoder, pyramid: Sequence[Tensor]) -> None:
-        self.decoder, self.pyramid = decoder, [level.float() for level in pyramid]
+        on_cpu = pyramid[0].device.type == "cpu"
+        self.decoder, self.pyramid = decoder, [level.float() for level in pyramid] if on_cpu else list(pyramid)
         self.number_of_classes = decoder.number_of_classes
 
     @torch.inference_mode()
@@ -53,10 +53,9 @@ class PlainPoints:
 
 def points_of(decoder: Decoder, pyramid: Sequence[Tensor]) -> Points:
     """The fastest way that fits the device and the decoder's parts."""
-    on_cpu = pyramid[0].device.type == "cpu"
+    if pyramid[0].device.type != "cpu":
+        return PlainPoints(decoder, pyramid)  # volumes are decoded on the device, see device_volumes
     if isinstance(decoder, DenseDecoder):
-        return DensePoints(pyramid[0]) if on_cpu else PlainPoints(decoder, pyramid)
+        return DensePoints(pyramid[0])
     folds = all(isinstance(head, PointHead) for head in (decoder.deformation, decoder.correction))
-    if not folds or decoder.template is None:
-        return PlainPoints(decoder, pyramid)
-    return FoldedPoints(decoder, pyramid) if on_cpu else DevicePoints(decoder, pyramid)
+    return FoldedPoints(decoder, pyramid) if folds and decoder.template is not None else PlainPoints(decoder, pyramid)

@@ -9,6 +9,7 @@ import numpy as np
 
 from impulse_nnunet.coordinates import inside
 from impulse_nnunet.decoding.coarse_to_fine import decode_coarse_to_fine
+from impulse_nnunet.decoding.device_volumes import device_displacement, device_labels, device_logits
 from impulse_nnunet.decoding.encoded_box import EncodedBox
 from impulse_nnunet.decoding.grids import OutputGrid
 from impulse_nnunet.decoding.kernels import grid_points, largest_index
@@ -25,11 +26,13 @@ def decode_labels(encoded: EncodedBox, grid: OutputGrid, block_points: int, exac
         encoded: Of the box.
         grid: To label.
         block_points: Points that are decoded at once.
-        exact: Evaluate every voxel, also where the lattice of the finest level decides.
+        exact: Evaluate every voxel, also where the lattice of the finest level decides; a GPU always does.
 
     Returns:
         (d, h, w) uint8, uint16 from 255 foreground labels on.
     """
+    if _on_device(encoded):
+        return device_labels(encoded, grid, block_points)
     labels = np.zeros(grid.shape, np.uint8 if encoded.number_of_classes <= 255 else np.uint16)
     lower, upper = grid.index_range(encoded.box)
     fineness = np.prod(upper - lower) / np.prod(encoded.finest_size)
@@ -51,6 +54,8 @@ def decode_logits(encoded: EncodedBox, grid: OutputGrid, block_points: int) -> n
 
     Outside the box every class has -30, background 0: a probability of background of 1 to float32.
     """
+    if _on_device(encoded):
+        return device_logits(encoded, grid, block_points)
     result = np.full((encoded.number_of_classes, *grid.shape), -30.0, np.float32)
     result[0] = 0
     for (d, h, w), logits, _ in _blocks(encoded, grid, block_points):
@@ -60,10 +65,17 @@ def decode_logits(encoded: EncodedBox, grid: OutputGrid, block_points: int) -> n
 
 def decode_displacement(encoded: EncodedBox, grid: OutputGrid, block_points: int) -> np.ndarray:
     """Displacement on a grid: (d, h, w, 3) float32, (d, h, w) order, in image positions; zero outside the box."""
+    if _on_device(encoded):
+        return device_displacement(encoded, grid, block_points)
     field = np.zeros((*grid.shape, 3), np.float32)
     for indices, _, displacement in _blocks(encoded, grid, block_points):
         field[indices] = displacement @ encoded.box.matrix.T.astype(np.float32)
     return field
+
+
+def _on_device(encoded: EncodedBox) -> bool:
+    """Whether volumes are decoded where the box is; plain evaluation, to compare with, goes point by point."""
+    return not encoded.on_cpu and not encoded.plain
 
 
 Block = tuple[tuple[np.ndarray, ...], np.ndarray, np.ndarray]

@@ -10,13 +10,15 @@ from typing import TypeVar
 
 import torch
 
+from impulse_nnunet.environment import usable_threads
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.inference.device_errors import device_lost, is_device_lost, is_out_of_memory
 from impulse_nnunet.inference.encoding import Ensemble
 from impulse_nnunet.settings import ImPulSeSettings
+from impulse_nnunet.threads import on_all_own_cores
 
 T = TypeVar("T")
 SMALLER = (1, 4, 16)  # parts of the plans' block that are tried
-CPU_WORDS = ("can't allocate memory", "not enough memory", "unable to allocate")  # torch and NumPy on the CPU
 
 logger = logging.getLogger(__name__)
 
@@ -27,13 +29,14 @@ def with_less_memory(
     """Encode and decode a case, again with less memory where that is too much.
 
     Args:
-        ensemble: On the device of choice, where it is again afterwards.
+        ensemble: On the device of choice, where it is again afterwards if it still fits.
         settings: Of the plans; ``inference.block_points`` is what shrinks.
         case: Identifier, for the log.
         work: Does it, with the ensemble and settings that it is given.
 
     Raises:
         InputError: The smallest block on the CPU is too much.
+        DeviceLostError: CUDA has failed for good; nothing is tried again.
     """
     device = ensemble.device
     attempts = [(device, part) for part in SMALLER]
@@ -42,14 +45,15 @@ def with_less_memory(
     for number, (place, part) in enumerate(attempts, 1):
         block = max(1, settings.inference.block_points // part)
         try:
-            with _on(ensemble, place):
+            with _on(ensemble, place, case):
                 return work(ensemble, replace(settings, inference=replace(settings.inference, block_points=block)))
         except (RuntimeError, MemoryError) as error:
+            if is_device_lost(error):
+                raise device_lost(case, error) from error
             if not is_out_of_memory(error):
                 raise
         # out of the handler, so that the error's frames let go of the memory
-        if place.type == "cuda":
-            torch.cuda.empty_cache()
+        _give_back(device)
         if number < len(attempts):
             then, share = attempts[number]
             logger.warning("%s: out of memory on %s, going on with blocks of 1/%d on %s", case, place, share, then)
@@ -59,22 +63,36 @@ def with_less_memory(
     )  # fmt: skip
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory is short, on any device."""
-    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in CPU_WORDS)
-
-
 @contextmanager
-def _on(ensemble: Ensemble, device: torch.device) -> Iterator[None]:
-    """The ensemble on a device, and back."""
+def _on(ensemble: Ensemble, device: torch.device, case: str) -> Iterator[None]:
+    """The ensemble on a device, and back; on the CPU in place of a GPU with all cores."""
     before = ensemble.device
     if device == before:
         yield
         return
-    ensemble.to(device)
     try:
-        yield
+        ensemble.to(device)
+        _give_back(before)
+        with on_all_own_cores():
+            yield
     finally:
+        _return(ensemble, before, device, case)
+
+
+def _return(ensemble: Ensemble, before: torch.device, device: torch.device, case: str) -> None:
+    try:
         ensemble.to(before)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        ensemble.to(device)
+        torch.set_num_threads(max(torch.get_num_threads(), usable_threads()))
+        logger.warning(
+            "%s: no room on %s for the network any more, going on with the next cases on %s", case, before, device
+        )
+
+
+def _give_back(device: torch.device) -> None:
+    """Give cached memory back to the GPU, so that large blocks fit again."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()

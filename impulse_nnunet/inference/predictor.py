@@ -21,6 +21,7 @@ from impulse_nnunet.errors import CasesFailedError, InputError
 from impulse_nnunet.files import Stamps, check_unchanged, remove_leftovers, stamps_of, whole_file, write_json
 from impulse_nnunet.inference.cases import CasePrediction, decode_case, write_case
 from impulse_nnunet.inference.cohort import list_cases
+from impulse_nnunet.inference.device_errors import DeviceLostError
 from impulse_nnunet.inference.encoding import Ensemble, encode_image
 from impulse_nnunet.inference.geometry import image_to_world, output_grid
 from impulse_nnunet.inference.memory import with_less_memory
@@ -173,13 +174,18 @@ class ImPulSePredictor(nnUNetPredictor):
         for name, content in (("dataset.json", self.dataset_json), ("plans.json", self.plans_manager.plans)):
             write_json(content, output / name)
         todo = [case for case in cases if overwrite or not self._is_done(output / case, options)]
-        ensemble, failures = ensemble_of(self), {}
+        ensemble = ensemble_of(self)
+        failures: dict[str, str] = {}
         with ThreadPoolExecutor(max(1, workers)) as readers, Writers(workers) as writers:
             pending: dict[str, Future[object]] = {}
             prepared = _in_order(readers, lambda case: self._prepare(case, cases[case]), todo)
             for case, future in tqdm(prepared, "Predicting", len(todo), unit="case", disable=not self.allow_tqdm):
                 try:
                     pending[case] = writers.submit(self._predict_one(ensemble, future.result(), output, options))
+                except DeviceLostError as error:
+                    failures |= {left: f"{left}: not predicted" for left in todo[todo.index(case) :]}
+                    failures[case] = str(error)
+                    break
                 except InputError as error:
                     failures[case] = str(error)
                 except (RuntimeError, MemoryError) as error:

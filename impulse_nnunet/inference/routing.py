@@ -23,6 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from impulse_nnunet.decoding import OutputGrid, decode_logits
+from impulse_nnunet.devices import check_device
 from impulse_nnunet.inference.cases import CasePrediction, decode_case, write_case
 from impulse_nnunet.inference.encoding import Ensemble, encode_image
 from impulse_nnunet.inference.memory import with_less_memory
@@ -58,6 +59,7 @@ def ensemble_of(predictor: nnUNetPredictor, all_folds: bool = True) -> Ensemble:
     network = bare_network(predictor.network)
     if not isinstance(network, ImPulSeNet):
         raise TypeError(f"the predictor carries a {type(network).__name__}, expected an ImPulSeNet")
+    check_device(predictor.device)
     return Ensemble(network, predictor.list_of_parameters if all_folds else None, predictor.device)
 
 

@@ -37,7 +37,7 @@ class PredictionOptions:
     """How to predict.
 
     Args:
-        device: ``cpu``, ``cuda`` or ``mps``; CUDA if there is one by default.
+        device: ``cpu`` or ``cuda``; CUDA if there is one by default.
         disable_tta: No mirroring, which takes an eighth of the time.
         processes: For reading and for writing.
     """

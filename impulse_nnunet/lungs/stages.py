@@ -77,7 +77,7 @@ class CommonOptions:
     """What all steps share.
 
     Args:
-        device: ``cpu``, ``cuda`` or ``mps``; CUDA if there is one by default.
+        device: ``cpu`` or ``cuda``; CUDA if there is one by default.
         processes: That read, preprocess and write.
         gpus: For each training.
         disable_tta: Shapes without mirroring.

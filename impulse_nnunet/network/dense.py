@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from impulse_nnunet.network.encoder import NORMS
+from impulse_nnunet.network.precision import full_precision
 
 ATROUS_SHARES = tuple(rate / 33 for rate in (6, 12, 18))  # DeepLabv3's rates on its feature map of 33 x 33
 
@@ -29,8 +30,7 @@ class DenseNetwork(nn.Module):
     def forward(self, image: Tensor) -> list[Tensor]:
         """(batch, channel, d, h, w) -> [(batch, class, d, h, w) float32]."""
         features = self.head.features(self.pyramid(image))
-        device = "cpu" if image.is_meta else image.device.type  # described without memory, there is no autocast
-        with torch.autocast(device, enabled=False):
+        with full_precision(image.device):
             return [self.head.logits(features.float(), image.shape[2:])]
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from impulse_nnunet.coordinates import grid_points, sample_points
+from impulse_nnunet.coordinates import sample_points
 from impulse_nnunet.network.channels_last import channels_last
+from impulse_nnunet.network.precision import encoder_autocast, full_precision
 from impulse_nnunet.network.template import Template
 
 
@@ -87,20 +87,16 @@ class DenseDecoder(nn.Module):
         super().__init__()
         self.number_of_classes = number_of_classes
 
-    def forward(self, pyramid: Sequence[Tensor], points: Tensor) -> PointPrediction:
-        """Logits of ``[(batch, class, d, h, w)]`` at points (batch, point, 3); nothing is displaced."""
+    def forward(self, pyramid: Sequence[Tensor], points: Tensor | None) -> PointPrediction:
+        """Logits of ``[(batch, class, d, h, w)]`` at points (batch, point, 3); nothing is displaced.
+
+        Without points, those of all voxels of the input grid, in order: there is nothing to interpolate.
+        """
         logits = pyramid[0].float()
-        at_voxels = is_lattice(points, logits.shape[2:])  # in training: there is nothing to interpolate
-        values = logits.flatten(2) if at_voxels else sample_points(logits, points)
-        return PointPrediction(values.transpose(1, 2), torch.zeros_like(points))
-
-
-def is_lattice(points: Tensor, grid: Sequence[int]) -> bool:
-    """Whether points (batch, point, 3) are the voxel centres of a grid (d, h, w), in order, in every sample."""
-    if points.shape[1] != math.prod(grid):
-        return False
-    lattice = grid_points(grid, points.dtype, points.device).reshape(1, -1, 3)
-    return torch.equal(points, lattice.expand_as(points))
+        if points is None:
+            values = logits.flatten(2)
+            return PointPrediction(values.transpose(1, 2), values.new_zeros(1).expand(len(values), values.shape[2], 3))
+        return PointPrediction(sample_points(logits, points).transpose(1, 2), torch.zeros_like(points))
 
 
 Decoder = PointDecoder | DenseDecoder
@@ -127,29 +123,42 @@ class ImPulSeNet(nn.Module):
         self.origin = ""  # where the first weights come from, in words; empty: random
 
     def encode(self, image: Tensor) -> list[Tensor]:
-        """The feature pyramid of (batch, channel, d, h, w) images on the input grid."""
+        """The feature pyramid of (batch, channel, d, h, w) images on the input grid; on CUDA in half precision."""
         if not self.encoder_bfloat16 or image.device.type != "cpu":
-            return self.encoder(image)
+            with encoder_autocast(image.device):
+                return self.encoder(image)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             return self.encoder(channels_last(image))
 
     def forward(
-        self, image: Tensor, points: Tensor | None = None, search: Sequence[Tensor] | None = None
+        self,
+        image: Tensor,
+        points: Tensor | None = None,
+        search: Sequence[Tensor] | None = None,
+        at_voxels: bool = False,
     ) -> PointPrediction | tuple[PointPrediction, PointPrediction]:
         """Decode points (batch, point, 3) in [-1, 1] of images (batch, channel, d, h, w) on the input grid.
 
-        With ``search``, images on the finder's grid and points, the finder's prediction comes second.
+        Points, heads and template are float32, whatever precision the encoder has and whatever autocast is on.
+
+        Args:
+            image: See above.
+            points: See above.
+            search: Images on the finder's grid and points; its prediction comes second.
+            at_voxels: Of a dense network in place of points: all voxels of the input grid, in order.
 
         Raises:
             TypeError: Without points. An implicit network has no dense output of its own; a sliding-window predictor
                 that was not routed here would otherwise write nonsense.
         """
-        if points is None:
+        if points is None and not (at_voxels and isinstance(self.decoder, DenseDecoder)):
             raise TypeError(
                 "ImPulSeNet was called with an image and no points, expected both; this network is no sliding-window "
                 "network: predict with impulse_nnunet, or import impulse_nnunet.trainers before nnUNetPredictor runs"
             )
-        prediction = self.decoder(self.encode(image), points)
+        pyramid = self.encode(image)
+        with full_precision(image.device):
+            prediction = self.decoder(pyramid, points)
         if search is None or self.finder is None:
             return prediction
         return prediction, self.finder(*search)

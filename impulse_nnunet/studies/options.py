@@ -29,7 +29,7 @@ class StudyOptions:
         seeds: Trainings of each system, with seeds 0, 1, ...
         budget: Of each training; None takes that of the plans.
         fold: Fold to train on.
-        device: ``cpu``, ``cuda`` or ``mps``.
+        device: ``cpu`` or ``cuda``.
         processes: Cases at a time in preprocessing and evaluation.
         resume: Go on with what earlier calls finished.
         overwrite: Begin finished runs anew.

@@ -15,16 +15,17 @@ import torch
 from nnunetv2.training.dataloading.nnunet_dataset import nnUNetBaseDataset
 from torch import Tensor
 
-from impulse_nnunet.coordinates import Box, grid_points
+from impulse_nnunet.coordinates import Box
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.files import check_unchanged, stamps_of
 from impulse_nnunet.preprocessing.case_facts import FACTS_KEY, case_facts
 from impulse_nnunet.preprocessing.working_volume import stored_working_volume
 from impulse_nnunet.settings import ImPulSeSettings
 from impulse_nnunet.training.boxes import augment_box, random_region_box, region_box
+from impulse_nnunet.training.lattice import lattice_labels
+from impulse_nnunet.training.memory import SMALLEST_CACHE_BYTES
 from impulse_nnunet.training.points import draw_points, labels_at
 
-CACHE_BYTES = 2 * 1024**3
 SEARCH_REGION_SHARE = 0.5  # of the finder's points; a small organ would be met too seldom
 CASE_ENDINGS = (".b2nd", "_seg.b2nd", ".npz", ".pkl")
 
@@ -62,7 +63,7 @@ class Sample:
     Args:
         volume: Working volume (channel, d, h, w) float16.
         box: Where the grid lies.
-        points: (point, 3) float32 box positions.
+        points: (point, 3) float32 box positions; None: the voxel centres of the box's grid, in order.
         labels: (point,) int64.
         seed: Of the sample's random intensities.
         search: For the finder: the whole image of the case, foreground labelled 1.
@@ -70,7 +71,7 @@ class Sample:
 
     volume: Tensor
     box: Box
-    points: Tensor
+    points: Tensor | None
     labels: Tensor
     seed: int
     search: Sample | None = None
@@ -85,6 +86,7 @@ class CaseStore:
         ignore_label: Of the data set, or None.
         transpose_forward: Of the plans; brings the stored spacing to the volumes' axes.
         cache_bytes: Memory for decompressed volumes.
+        pin: Keep the images in page-locked memory, from which a GPU reads without waiting.
     """
 
     def __init__(
@@ -93,12 +95,13 @@ class CaseStore:
         settings: ImPulSeSettings,
         ignore_label: int | None,
         transpose_forward: Sequence[int] = (0, 1, 2),
-        cache_bytes: int = CACHE_BYTES,
+        cache_bytes: int = SMALLEST_CACHE_BYTES,
+        pin: bool = False,
     ) -> None:
         self.dataset, self.settings, self.ignore_label = dataset, settings, ignore_label
         self.transpose_forward = list(transpose_forward)
         self.identifiers: list[str] = list(dataset.identifiers)
-        self.cache_bytes = cache_bytes
+        self.cache_bytes, self.pin = cache_bytes, pin
         self._stamps = {identifier: stamps_of(_files_of(dataset, identifier)) for identifier in self.identifiers}
         self._cache: OrderedDict[str, TrainingCase] = OrderedDict()
         self._cached_bytes = 0
@@ -133,6 +136,7 @@ class CaseStore:
             )  # fmt: skip
         grid = self.settings.grid.working_grid
         volume = stored_working_volume(torch.from_numpy(image), labels.shape[1:], grid, identifier)
+        volume = volume.pin_memory() if self.pin else volume
         spacing = np.asarray(properties["spacing"])[self.transpose_forward]
         return TrainingCase(
             volume, labels[0], spacing * labels.shape[1:], np.asarray(facts["foreground_faces"]),
@@ -168,7 +172,7 @@ class BatchMaker:
         whole_grid: bool = False,
     ) -> None:
         self.cases, self.settings, self.stream = cases, settings, stream
-        self.lattice = grid_points(settings.grid.input_grid).reshape(-1, 3) if whole_grid else None
+        self.whole_grid = whole_grid
         self.places = range(first, first + number)
 
     def __call__(self, step: int) -> list[Sample]:
@@ -183,11 +187,15 @@ class BatchMaker:
         box = random_region_box(rng, case.foreground_faces, self.settings.region)
         if self.stream == 0:
             box = augment_box(rng, box, case.extent_mm, self.settings.augmentation)
-        points = self._random_points(rng, box, case) if self.lattice is None else self.lattice
-        labels = labels_at(case.segmentation, box, points.numpy(), self.cases.ignore_label)
+        points = None if self.whole_grid else self._random_points(rng, box, case)
+        if points is None:
+            labels = lattice_labels(case.segmentation, box, self.settings.grid.input_grid, self.cases.ignore_label)
+        else:
+            labels = labels_at(case.segmentation, box, points, self.cases.ignore_label)
         seed = int(rng.integers(2**31))
         search = None if self.settings.search_grid is None else self._search_sample(step, place, case)
-        return Sample(case.volume, box, points, torch.from_numpy(labels), seed, search)
+        placed = None if points is None else torch.from_numpy(points)
+        return Sample(case.volume, box, placed, torch.from_numpy(labels), seed, search)
 
     def _search_sample(self, step: int, place: int, case: TrainingCase) -> Sample:
         """The whole image, its random numbers apart from all others; half of the points lie in the region."""
@@ -205,14 +213,13 @@ class BatchMaker:
         foreground = torch.from_numpy(np.minimum(labels, 1))
         return Sample(case.volume, box, torch.from_numpy(points), foreground, int(rng.integers(2**31)))
 
-    def _random_points(self, rng: np.random.Generator, box: Box, case: TrainingCase) -> Tensor:
+    def _random_points(self, rng: np.random.Generator, box: Box, case: TrainingCase) -> np.ndarray:
         sampling = self.settings.sampling
-        points = draw_points(
+        return draw_points(
             rng, box, case.segmentation.shape, sampling.points, sampling.mask_share, case.mask_voxels,
             case.annotated_voxels, sampling.region_share,
             region_box(case.foreground_faces, self.settings.region.margin),
         )  # fmt: skip
-        return torch.from_numpy(points)
 
 
 class OrderedPrefetcher(Iterator[Any]):

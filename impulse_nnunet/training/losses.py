@@ -54,7 +54,7 @@ def share_of_mean(mean: Tensor, number: Tensor | int) -> Tensor:
     """
     if not (distributed.is_available() and distributed.is_initialized()):
         return mean
-    total = torch.as_tensor(number, device=mean.device).clone()
+    total = number.clone() if isinstance(number, Tensor) else torch.full((), number, device=mean.device)
     distributed.all_reduce(total)
     return mean * number * distributed.get_world_size() / total.clamp_min(1)
 
@@ -68,18 +68,18 @@ def soft_dice_loss(logits: Tensor, labels: Tensor, across_ranks: bool = False) -
         across_ranks: With DDP, take the sums over the global batch; all ranks must call at the same time.
     """
     classes = logits.shape[-1]
-    valid = labels != IGNORED
-    probabilities = logits.softmax(-1)[valid]
-    reference = functional.one_hot(labels[valid], classes).to(probabilities.dtype)
+    labels = labels.flatten()
+    # masked in place of selected: how many points are known stays on the device
+    probabilities = torch.where((labels != IGNORED)[:, None], logits.softmax(-1).flatten(0, -2), 0)
+    reference = (labels[:, None] == torch.arange(classes, device=labels.device)).to(probabilities.dtype)
     sums = torch.stack([(probabilities * reference).sum(0), probabilities.sum(0), reference.sum(0)])[:, 1:]
     if across_ranks and distributed.is_available() and distributed.is_initialized():
         sums = distributed_functional.all_reduce(sums)
     both, predicted, present = sums
     dice = (2 * both + SMOOTH) / (predicted + present + SMOOTH)
     occurs = present > 0
-    if not occurs.any():
-        return 0 * dice.sum()
-    return 1 - dice[occurs].mean()
+    mean = torch.where(occurs, dice, 0).sum() / occurs.sum().clamp_min(1)
+    return occurs.any().to(dice.dtype) - mean  # 0 where none occurs
 
 
 def displacement_length(displacement: Tensor) -> Tensor:
@@ -90,8 +90,10 @@ def displacement_length(displacement: Tensor) -> Tensor:
 def hard_counts(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """True positives, false positives and false negatives of each foreground class: (class - 1,) each."""
     classes = logits.shape[-1]
-    valid = labels != IGNORED
-    reference, predicted = labels[valid], logits.argmax(-1)[valid]
-    confusion = torch.bincount(reference * classes + predicted, minlength=classes**2).reshape(classes, classes)
+    labels, predicted = labels.flatten(), logits.argmax(-1).flatten()
+    places = labels.clamp_min(0) * classes + predicted
+    confusion = torch.zeros(classes**2, dtype=torch.int64, device=labels.device)
+    confusion.index_add_(0, places, (labels != IGNORED).long())
+    confusion = confusion.reshape(classes, classes)
     tp = confusion.diagonal()
     return tp[1:], (confusion.sum(0) - tp)[1:], (confusion.sum(1) - tp)[1:]

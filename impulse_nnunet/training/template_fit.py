@@ -13,15 +13,17 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from impulse_nnunet.coordinates import Box, grid_points
+from impulse_nnunet.coordinates import Box
 from impulse_nnunet.evaluation.overlap import dice_per_label
 from impulse_nnunet.files import whole_file
 from impulse_nnunet.network.template import TemplateGenerator
 from impulse_nnunet.settings import ImPulSeSettings
 from impulse_nnunet.training.batches import CaseStore, TrainingCase
 from impulse_nnunet.training.boxes import region_box
+from impulse_nnunet.training.lattice import lattice_labels
 from impulse_nnunet.training.losses import cross_entropy, soft_dice_loss
-from impulse_nnunet.training.points import IGNORED, labels_at
+from impulse_nnunet.training.optimiser import adamw, load_optimiser
+from impulse_nnunet.training.points import IGNORED
 
 CHECKPOINT_SECONDS = 60.0
 CHECKPOINT_NAME = "template_checkpoint.pth"
@@ -34,8 +36,7 @@ def template_labels(
     """Labels of a case on the template grid of its region of interest: (d, h, w) int64, IGNORED where unknown."""
     two_pass = settings.region.mode == "two_pass"
     box = region_box(case.foreground_faces, settings.region.margin) if two_pass else Box.whole()
-    points = grid_points(grid).reshape(-1, 3).numpy()
-    return labels_at(case.segmentation, box, points, ignore).reshape(tuple(grid))
+    return lattice_labels(case.segmentation, box, grid, ignore).reshape(tuple(grid))
 
 
 def frequency_template(
@@ -96,6 +97,7 @@ class TemplateFit:
     writes: bool = True
     stopped: Callable[[], bool] = lambda: False
     losses: list[float] = field(default_factory=list)
+    unread: list[Tensor] = field(default_factory=list, repr=False)
     known_labels: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
     @property
@@ -107,19 +109,16 @@ class TemplateFit:
         """Train and return the template's logits: (class, d, h, w) on the CPU."""
         torch.manual_seed(self.settings.training.seed)
         generator = TemplateGenerator(self.number_of_classes, self.grid).to(self.device)
-        optimiser = torch.optim.AdamW(generator.parameters(), self.settings.template.learning_rate)
+        optimiser = adamw(generator.parameters(), self.settings.template.learning_rate, self.device)
         if resume and self.checkpoint.is_file():
-            state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
-            generator.load_state_dict(state["generator"])
-            optimiser.load_state_dict(state["optimiser"])
-            self.losses = list(state["losses"])
-            self.log(f"Template pre-training goes on at step {len(self.losses)}")
+            self._go_on(generator, optimiser)
         total, saved = self.settings.template.iterations, time()
         steps = tqdm(range(len(self.losses), total), "Template pre-training", total, initial=len(self.losses),
                      disable=not progress_bar)  # fmt: skip
         for step in steps:
-            self.losses.append(self._step(generator, optimiser, step))
+            self.unread.append(self._step(generator, optimiser, step))
             if (step + 1) % 50 == 0:
+                self._read_losses()
                 steps.set_postfix(loss=f"{np.mean(self.losses[-50:]):.3f}")
             if self.stopped():
                 self._save(generator, optimiser)
@@ -132,7 +131,21 @@ class TemplateFit:
         with torch.no_grad():
             return generator()[0].float().cpu()
 
-    def _step(self, generator: TemplateGenerator, optimiser: torch.optim.Optimizer, step: int) -> float:
+    def _go_on(self, generator: TemplateGenerator, optimiser: torch.optim.Optimizer) -> None:
+        """Set what :meth:`_save` saved, on whatever device."""
+        state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+        generator.load_state_dict(state["generator"])
+        load_optimiser(optimiser, state["optimiser"])
+        self.losses = list(state["losses"])
+        self.log(f"Template pre-training goes on at step {len(self.losses)}")
+
+    def _read_losses(self) -> None:
+        """Take the losses of the last steps from the device, at once: no step waits for the one before."""
+        if self.unread:
+            self.losses += torch.stack(self.unread).tolist()
+            self.unread = []
+
+    def _step(self, generator: TemplateGenerator, optimiser: torch.optim.Optimizer, step: int) -> Tensor:
         generator.train()
         progress = step / self.settings.template.iterations
         optimiser.param_groups[0]["lr"] = self.settings.template.learning_rate * (1 + math.cos(math.pi * progress)) / 2
@@ -144,7 +157,7 @@ class TemplateFit:
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
-        return float(loss.detach())
+        return loss.detach()
 
     def _target(self, identifier: str) -> Tensor:
         """Labels of a case on the template grid, (voxel,) int64; kept as int16 for the next time."""
@@ -154,6 +167,7 @@ class TemplateFit:
         return self.known_labels[identifier].to(self.device).long()
 
     def _save(self, generator: TemplateGenerator, optimiser: torch.optim.Optimizer) -> None:
+        self._read_losses()
         if not self.writes:
             return
         state = {"generator": generator.state_dict(), "optimiser": optimiser.state_dict(), "losses": self.losses}

@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 from impulse_nnunet.coordinates import Box
 from impulse_nnunet.decoding import EncodedBox, OutputGrid, decode_labels, decode_logits
 from impulse_nnunet.decoding.coarse_to_fine import decode_coarse_to_fine
-from impulse_nnunet.decoding.device_points import DevicePoints
+from impulse_nnunet.decoding.point_decoders import PlainPoints
 from impulse_nnunet.decoding.row_kernels import bend_plane, settle_row
 from impulse_nnunet.decoding.rows import fits_rows
 from impulse_nnunet.network import NetworkSettings, build_network
@@ -192,10 +192,10 @@ def test_every_voxel_is_evaluated_where_the_template_is_finer_than_the_lattice()
 
 
 @pytest.mark.parametrize("shape", ["thin sheet", "touching at a face"])
-def test_points_on_a_device_find_the_same_labels(shape):
+def test_plain_points_find_the_same_labels(shape):
     box, grid = encoded(SHAPES[shape], 0.03, 0.1), OutputGrid.native((70, 63, 90))
     every = decode_labels(box, grid, 10**5, exact=True)
-    box.members, some = [DevicePoints(*box.sources)], np.zeros(grid.shape, np.uint8)
+    box.members, some = [PlainPoints(*box.sources)], np.zeros(grid.shape, np.uint8)
     assert not fits_rows(box, grid)
     decode_coarse_to_fine(box, grid, some)
     assert np.mean(every != some) <= 1e-4

@@ -4,7 +4,6 @@ import torch
 
 from impulse_nnunet.coordinates import Box
 from impulse_nnunet.decoding import EncodedBox
-from impulse_nnunet.decoding.device_points import DevicePoints
 from impulse_nnunet.decoding.point_decoders import FoldedPoints, PlainPoints, points_of
 from impulse_nnunet.network import NetworkSettings, build_network
 from tests.support import perturb_heads, small_network
@@ -28,36 +27,30 @@ def points(number=500, reach=1.0):
     return np.random.default_rng(0).uniform(-reach, reach, (number, 3)).astype(np.float32)
 
 
-FOLDED = [FoldedPoints, DevicePoints]
-
-
-@pytest.mark.parametrize("kind", FOLDED)
 @pytest.mark.parametrize("classes", [2, 3, 16, 19, 33])
-def test_folding_changes_nothing(classes, kind):
+def test_folding_changes_nothing(classes):
     decoder, pyramid = encoded(perturb_heads(build_network(WIDE, 2, classes).eval()))
     # what the network itself says is the known answer
     with torch.no_grad():
         expected = decoder(pyramid, torch.from_numpy(points())[None])
-    logits, displacement = kind(decoder, pyramid).evaluate(points())
+    logits, displacement = FoldedPoints(decoder, pyramid).evaluate(points())
     assert logits.shape == (500, classes)
     np.testing.assert_allclose(displacement, expected.displacement[0].numpy(), atol=2e-5)
     np.testing.assert_allclose(logits, expected.logits[0].numpy(), rtol=1e-4, atol=2e-4)
 
 
-@pytest.mark.parametrize("kind", FOLDED)
-def test_folding_holds_on_the_faces_and_beyond(kind):
+def test_folding_holds_on_the_faces_and_beyond():
     decoder, pyramid = encoded(perturb_heads(small_network().eval()), (4, 6, 8))
     far = points(300, reach=1.5)
     far[:8] = np.stack(np.meshgrid(*[(-1.0, 1.0)] * 3), -1).reshape(8, 3)
     with torch.no_grad():
         expected = decoder(pyramid, torch.from_numpy(far)[None])
     np.testing.assert_allclose(
-        kind(decoder, pyramid).evaluate(far)[0], expected.logits[0].numpy(), rtol=1e-4, atol=2e-4
+        FoldedPoints(decoder, pyramid).evaluate(far)[0], expected.logits[0].numpy(), rtol=1e-4, atol=2e-4
     )
 
 
-@pytest.mark.parametrize("kind", FOLDED)
-def test_levels_of_one_voxel_and_dropout_in_evaluation(kind):
+def test_levels_of_one_voxel_and_dropout_in_evaluation():
     settings = NetworkSettings(
         (4, 8), ((1, 1, 1), (2, 2, 1)), (1, 1), template_grid=(1, 2, 1), head_features=8, head_dropout=0.5
     )
@@ -65,7 +58,7 @@ def test_levels_of_one_voxel_and_dropout_in_evaluation(kind):
     with torch.no_grad():
         expected = decoder(pyramid, torch.from_numpy(points())[None])
     np.testing.assert_allclose(
-        kind(decoder, pyramid).evaluate(points())[0], expected.logits[0].numpy(), rtol=1e-4, atol=2e-4
+        FoldedPoints(decoder, pyramid).evaluate(points())[0], expected.logits[0].numpy(), rtol=1e-4, atol=2e-4
     )
 
 
@@ -85,7 +78,7 @@ def test_half_precision_features_are_evaluated_in_single_precision():
     half = [level.bfloat16() for level in pyramid]
     with torch.no_grad():
         expected = decoder([level.float() for level in half], torch.from_numpy(points())[None])
-    for kind in (FoldedPoints, DevicePoints, PlainPoints):
+    for kind in (FoldedPoints, PlainPoints):
         np.testing.assert_allclose(kind(decoder, half).evaluate(points())[0], expected.logits[0], rtol=1e-4, atol=2e-4)
 
 
@@ -95,7 +88,7 @@ def test_a_gpu_says_the_same():
     decoder, pyramid = encoded(perturb_heads(small_network().eval()), (4, 6, 8))
     expected = points_of(decoder, pyramid).evaluate(points())[0]
     found = points_of(decoder.cuda(), [level.cuda() for level in pyramid])
-    assert isinstance(found, DevicePoints)
+    assert isinstance(found, PlainPoints)  # volumes are another matter: test_device_volumes
     np.testing.assert_allclose(found.evaluate(points())[0], expected, rtol=1e-3, atol=1e-3)
 
 

@@ -1,9 +1,13 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import torch
 
-from impulse_nnunet.errors import InputError
+from impulse_nnunet.errors import CasesFailedError, InputError
 from impulse_nnunet.inference.cohort import list_cases
+from impulse_nnunet.inference.device_errors import device_lost
 from impulse_nnunet.inference.predictor import ImPulSePredictor, OutputOptions, trained_folds, write_on_grid
 from impulse_nnunet.world import FileGrid
 
@@ -96,3 +100,28 @@ def test_arrays_are_written_with_a_grids_geometry(tmp_path, vectors):
     np.testing.assert_array_equal(sitk.GetArrayFromImage(image), array)
     assert image.GetSpacing() == (0.5, 1, 2)
     assert image.GetOrigin() == (1, 2, 3)
+
+
+def test_a_lost_gpu_ends_the_run_and_what_was_predicted_is_written(tmp_path, monkeypatch):
+    lost = RuntimeError("CUDA error: an illegal memory access was encountered\nCUDA kernel errors might be")
+    predictor = ImPulSePredictor(torch.device("cpu"), progress_bar=False)
+    predictor.dataset_json, predictor.plans_manager = {"file_ending": ".txt"}, SimpleNamespace(plans={})
+    monkeypatch.setattr("impulse_nnunet.inference.predictor.ensemble_of", lambda predictor: None)
+    tried = []
+
+    def predict(ensemble, case, output, options):
+        tried.append(case)
+        if case == "b":
+            raise device_lost(case, lost)
+        return lambda: (output / f"{case}.txt").write_text("labels")
+
+    monkeypatch.setattr(predictor, "_prepare", lambda case, files: case)
+    monkeypatch.setattr(predictor, "_predict_one", predict)
+    with pytest.raises(CasesFailedError) as error:
+        predictor.predict_cases({case: [] for case in "abcd"}, tmp_path)
+    assert tried == ["a", "b"]
+    assert (tmp_path / "a.txt").read_text() == "labels"
+    lines = str(error.value).splitlines()
+    assert lines[0] == "3 of 4 cases failed:"
+    assert lines[1].startswith("  b: found a CUDA error after which this process cannot use the GPU (CUDA error: an")
+    assert lines[2:] == ["  c: not predicted", "  d: not predicted"]

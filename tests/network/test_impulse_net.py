@@ -140,3 +140,16 @@ def test_networks_from_before_the_switches_load_and_give_the_same_numbers():
     torch.testing.assert_close(prediction.logits[0], torch.tensor(logits), rtol=0, atol=1e-5)
     moved = torch.tensor([[0.3311580] * 3, [0.3069308] * 3])
     torch.testing.assert_close(prediction.displacement[0], moved, rtol=0, atol=1e-5)
+
+
+def test_points_heads_and_template_are_float32_under_any_autocast():
+    network = perturb_heads(small_network()).eval()
+    network.encoder_bfloat16 = False
+    image, points = image_and_points()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        pyramid, found = network.encode(image), network(image, points)
+    assert pyramid[0].dtype == torch.bfloat16
+    assert found.logits.dtype == found.displacement.dtype == torch.float32
+    expected = network.decoder(pyramid, points)
+    assert torch.equal(found.logits, expected.logits)
+    assert torch.equal(found.displacement, expected.displacement)

@@ -132,14 +132,28 @@ def test_dense_logits_are_interpolated_as_scipy_does():
 
 def test_at_the_voxel_centres_dense_logits_are_the_voxels():
     logits = torch.randn(2, 3, 4, 6, 8)
+    voxels = logits.flatten(2).transpose(1, 2)
+    found = DenseDecoder(3)([logits], None)
+    assert torch.equal(found.logits, voxels)
+    assert torch.equal(found.displacement, torch.zeros(2, 4 * 6 * 8, 3))
     points = grid_points((4, 6, 8)).reshape(1, -1, 3).expand(2, -1, -1)
-    assert torch.equal(DenseDecoder(3)([logits], points).logits, logits.flatten(2).transpose(1, 2))
+    torch.testing.assert_close(DenseDecoder(3)([logits], points).logits, voxels, atol=1e-5, rtol=0)
     moved = points.clone()
     moved[1, 7, 0] += 0.1  # as many points, but not the voxel centres
     expected = nn.functional.grid_sample(logits, moved.flip(-1)[:, :, None, None], align_corners=False)
     found = DenseDecoder(3)([logits], moved).logits
     torch.testing.assert_close(found, expected[..., 0, 0].transpose(1, 2), atol=1e-5, rtol=0)
     assert not torch.equal(found[1, 7], logits[1].flatten(1)[:, 7])
+
+
+def test_dense_networks_alone_can_do_without_points():
+    network, image = built("fcn"), torch.randn(1, 2, *GRID)
+    (logits,) = network.encode(image)
+    assert torch.equal(network(image, at_voxels=True).logits, logits.flatten(2).transpose(1, 2))
+    with pytest.raises(TypeError, match="no points"):
+        network(image)
+    with pytest.raises(TypeError, match="no points"):
+        built("impulse")(image, at_voxels=True)
 
 
 @pytest.mark.parametrize("stride", [(1, 2, 4), (8, 8, 8), (3, 1, 2)])

@@ -1,8 +1,9 @@
 import pytest
+import torch
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.settings import NETWORK_CLASS, to_json
-from impulse_nnunet.trainers.checks import check_supported
+from impulse_nnunet.trainers.checks import check_losses, check_steps, check_supported, check_weights
 from tests.support import SMALL, settings_for
 
 LABELS = {"labels": {"background": 0, "a": 1, "b": 2}}
@@ -49,3 +50,27 @@ def test_regions_are_not_supported():
 def test_cascades_are_not_supported(key):
     with pytest.raises(NotImplementedError, match="cascades are not supported by nnUNetTrainerImPulSe; remove"):
         check_supported(plans_with(**{key: "3d_lowres"}), "3d_impulse", LABELS)
+
+
+def test_losses_that_are_no_numbers_end_the_training():
+    check_losses([0.5, -1.0], 3)
+    check_losses([], 3)
+    message = r"epoch 3: found 2 step\(s\) with a NaN or infinite loss, expected finite numbers; lower impulse.training"
+    with pytest.raises(InputError, match=message):
+        check_losses([0.5, float("nan"), 1.0, float("inf")], 3)
+
+
+def test_an_epoch_without_a_step_of_the_optimiser_ends_the_training():
+    check_steps(made=1, asked=250, epoch=3)
+    check_steps(made=0, asked=0, epoch=3)  # interrupted between its last step and the validation
+    with pytest.raises(InputError, match="epoch 3: found float16 gradients that overflow in all 250 steps, expected"):
+        check_steps(made=0, asked=250, epoch=3)
+
+
+def test_the_first_weights_that_are_no_numbers_are_named():
+    network = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
+    check_weights(network, 3)
+    with torch.no_grad():
+        network[0].bias[1], network[1].weight[0, 0] = float("inf"), float("nan")
+    with pytest.raises(InputError, match=r"epoch 3: found NaN or infinite weights in 0\.bias, expected finite numbers"):
+        check_weights(network, 3)

@@ -1,7 +1,6 @@
 """Stock nnU-Net under a budget; a whole training is in tests/end_to_end/test_studies.py."""
 
 from time import time
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,7 +11,9 @@ from impulse_nnunet.trainers.stock_budget import BudgetEntry, nnUNetTrainerBudge
 
 
 def left(entry, **state):
-    return nnUNetTrainerBudget.left(SimpleNamespace(budget=entry, **state))
+    trainer = nnUNetTrainerBudget.__new__(nnUNetTrainerBudget)
+    vars(trainer).update(budget=entry, **state)
+    return trainer.left()
 
 
 def test_a_configuration_without_a_budget_is_refused_before_any_folder_is_made():
@@ -38,6 +39,7 @@ class CountingTrainer(nnUNetTrainerBudget):
     def __init__(self, minutes, network):
         self.budget, self.initial_lr = BudgetEntry(0, 50, 5, minutes, 0, mirroring=False), 0.01
         self.seconds_before, self.started, self.steps_done, self.last_output = 0.0, time(), 0, None
+        self.validated = False
         self.optimizer = torch.optim.SGD(network.parameters(), 1.0)
 
 
@@ -57,3 +59,61 @@ def test_a_first_step_is_taken_however_late(monkeypatch):
     trainer = CountingTrainer(10.0, torch.nn.Linear(1, 1))
     trainer.seconds_before = 600
     assert trainer.train_step("a") == {"loss": 1}
+
+
+def test_the_clock_starts_after_the_first_step_and_leaves_out_the_first_validation(monkeypatch):
+    clock = [1000.0]
+
+    def lasting(seconds, output):
+        def work(self, batch):
+            clock[0] += seconds
+            return output
+
+        return work
+
+    monkeypatch.setattr("impulse_nnunet.trainers.stock_budget.time", lambda: clock[0])
+    monkeypatch.setattr(nnUNetTrainer, "train_step", lasting(300, {"loss": 1}))  # compiles
+    monkeypatch.setattr(nnUNetTrainer, "validation_step", lasting(100, {"loss": 1}))  # compiles
+    trainer = CountingTrainer(10.0, torch.nn.Linear(1, 1))
+    trainer.started = 0.0
+    clock[0] += 50  # loads
+    assert trainer.left() == 1
+    trainer.train_step("a")
+    assert trainer.left() == 1
+    monkeypatch.setattr(nnUNetTrainer, "train_step", lasting(60, {"loss": 1}))
+    trainer.train_step("b")
+    assert trainer.left() == pytest.approx(0.9)
+    trainer.validation_step("c")
+    assert trainer.left() == pytest.approx(0.9)
+    trainer.validation_step("d")
+    assert trainer.left() == pytest.approx(1 - 160 / 600)
+
+
+def test_the_checkpoint_knows_how_much_of_the_time_is_used_up(monkeypatch):
+    monkeypatch.setattr(nnUNetTrainer, "on_epoch_end", lambda self: None)
+    monkeypatch.setattr(nnUNetTrainer, "on_train_start", lambda self: None)
+    trainer = CountingTrainer(10.0, torch.nn.Linear(1, 1))
+    trainer.started = time() - 200
+    trainer.on_epoch_end()
+    resumed = CountingTrainer(10.0, torch.nn.Linear(1, 1))
+    resumed.optimizer.load_state_dict(trainer.optimizer.state_dict())
+    resumed.on_train_start()
+    assert resumed.left() == pytest.approx(1 - 200 / 600, abs=0.01)
+
+
+def test_a_missing_gpu_is_named_before_any_folder_is_made(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    plans = {"configurations": {"3d_fullres": {"budget": {}}}}
+    with pytest.raises(InputError, match="-device: found cuda, expected a device of this machine"):
+        nnUNetTrainerBudget(plans, "3d_fullres", 0, {}, torch.device("cuda"))
+
+
+def test_minutes_on_several_gpus_are_refused(monkeypatch):
+    def several(self, plans, configuration, fold, dataset_json, device):
+        self.is_ddp, self.device = True, device
+
+    monkeypatch.setattr(nnUNetTrainer, "__init__", several)
+    entry = {"epochs": 0, "iterations": 50, "validation_iterations": 5, "minutes": 1.0, "seed": 0, "mirroring": False}
+    plans = {"configurations": {"3d_fullres": {"budget": entry}}}
+    with pytest.raises(NotImplementedError, match="budget of minutes is not supported on several GPUs: their clocks"):
+        nnUNetTrainerBudget(plans, "3d_fullres", 0, {}, torch.device("cpu"))

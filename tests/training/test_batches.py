@@ -229,3 +229,24 @@ def test_what_is_ignored_is_no_foreground_either():
 
 def test_without_a_grid_there_is_nothing_to_search():
     assert BatchMaker(store_of(), SETTINGS, 0, 0, 1)(0)[0].search is None
+
+
+def test_a_dense_networks_sample_labels_every_voxel_of_its_grid():
+    cases = made_up_cases(1)
+    sample = BatchMaker(CaseStore(MadeUpDataset(cases), SETTINGS, None), SETTINGS, 0, 0, 1, whole_grid=True)(0)[0]
+    assert sample.points is None
+    centres = np.stack(np.meshgrid(*[(2 * np.arange(n) + 1) / n - 1 for n in (4, 6, 8)], indexing="ij"), -1)
+    positions = centres.reshape(-1, 3) @ sample.box.matrix.T + sample.box.centre
+    segmentation = cases["case_0"][1]
+    index = np.clip(np.floor((positions + 1) / 2 * segmentation.shape).astype(int), 0, np.array(segmentation.shape) - 1)
+    expected = np.where(np.abs(positions).max(1) <= 1, segmentation[tuple(index.T)], -1)
+    np.testing.assert_array_equal(sample.labels, expected)
+
+
+def test_images_are_pinned_where_the_store_is_told_to(monkeypatch):
+    pinned = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: pinned.append(self.shape) or self)
+    store_of()["case_0"]
+    assert pinned == []
+    case = store_of(pin=True)["case_0"]
+    assert pinned == [case.volume.shape]

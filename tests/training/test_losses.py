@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional
@@ -104,3 +105,28 @@ def test_hard_counts_by_hand():
     assert tp.tolist() == [2, 1, 0]
     assert fp.tolist() == [1, 1, 0]
     assert fn.tolist() == [1, 1, 0]
+
+
+@pytest.mark.parametrize("ignored_share", [0.0, 0.4, 1.0])
+@pytest.mark.parametrize("seed", range(4))
+def test_losses_and_counts_as_numpy_selects_points(seed, ignored_share):
+    rng = np.random.default_rng(seed)
+    classes = int(rng.integers(2, 7))
+    logits = rng.normal(size=(3, 50, classes)) * 3
+    labels = rng.integers(0, max(1, classes - 1), (3, 50))  # the last class never occurs
+    labels[rng.random(labels.shape) < ignored_share] = IGNORED
+    known = labels != IGNORED
+    probabilities = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    tp, fp, fn = (counts.tolist() for counts in hard_counts(torch.tensor(logits), torch.tensor(labels)))
+    dice = []
+    for label in range(1, classes):
+        p, r, hit = probabilities[known][:, label], labels[known] == label, logits[known].argmax(-1) == label
+        assert (tp[label - 1], fp[label - 1], fn[label - 1]) == ((hit & r).sum(), (hit & ~r).sum(), (~hit & r).sum())
+        if r.any():
+            dice.append((2 * p[r].sum() + 1e-5) / (p.sum() + r.sum() + 1e-5))
+    expected = 1 - np.mean(dice) if dice else 0.0
+    values = torch.tensor(logits, dtype=torch.float32)
+    assert soft_dice_loss(values, torch.tensor(labels)).item() == pytest.approx(expected, abs=1e-6)
+    likelihood = np.take_along_axis(probabilities[known], labels[known][:, None], 1)
+    expected = -np.log(likelihood).mean() if known.any() else 0.0
+    assert cross_entropy(values, torch.tensor(labels)).item() == pytest.approx(expected, abs=1e-6)

@@ -1,0 +1,135 @@
+"""A training step but for its backward pass on a made-up CUDA device: nothing mixes devices, the loss is float32."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from impulse_nnunet.coordinates import Box
+from impulse_nnunet.network import SYSTEMS, NetworkSettings, Task
+from impulse_nnunet.settings import LossSettings, RegionSettings, SamplingSettings
+from impulse_nnunet.training import images
+from impulse_nnunet.training.batches import Sample
+from impulse_nnunet.training.inputs import InputMaker
+from impulse_nnunet.training.losses import hard_counts, point_loss
+from tests.device.fake_cuda import CUDA, describe, fake_cuda
+from tests.support import settings_for
+
+GRID, SEARCH, CLASSES, CHANNELS, POINTS = (8, 12, 16), (8, 8, 8), 5, 3, 11
+NETWORK = NetworkSettings((4, 8), ((1, 1, 1), (2, 2, 2)), (1, 1), template_grid=(4, 6, 8), head_features=8)
+PACKAGE = "dynamic_network_architectures"
+ENCODERS = [
+    "resnet18", "unet_encoder", "unet", f"{PACKAGE}.building_blocks.residual_encoders.ResidualEncoder",
+    f"{PACKAGE}.architectures.unet.ResidualEncoderUNet",
+]  # fmt: skip
+MASKS = SamplingSettings(mask_channels=(1,))
+
+
+class WithoutGpuGenerators:
+    """``torch`` for a module whose random numbers on a GPU no machine without one can draw."""
+
+    def __init__(self):
+        self.places = []
+
+    def __getattr__(self, name):
+        return getattr(torch, name)
+
+    def Generator(self, device="cpu"):
+        self.places.append(torch.device(device).type)
+        return torch.Generator("cpu")
+
+    def randn(self, *size, generator, device="cpu"):
+        return torch.randn(*size, device=device)
+
+
+@pytest.fixture
+def device(monkeypatch):
+    module = WithoutGpuGenerators()
+    monkeypatch.setattr(images, "torch", module)
+    with fake_cuda(monkeypatch):
+        yield CUDA
+    assert set(module.places) <= {"cpu", "cuda"}
+
+
+def settings(finder=True):
+    region = RegionSettings("two_pass", search_grid=SEARCH) if finder else RegionSettings()
+    return settings_for(GRID, (10, 14, 18), region=region, sampling=MASKS)
+
+
+def sample(volume, points=POINTS, search=None):
+    voxels = points or int(np.prod(GRID))
+    return Sample(
+        volume, Box.from_faces([-0.5] * 3, [0.7] * 3),
+        torch.zeros(points, 3) if points else None, torch.zeros(voxels, dtype=torch.int64), 0, search,
+    )  # fmt: skip
+
+
+def batch(dense, finder=True):
+    volumes = [torch.zeros(CHANNELS, 10, 14, 18, dtype=torch.float16) for _ in range(2)]
+    return [sample(v, 0 if dense else POINTS, sample(v) if finder else None) for v in volumes]
+
+
+def network(system, co_trained=False, finder=True, encoder=NETWORK):
+    task = Task(encoder, CHANNELS, CLASSES, GRID, co_trained=co_trained, search_grid=SEARCH if finder else None)
+    with torch.device(CUDA):
+        return SYSTEMS[system].build(task).train()
+
+
+def step(network, made):
+    """What the trainer does up to the backward pass."""
+    settings = LossSettings()
+    found = network(made.images, made.points, made.search, at_voxels=made.points is None)
+    prediction, search = found if made.search is not None else (found, None)
+    loss = point_loss(prediction, made.labels, settings)
+    if search is not None:
+        assert describe(*search) == {("cuda", torch.float32)}
+        loss = loss + point_loss(search, made.foreground, settings)
+    counts = hard_counts(prediction.logits, made.labels)
+    return prediction, loss, counts
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize("finder", [True, False], ids=["finder", "no finder"])
+@pytest.mark.parametrize("co_trained", [False, True], ids=["fixed", "co-trained"])
+def test_every_system_stays_on_the_device(device, system, finder, co_trained):
+    dense = SYSTEMS[system].dense
+    made = InputMaker(settings(finder), device, augment=True)(batch(dense, finder))
+    assert describe(made.images) == {("cuda", torch.float32)}
+    assert made.images.shape == (2, CHANNELS, *GRID)
+    assert describe(made.labels) == {("cuda", torch.int64)}
+    prediction, loss, counts = step(network(system, co_trained, finder), made)
+    assert describe(*prediction, loss) == {("cuda", torch.float32)}
+    assert prediction.logits.shape == (2, int(np.prod(GRID)) if dense else POINTS, CLASSES)
+    assert loss.shape == ()
+    assert describe(*counts) == {("cuda", torch.int64)}
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("norm", ["instance", "batch"])
+def test_every_encoder_stays_on_the_device(device, encoder, norm):
+    made = InputMaker(settings(), device, augment=False)(batch(dense=False))
+    trained = network("impulse_plus", encoder=replace(NETWORK, encoder=encoder, norm=norm))
+    prediction, loss, _ = step(trained, made)
+    assert describe(*prediction, loss) == {("cuda", torch.float32)}
+
+
+def test_the_encoder_alone_runs_in_half_precision(device):
+    seen = {}
+    trained = network("impulse_plus")
+    for part in ("encoder", "decoder"):
+        getattr(trained, part).register_forward_hook(
+            lambda module, given, output, part=part: seen.update({part: describe(*output)})
+        )
+    linear = trained.decoder.correction.first_layers[0]
+    linear.register_forward_hook(lambda module, given, output: seen.update(head=describe(given[0], output)))
+    step(trained, InputMaker(settings(), device, augment=False)(batch(dense=False)))
+    assert ("cuda", torch.bfloat16) in seen["encoder"] or seen["encoder"] == {("cuda", torch.float32)}
+    assert seen["decoder"] == seen["head"] == {("cuda", torch.float32)}
+
+
+def test_masks_are_left_alone_and_stay_on_the_device(device):
+    image = torch.zeros(CHANNELS, *GRID, device=device)
+    changed = images.random_intensities(image, 0, settings().augmentation, (1,))
+    assert describe(changed) == {("cuda", torch.float32)}
+    assert changed.shape == image.shape
