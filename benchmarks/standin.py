@@ -11,10 +11,12 @@ The first call makes everything in a folder (some minutes); later calls find it 
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import shutil
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ import torch
 from scipy import ndimage
 
 from impulse_nnunet.coordinates import Box, bounding_box, faces_from_indices, grid_points
+from impulse_nnunet.environment import usable_cpus
 from impulse_nnunet.network import SYSTEMS, ImPulSeNet, NetworkSettings, Task
 from impulse_nnunet.phantom.case import Case, make_case
 from impulse_nnunet.phantom.settings import PhantomSettings
@@ -122,9 +125,11 @@ def made(folder: Path, sizes: Sizes = PAPER, device: torch.device | str = "cpu")
         shutil.rmtree(folder, ignore_errors=True)
         for name in ("images", "labels", "model/fold_0"):
             (folder / name).mkdir(parents=True)
-        case = make_case(PhantomSettings(sizes.shape, sizes.spacing_mm, CASE_SEED), 1)
+        wanted = [(PhantomSettings(sizes.shape, sizes.spacing_mm, CASE_SEED), 1)]
+        wanted += [(PhantomSettings(sizes.atlas_size), number) for number in range(1, sizes.atlas_cases + 1)]
+        with ProcessPoolExecutor(usable_cpus(), multiprocessing.get_context("spawn")) as pool:
+            case, *small = pool.map(make_case, *zip(*wanted, strict=True))
         _write(case, folder, sizes)
-        small = [make_case(PhantomSettings(sizes.atlas_size), number) for number in range(1, sizes.atlas_cases + 1)]
         mean, deviation = float(case.image.mean()), float(case.image.std())
         net = network(sizes)
         net.decoder.template.set_logits(atlas(small, sizes.grid))

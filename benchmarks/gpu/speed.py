@@ -164,18 +164,27 @@ def train(context: Context) -> dict[str, Any]:
     context.set_folders()
     name = steps.paper_case_set(context, 904, 4)
 
-    def ours() -> dict[str, Any]:
+    def ours(change: Callable[[Any], None]) -> dict[str, Any]:
         trainer = steps.make_trainer(name, "nnUNetTrainerImPulSe", context.device)
+        change(trainer)
         try:
-            return steps.step_figures(context, trainer, 2 if context.tiny else 20)
+            return steps.step_figures(context, trainer, 2 if context.tiny else 10)
         finally:
             steps.closed(trainer)
 
-    return steps.each({
-        "ours": ours,
-        "stock": lambda: stock_step(context, compiled=False),
-        **({"stock_compiled": lambda: stock_step(context, compiled=True)} if context.on_gpu else {}),
-    })  # fmt: skip
+    jobs: dict[str, Callable[[], dict[str, Any]]] = {"ours": partial(ours, lambda trainer: None)}
+    if context.on_gpu:
+        jobs["ours, channels last"] = partial(ours, _channels_last)
+        jobs["stock, compiled"] = partial(stock_step, context, compiled=True)
+    return steps.each(jobs | {"stock": partial(stock_step, context, compiled=False)})
+
+
+def _channels_last(trainer: Any) -> None:
+    """Let a trainer's encoder keep channels last."""
+    encoder = trainer.bare_network().encoder.to(memory_format=torch.channels_last_3d)
+    encoder.register_forward_pre_hook(
+        lambda module, given: tuple(g.contiguous(memory_format=torch.channels_last_3d) for g in given)
+    )
 
 
 def plan(context: Context) -> dict[str, Any]:

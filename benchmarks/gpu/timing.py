@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any
@@ -46,8 +47,8 @@ def memory(context: Context) -> dict[str, float]:
     }
 
 
-def busy_share(context: Context, job: Callable[[], Any]) -> dict[str, float]:
-    """Share of a job's wall-clock time in which a kernel or copy runs on the GPU, and in which a kernel does."""
+def busy_share(context: Context, job: Callable[[], Any]) -> dict[str, Any]:
+    """Share of a job's wall-clock time in which a kernel or copy runs on the GPU; the kernels that take most."""
     if not context.on_gpu:
         return {}
     context.wait()
@@ -58,11 +59,15 @@ def busy_share(context: Context, job: Callable[[], Any]) -> dict[str, float]:
         context.wait()
         wall = perf_counter() - start
     events = [e for e in profiler.events() if e.device_type == torch.autograd.DeviceType.CUDA]
-    spans = {
-        "busy": [(e.time_range.start, e.time_range.end) for e in events],
-        "kernels": [(e.time_range.start, e.time_range.end) for e in events if not e.name.startswith("Mem")],
+    kernels = [e for e in events if not e.name.startswith("Mem")]
+    total: Counter[str] = Counter()
+    for event in kernels:
+        total[event.name[:120]] += event.time_range.elapsed_us() / 1e3
+    shares = {
+        name: union([(e.time_range.start, e.time_range.end) for e in found]) / 1e6 / wall
+        for name, found in (("busy", events), ("kernels", kernels))
     }
-    return {name: union(found) / 1e6 / wall for name, found in spans.items()} | {"seconds": wall}
+    return shares | {"seconds": wall, "events": len(events), "most_ms": dict(total.most_common(16))}
 
 
 def union(spans: list[tuple[float, float]]) -> float:

@@ -105,8 +105,15 @@ def device_labels(encoded: EncodedBox, grid: OutputGrid, block_points: int, engi
         for part in placement.parts(_voxels(encoded, block_points)):
             logits = _empty(part, encoded.number_of_classes, device)
             _all_folds(engine, members, placement, block_points, part, Target(labels=labels, logits=logits))
-    values = labels.cpu().numpy()
+    values = _to_host(labels).numpy()
     return values if few else values.view(np.uint16)
+
+
+def _to_host(tensor: Tensor) -> Tensor:
+    """A copy in main memory; from a GPU into pinned memory, which PyTorch keeps for the next case."""
+    if tensor.device.type != "cuda":
+        return tensor.cpu()
+    return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True).copy_(tensor)
 
 
 def device_logits(encoded: EncodedBox, grid: OutputGrid, block_points: int, engine: Engine | None = None) -> np.ndarray:

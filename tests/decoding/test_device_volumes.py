@@ -172,17 +172,18 @@ def on_gpu(classes=19):
 @pytest.mark.parametrize("box", ["part", "turned"])
 def test_a_gpu_against_double_precision(box):
     decoder, pyramid = on_gpu()
-    grid, engine = OutputGrid.native((64, 64, 64)), Engine(True)
-    found = device_logits(EncodedBox([(decoder, pyramid)], BOXES[box]), grid, 32768, engine)
-    labels = device_labels(EncodedBox([(decoder, pyramid)], BOXES[box]), grid, 32768, engine)
-    assert engine.kernel is not None
+    encoded, grid = EncodedBox([(decoder, pyramid)], BOXES[box]), OutputGrid.native((64, 64, 64))
     logits, _ = double(decoder, pyramid, BOXES[box], grid)
-    off = np.abs(found - logits)
-    assert off.max() < 2e-2  # float16 storage, logits of about 10
-    assert off.mean() < 1e-3
-    lead = np.sort(logits, 0)
-    clear = lead[-1] - lead[-2] > 2e-2
-    np.testing.assert_array_equal(labels[clear], logits.argmax(0)[clear])
+    lead = np.sort(logits, 0)[-1] - np.sort(logits, 0)[-2]
+    # float32 storage shows the algorithm; float16, logits of about 10, keeps 11 bits of what the norms then enlarge
+    for storage, largest, mean, clear in ((torch.float32, 1e-3, 1e-5, 2e-3), (None, 0.2, 1e-3, 0.2)):
+        engine = Engine(True, storage)
+        off = np.abs(device_logits(encoded, grid, 32768, engine) - logits)
+        assert off.max() < largest
+        assert off.mean() < mean
+        labels = device_labels(encoded, grid, 32768, engine)
+        assert engine.kernel is not None
+        np.testing.assert_array_equal(labels[lead > clear], logits.argmax(0)[lead > clear])
 
 
 def double(decoder, pyramid, box, grid):

@@ -1,6 +1,7 @@
 """Training on a CUDA device: the CPU's numbers, no waiting for the device, states that go from one to the other."""
 
 import copy
+import warnings
 
 import pytest
 import torch
@@ -55,8 +56,17 @@ def test_noise_follows_from_the_seed_and_leaves_torchs_own_random_numbers_alone(
     assert torch.equal(torch.cuda.get_rng_state(), before)
 
 
+@pytest.fixture
+def no_waiting():
+    """Called, makes every wait for the device an error until the test ends."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch says that the mode may miss some
+        yield lambda: torch.cuda.set_sync_debug_mode("error")
+        torch.cuda.set_sync_debug_mode("default")
+
+
 @pytest.mark.parametrize("system", list(SYSTEMS))
-def test_a_step_waits_for_nothing(system):
+def test_a_step_waits_for_nothing(system, no_waiting):
     network = SYSTEMS[system].build(Task(SMALL, 1, 3, GRID, search_grid=(4, 6, 8))).to(GPU)
     optimiser = adamw(network.parameters(), 1e-3, GPU)
     batches = batches_on(GPU, SYSTEMS[system].dense, augment=True, pin=True)
@@ -74,11 +84,9 @@ def test_a_step_waits_for_nothing(system):
         return loss.detach(), hard_counts(prediction.logits, batch.labels)
 
     step(made[0])
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        outputs = [step(batch) for batch in made[1:]]
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
+    no_waiting()
+    outputs = [step(batch) for batch in made[1:]]
+    torch.cuda.set_sync_debug_mode("default")
     assert all(torch.isfinite(loss) for loss, _ in outputs)
     assert steps_of(optimiser) == 3
 
