@@ -21,6 +21,7 @@ import torch
 
 from benchmarks.gpu import correct, speed, studies
 from benchmarks.gpu.context import Context
+from benchmarks.gpu.steps import PART_OF_RESULT
 
 CHECKS: dict[str, Callable[[Context], dict[str, Any]]] = {**correct.CHECKS, **speed.CHECKS, **studies.CHECKS}
 PARTS = {
@@ -105,11 +106,14 @@ def run_check(name: str, options: argparse.Namespace, log: Any) -> dict[str, Any
         text = output.read()
     log.write(text)
     log.flush()
-    if code is None:
-        return {"error": f"not done within {options.limit:g} s"}
-    if code:
-        return {"error": f"exit code {code}; see the log"}
-    return json.loads(text.splitlines()[-1])
+    if code == 0:
+        return json.loads(text.splitlines()[-1])
+    done: dict[str, Any] = {}
+    for line in text.splitlines():
+        if line.startswith(PART_OF_RESULT):
+            done |= json.loads(line.removeprefix(PART_OF_RESULT))
+    reason = f"not done within {options.limit:g} s" if code is None else f"exit code {code}; see the log"
+    return {"error": reason} | done
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from benchmarks.gpu.context import Context
 from benchmarks.gpu.timing import busy_share, memory, timed
 
 CASES = 6
+PART_OF_RESULT = "part of the result: "
 NAME = "Dataset{:03d}_MadeUp"
 
 
@@ -122,6 +124,8 @@ def each(jobs: Mapping[str, Callable[[], dict[str, Any]]]) -> dict[str, Any]:
             found[name] = job()
         except Exception as error:  # noqa: BLE001  whatever it is, the others are to run
             found[name] = {"error": f"{type(error).__name__}: {error}"[:2000]}
+        sys.stdout.write(f"\n{PART_OF_RESULT}{json.dumps({name: found[name]})}\n")  # kept if the time runs out
+        sys.stdout.flush()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
     return found

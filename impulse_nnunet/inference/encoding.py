@@ -26,7 +26,8 @@ COARSE_FROM = 64  # voxels of the input grid from which on every second is enoug
 logger = logging.getLogger(__name__)
 
 
-PRECISIONS = ("auto", "tf32", "float32")  # of the encoder on CUDA: bfloat16 by autocast, TF32 convolutions, neither
+# Of the encoder on CUDA. TF32 convolutions are as fast as bfloat16 at a tenth of its error (docs/benchmarks.md).
+PRECISIONS = ("tf32", "half", "float32")
 
 
 class Ensemble:
@@ -45,7 +46,7 @@ class Ensemble:
         parameters: Sequence[Mapping[str, Tensor]] | None,
         device: torch.device,
         *,
-        precision: str = "auto",
+        precision: str = "tf32",
     ) -> None:
         if precision not in PRECISIONS:
             raise ValueError(f"precision is {precision!r}, expected one of {', '.join(PRECISIONS)}")
@@ -102,7 +103,7 @@ class Ensemble:
         """Without a choice of cuDNN algorithms by timing: two processes must give the same labels."""
         tf32 = self.precision == "tf32"
         with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=tf32):
-            if self.device.type != "cuda" or self.precision == "auto":
+            if self.device.type != "cuda" or self.precision == "half":
                 return network.encode(image)
             return network.encoder(image)  # without the autocast that the network brings
 

@@ -73,7 +73,7 @@ def test_labels_agree_with_those_of_the_cpu(model, capsys):
     wanted = logits_of(CPU, model)
     lead, labels = lead_of(wanted), wanted.argmax(0)
     lines = []
-    for precision in ("float32", "tf32", "auto"):
+    for precision in ("float32", "tf32", "half"):
         same = logits_of(DEVICE, model, precision).argmax(0) == labels
         shares = {least: float(same[lead >= least].mean()) for least in (0.0, 1e-2, 1e-1)}
         lines.append(
@@ -95,7 +95,7 @@ def test_labels_of_the_kernels_are_those_of_the_logits(model):
     assert same[lead_of(logits) >= 1e-2].mean() >= 0.9999
 
 
-@pytest.mark.parametrize("precision", ["auto", "tf32"])
+@pytest.mark.parametrize("precision", ["half", "tf32"])
 def test_half_precision_against_float32(model, precision, capsys):
     exact, quick = logits_of(DEVICE, model), logits_of(DEVICE, model, precision)
     difference = np.abs(quick - exact)
@@ -187,7 +187,7 @@ def test_two_predictions_are_the_same(model):
 
 
 def test_ruined_weights_are_named(model):
-    ensemble, settings, image = exact_ensemble(DEVICE, model, "auto")
+    ensemble, settings, image = exact_ensemble(DEVICE, model, "half")
     with torch.no_grad():
         next(ensemble.network.encoder.parameters()).fill_(float("nan"))
     with pytest.raises(ValueError, match="case_1: found NaN or infinite features"):
