@@ -16,13 +16,11 @@ PURE = sorted(
         *(PACKAGE / "decoding").glob("*.py"),
         *(PACKAGE / "laterality").glob("*.py"),
         *(ROOT / "evaluation").rglob("*.py"),
+        *[path for path in (PACKAGE / "io").glob("*.py") if path.stem not in ("nnunet", "images")],
         PACKAGE / "coordinates.py",
         PACKAGE / "shards.py",
         ROOT / "planners" / "rules.py",
-        *[
-            PACKAGE / "trust" / f"{name}.py"
-            for name in ("archives", "checkpoints", "class_names", "json_files", "pickles")
-        ],
+        *[PACKAGE / "trust" / f"{name}.py" for name in ("archives", "checkpoints", "class_names", "pickles")],
         *[PACKAGE / "training" / f"{name}.py" for name in ("boxes", "points", "losses", "images")],
     ]
 )

@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.files import remove_leftovers, whole_file
+from impulse_nnunet.io.files import remove_leftovers, whole_file
 from impulse_nnunet.network import SYSTEMS, ImPulSeNet, PointPrediction
 from impulse_nnunet.settings import network_task, settings_from_configuration
 from impulse_nnunet.threads import keep_to_own_cores

@@ -13,10 +13,12 @@ import SimpleITK as sitk
 from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.evaluation.label_files import READING_ERRORS, LabelMap, check_same_grid, read_label_map
 from impulse_nnunet.evaluation.report.summaries import CaseResult
 from impulse_nnunet.evaluation.report.volumes import CaseVolumes
-from impulse_nnunet.world import read_file_grid
+from impulse_nnunet.io.formats import READING_ERRORS
+from impulse_nnunet.io.grid import read_file_grid
+from impulse_nnunet.io.label_maps import LabelMap, read_label_map
+from impulse_nnunet.io.same_grid import check_same_grid, is_same_grid
 
 MARGIN_MM = 8.0
 
@@ -103,7 +105,7 @@ def _those_that_load(files: Mapping[str, Path], reference: LabelMap, notes: list
     for name, path in files.items():
         try:
             label_map = read_label_map(path)
-            check_same_grid(label_map, reference)
+            check_same_grid(label_map.grid, reference.grid, str(path), str(reference.path))
             loaded[name] = label_map
         except InputError as error:
             notes.append(str(error))
@@ -145,7 +147,7 @@ def _image(case: str, folder: Path, reference: LabelMap, notes: list[str]) -> np
     except READING_ERRORS as error:
         notes.append(f"{found[0]}: drawn without this image ({' '.join(str(error).split())[-160:]})")
         return None
-    if image.GetSize() != target.GetSize() or not np.allclose(grid.to_world, reference.grid.to_world, atol=1e-3):
+    if not is_same_grid(grid, reference.grid):
         darkest = float(sitk.GetArrayViewFromImage(image).min())
         image = sitk.Resample(image, target, sitk.Transform(), sitk.sitkLinear, darkest)
     return sitk.GetArrayFromImage(image)

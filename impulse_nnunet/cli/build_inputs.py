@@ -58,12 +58,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Build the data set."""
+    from impulse_nnunet.io.raw_folders import new_raw_folder
     from impulse_nnunet.lungs.build import BuildOptions, build_inputs
     from impulse_nnunet.lungs.prediction import PredictionOptions
     from impulse_nnunet.lungs.raw_dataset import read_lung_dataset
     from impulse_nnunet.lungs.sources import SourceOptions
     from impulse_nnunet.planning import require_folders
-    from impulse_nnunet.raw_folders import new_raw_folder
 
     require_folders(["nnUNet_raw", "nnUNet_preprocessed"])
     if options.np < 1:

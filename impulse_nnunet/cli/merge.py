@@ -50,9 +50,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _check_predictions(images: Path, folder: Path) -> bool:
-    from impulse_nnunet.evaluation.label_files import cases_in
-    from impulse_nnunet.evaluation.label_scheme import read_dataset_json
-    from impulse_nnunet.inference.cohort import list_cases
+    from impulse_nnunet.io.dataset_json import read_dataset_json
+    from impulse_nnunet.io.listing import cases_in, list_cases
 
     ending = read_dataset_json(folder / "dataset.json").get("file_ending", ".nii.gz")
     cases, done = list_cases(images, ending), cases_in(folder, ending)

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from impulse_nnunet.channels import TREES_KEY
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.files import link_whole
+from impulse_nnunet.io.dataset_json import TREES_KEY
+from impulse_nnunet.io.files import link_whole
+from impulse_nnunet.io.label_maps import read_label_map, write_label_map
 from impulse_nnunet.lungs.anatomy import BAV, TREE_FOLDERS_OF_BAV, lobe_lists
 from impulse_nnunet.lungs.checks import SEGMENT_LABELS, check_lobes, check_not_empty
 from impulse_nnunet.lungs.inputs import (
@@ -25,7 +26,6 @@ from impulse_nnunet.lungs.inputs import (
     write_channels,
 )
 from impulse_nnunet.lungs.joined_labels import JOINED, LABELS, SEGMENTS, write_labels
-from impulse_nnunet.lungs.label_files import read_label_map, write_label_map
 from impulse_nnunet.lungs.models import read_splits
 from impulse_nnunet.lungs.output_dataset import OutputDataset, is_current
 from impulse_nnunet.lungs.prediction import PredictionOptions
@@ -230,7 +230,8 @@ def _read_masks(source: _CaseSources, dataset: LungDataset) -> dict[str, np.ndar
         check_not_empty(case.name, lobes, strict=False, predicted=False)
         if case.labels is not None and tuple(dataset.labels) == SEGMENT_LABELS:
             truth = source.lobes.origin == GROUND_TRUTH
-            check_lobes(case.name, read_label_map(case.labels), lobes, truth, source.lobes.predicted)
+            segments = read_label_map(case.labels).labels
+            check_lobes(case.name, segments, lobes, truth, source.lobes.predicted)
         masks.update(lobes)
     return masks
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from impulse_nnunet.channels import TREES_KEY
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.files import link_whole, whole_file
+from impulse_nnunet.io.dataset_json import TREES_KEY
+from impulse_nnunet.io.files import link_whole
+from impulse_nnunet.io.label_maps import FAST, write_on_grid
 from impulse_nnunet.lungs.anatomy import BAV, LOBES, TREE_FOLDERS_OF_BAV, lobe_lists, segment_labels
 from impulse_nnunet.lungs.inputs import (
     INPUTS,
@@ -22,7 +23,6 @@ from impulse_nnunet.lungs.inputs import (
     needs_image,
     write_channels,
 )
-from impulse_nnunet.lungs.label_files import write_on_file_grid
 from impulse_nnunet.lungs.label_mapping import LabelMapping, mapping_from_flag
 from impulse_nnunet.lungs.lung3d import (
     ENDING,
@@ -137,8 +137,7 @@ def _tree(folder: Path, name: str, case: Lung3DCase) -> Path:
 def _store(case: Lung3DCase, name: str, maps: dict[str, np.ndarray], path: Path) -> None:
     """A file of the case under its name in the data set; an array of an .npz file as a file."""
     if case.is_npz:
-        with whole_file(path) as temporary:
-            write_on_file_grid(maps[name], case.grid(maps[name].shape), temporary)
+        write_on_grid(maps[name], case.grid(maps[name].shape), path, FAST)
     else:
         link_whole(case.file(name), path)
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.io.dataset_json import read_dataset_json
+from impulse_nnunet.io.json_files import read_json_object
 
 SPLITS = "splits_final.json"
 SPLIT_IN_LOG = re.compile(r"This split has (\d+) training and (\d+) validation cases")
@@ -169,8 +170,8 @@ def read_model(folder: Path, flag: str, folds: Sequence[str] | None, checkpoint:
     Raises:
         InputError: The folder is incomplete.
     """
-    plans = _json(folder / "plans.json", flag)
-    dataset_json = _json(folder / "dataset.json", flag)
+    plans = read_json_object(folder / "plans.json", "that of a trained model", f"check {flag}")
+    dataset_json = read_dataset_json(folder / "dataset.json", ("labels", "file_ending"), f"check {flag}")
     trained = sorted(path.parent.name.removeprefix("fold_") for path in folder.glob(f"fold_*/{checkpoint}"))
     numbered = [fold for fold in trained if fold.isdigit()]
     missing = [fold for fold in folds or () if fold not in trained]
@@ -219,10 +220,3 @@ def _logged_split(folder: Path) -> tuple[int, int] | None:
         if found:
             return int(found[-1][0]), int(found[-1][1])
     return None
-
-
-def _json(path: Path, flag: str) -> Mapping[str, Any]:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(str(path), "no readable file", "that of a trained model", f"check {flag}") from error

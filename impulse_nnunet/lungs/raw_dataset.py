@@ -10,10 +10,10 @@ from typing import Any
 
 from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
 
-from impulse_nnunet.channels import channel_names
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.inference.cohort import list_cases
-from impulse_nnunet.planning import dataset_name, read_dataset_json
+from impulse_nnunet.io.dataset_json import channel_names
+from impulse_nnunet.io.listing import list_cases
+from impulse_nnunet.planning import dataset_name, read_raw_dataset_json
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def read_lung_dataset(given: str) -> LungDataset:
     folder = Path(given)
     if not (folder / "dataset.json").is_file():
         folder = Path(os.environ.get("nnUNet_raw", ""), dataset_name(given, ["nnUNet_raw"]))
-    content = read_dataset_json(folder)
+    content = read_raw_dataset_json(folder)
     names = channel_names(content)
     if len(names) != 1:
         raise InputError(f"--ct {given}", f"{len(names)} channels ({', '.join(names)})", "one, the CT",

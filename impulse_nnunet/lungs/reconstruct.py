@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from impulse_nnunet.errors import CasesFailedError, InputError
-from impulse_nnunet.inference.cohort import list_cases
 from impulse_nnunet.inference.predictor import ImPulSePredictor
+from impulse_nnunet.io.dataset_json import read_dataset_json
+from impulse_nnunet.io.images import read_case
+from impulse_nnunet.io.listing import list_cases
+from impulse_nnunet.io.nnunet import reader_for
 from impulse_nnunet.lungs.inputs import kind_of, needs_bav, needs_lobes, write_channels
 from impulse_nnunet.lungs.label_mapping import LabelMapping
 from impulse_nnunet.lungs.models import ShapeModel
 from impulse_nnunet.lungs.prediction import PredictionOptions, predict_unseen
 from impulse_nnunet.lungs.sources import Shapes, SourceOptions
-from impulse_nnunet.preprocessing.reading import read_case, reader_for
 from impulse_nnunet.preprocessing.survey import for_all_cases
 from impulse_nnunet.shards import Shard
 
@@ -114,12 +115,7 @@ def reconstruct(
 def _segment_stage(options: ReconstructOptions) -> tuple[Mapping[str, Any], str]:
     """dataset.json of the segment model, and which kind of input it takes."""
     path = options.segment_model / "dataset.json"
-    try:
-        content = dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(
-            str(options.segment_model), "no dataset.json", "a trained model", "check --segment_model"
-        ) from error
+    content = read_dataset_json(path, ("labels", "file_ending", "channel_names"), "check --segment_model")
     return content, kind_of(content, str(path))
 
 

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.io.grid import read_file_grid
+from impulse_nnunet.io.label_maps import read_label_map
+from impulse_nnunet.io.same_grid import check_same_grid
 from impulse_nnunet.lungs.anatomy import BAV, LOBES, TREE_FOLDERS_OF_BAV
-from impulse_nnunet.lungs.label_files import check_same_grid, read_label_map
 from impulse_nnunet.lungs.label_mapping import (
     LabelMapping,
     lobes_of_segments,
@@ -54,11 +56,12 @@ class Shapes:
             InputError: A file is bad or on another grid, or a value has no meaning.
         """
         maps = [read_label_map(file) for file in self.files]
-        for file in self.files:
-            check_same_grid(file, image)
+        grid = read_file_grid(image)
+        for found in maps:
+            check_same_grid(found.grid, grid, str(found.path), str(image))
         if self.mapping is None:
-            return {name: labels > 0 for name, labels in zip(self.names, maps, strict=True)}
-        index = self.mapping.index_map(maps[0], str(self.files[0]))
+            return {name: found.labels > 0 for name, found in zip(self.names, maps, strict=True)}
+        index = self.mapping.index_map(maps[0].labels, str(self.files[0]))
         return {name: index == number for number, name in enumerate(self.names, 1)}
 
 

@@ -10,11 +10,11 @@ import numpy as np
 import SimpleITK as sitk
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.files import link_whole, whole_file, write_json
+from impulse_nnunet.io.files import link_whole, whole_file, write_json
+from impulse_nnunet.io.raw_folders import new_raw_folder
 from impulse_nnunet.lungs.anatomy import BAV_LABELS, lobe_lists, segment_labels
 from impulse_nnunet.phantom.case import Case
 from impulse_nnunet.phantom.grids import Grid
-from impulse_nnunet.raw_folders import new_raw_folder
 
 ENDING = ".nii.gz"
 TREE_FOLDERS = ("airway", "artery", "vein", "interseg", "lobe", "airway_labels", "artery_labels", "vein_labels")

@@ -14,13 +14,13 @@ from nnunetv2.preprocessing.normalization.map_channel_name_to_normalization impo
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
 from tqdm import tqdm
 
-from impulse_nnunet.channels import channel_names
 from impulse_nnunet.coordinates import bounding_box
 from impulse_nnunet.errors import CasesFailedError, InputError
+from impulse_nnunet.io.dataset_json import channel_names
+from impulse_nnunet.io.grid import reader_to_world
+from impulse_nnunet.io.images import read_case
 from impulse_nnunet.laterality.asymmetry import asymmetry
 from impulse_nnunet.laterality.labels import SidedLabels, left_of_right_mm, sided_labels
-from impulse_nnunet.preprocessing.reading import read_case
-from impulse_nnunet.world import reader_to_world
 
 R = TypeVar("R")
 
@@ -63,7 +63,7 @@ def survey_dataset(
     Raises:
         CasesFailedError: Naming every bad case.
     """
-    channels = len(dataset_json.get("channel_names", dataset_json.get("modality", {})))
+    channels = len(channel_names(dataset_json))
     labels, ignore = allowed_labels(dataset_json), ignore_label(dataset_json)
     sides, masks = sided_labels(dataset_json["labels"]), mask_channels(dataset_json)
 
