@@ -84,9 +84,15 @@ def evaluate_files(files: CaseFiles, scheme: LabelScheme, settings: MetricSettin
     number = {label: i for i, label in enumerate(scheme.labels, 1)}
     lobes = {name: [number[label] for label in labels] for name, labels in scheme.lobes.items()}
     return evaluate_case(
-        to_classes(truth, scheme.labels), to_classes(prediction, scheme.labels), len(scheme.labels) + 1,
-        reference.spacing_mm, settings, trees, lobes, valid,
-    )  # fmt: skip
+        to_classes(truth, scheme.labels),
+        to_classes(prediction, scheme.labels),
+        len(scheme.labels) + 1,
+        reference.spacing_mm,
+        settings,
+        trees,
+        lobes,
+        valid,
+    )
 
 
 def match_files(

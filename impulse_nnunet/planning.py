@@ -81,14 +81,20 @@ def plan_dataset(
     try:
         with quiet(verbose):
             extract_fingerprint_dataset(
-                convert_dataset_name_to_id(name), extractor_class, num_processes=workers, clean=clean,
-                verbose=verbose, show_progress_bar=progress_bar,
-            )  # fmt: skip
+                convert_dataset_name_to_id(name),
+                extractor_class,
+                num_processes=workers,
+                clean=clean,
+                verbose=verbose,
+                show_progress_bar=progress_bar,
+            )
     except RuntimeError as error:  # nnU-Net's word for a worker that was killed
         raise InputError(
-            f"fingerprint of {name}", f"a lost worker ({' '.join(str(error).split())[:80]})",
-            "memory for as many cases at a time", "try a smaller -npfp",
-        ) from error  # fmt: skip
+            f"fingerprint of {name}",
+            f"a lost worker ({' '.join(str(error).split())[:80]})",
+            "memory for as many cases at a time",
+            "try a smaller -npfp",
+        ) from error
     return planner_class(
         name, gpu_memory_target_gb, plans_name=plans_name, preset=preset, overrides=overrides, survey=survey
     ).plan_experiment()
@@ -154,9 +160,11 @@ def find_class(name: str, base: type[T], flag: str) -> type[T]:
         found = None
     if not (isinstance(found, type) and issubclass(found, base)):
         raise InputError(
-            f"{flag} {name}", "no such class" if found is None else f"no subclass of {base.__name__}",
-            f"{base.__name__}, or module.Class of a subclass", "check the name and PYTHONPATH",
-        )  # fmt: skip
+            f"{flag} {name}",
+            "no such class" if found is None else f"no subclass of {base.__name__}",
+            f"{base.__name__}, or module.Class of a subclass",
+            "check the name and PYTHONPATH",
+        )
     return found
 
 
@@ -222,9 +230,11 @@ def dataset_name(dataset: int | str, folders: Sequence[str] = FOLDERS) -> str:
         return str(maybe_convert_to_dataset_name(dataset))
     except (RuntimeError, ValueError) as error:
         raise InputError(
-            f"dataset {dataset}", "no such data set", f"ID or name of a folder in {os.environ.get(folders[0])}",
+            f"dataset {dataset}",
+            "no such data set",
+            f"ID or name of a folder in {os.environ.get(folders[0])}",
             f"check the ID and {folders[0]}",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def require_folders(names: Sequence[str] = FOLDERS) -> None:

@@ -27,7 +27,7 @@ class NoPictureError(Exception):
     """A case's files do not allow pictures; the text says why."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Frame:
     """The part of the reference's grid that is shown, and how its axes are turned.
 
@@ -54,7 +54,8 @@ class Frame:
         turn[:, 0] = 2 - turn[:, 0]  # world is x, y, z; arrays are z, y, x
         turned = to_world @ inv_ornt_aff(turn, [part.stop - part.start for part in box])
         z, y, x = np.linalg.norm(turned[:3, :3], axis=0).tolist()
-        return cls(box, turn, (z, y, x), (turned[2, 3], turned[1, 3], turned[0, 3]))
+        origin = (turned[2, 3], turned[1, 3], turned[0, 3])
+        return cls(box=box, turn=turn, spacing_mm=(z, y, x), origin_mm=origin)
 
     def show(self, array: np.ndarray) -> np.ndarray:
         """Cut and turn an array of the reference's shape."""
@@ -91,13 +92,19 @@ def load_case(
     shown = {name: frame.show(tree.labels) for name, tree in trees.items()}
     labels = frame.show(reference.labels)
     return CaseVolumes(
-        frame.spacing_mm, frame.origin_mm, labels,
+        frame.spacing_mm,
+        frame.origin_mm,
+        labels,
         {name: frame.show(prediction.labels) for name, prediction in predictions.items()},
         {name: tree > 0 for name, tree in shown.items()},
-        {name: shown[name] if settings.get("tree_labels") else np.where(shown[name] > 0, labels, 0)
-         for name in shown if _has_own_segments(results, name)},
-        None if image is None else frame.show(image), notes,
-    )  # fmt: skip
+        {
+            name: shown[name] if settings.get("tree_labels") else np.where(shown[name] > 0, labels, 0)
+            for name in shown
+            if _has_own_segments(results, name)
+        },
+        None if image is None else frame.show(image),
+        notes,
+    )
 
 
 def _those_that_load(files: Mapping[str, Path], reference: LabelMap, notes: list[str]) -> dict[str, LabelMap]:

@@ -2,7 +2,7 @@
 
 nnU-Net reads a channel's normalisation from its name, so several masks all have to be called ``noNorm``. What they show
 stands in an entry of ours, which nnU-Net copies along and leaves alone; so do the folders of airway and vessel masks
-that are no channels.
+that are not channels.
 """
 
 from __future__ import annotations

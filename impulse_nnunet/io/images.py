@@ -85,7 +85,7 @@ def read_case(
 
 
 def read_masks(reader: Reader, files: Sequence[str], case: RawCase) -> np.ndarray:
-    """Read masks that are no channels of a case and join them.
+    """Read masks that are not channels of a case and join them.
 
     Args:
         reader: nnU-Net reader.

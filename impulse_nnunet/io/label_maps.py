@@ -43,7 +43,7 @@ def read_label_map(path: Path) -> LabelMap:
     """Read a label map.
 
     Raises:
-        InputError: A missing or unreadable file, not 3D, or values that are no labels.
+        InputError: A missing or unreadable file, not 3D, or values that are not labels.
     """
     if not path.is_file():
         raise InputError(str(path), "no such file", "a label map", "add the file or leave the case out")

@@ -1,4 +1,4 @@
-"""Do the shapes of a case hold what they should, and do its lobes fit its segments?"""
+"""Do the anatomy masks of a case hold what they should, and do its lobes fit its segments?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Label maps of the first stage's models, joined from what a CT data set has: lobes from segments, BAV from trees."""
+"""Label maps of the first stage's models, joined from what a CT data set has: lobes from segments, BAV from masks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def write_labels(what: str, segments: Path, trees: list[Path], image: Path, targ
     Args:
         what: Of :data:`LABELS`; ``segments`` links the file.
         segments: The segments.
-        trees: Bronchi, arteries and veins.
+        trees: Masks of bronchi, arteries and veins.
         image: The CT, whose grid all files must have.
         target: The label map.
 

@@ -69,9 +69,11 @@ class LabelMapping:
         missed = [value for value in np.flatnonzero(counts).tolist() if value not in known]
         if missed:
             raise InputError(
-                where, f"value {missed[0]} in {counts[missed[0]]} voxels, which {self.origin} does not name",
-                f"0 or {self}", f"complete the mapping ({NONE}={missed[0]} if it shows nothing of interest)",
-            )  # fmt: skip
+                where,
+                f"value {missed[0]} in {counts[missed[0]]} voxels, which {self.origin} does not name",
+                f"0 or {self}",
+                f"complete the mapping ({NONE}={missed[0]} if it shows nothing of interest)",
+            )
         table = np.zeros(len(counts), np.uint8)
         for number, values in enumerate(self.values.values(), 1):
             table[list(values)] = number

@@ -29,7 +29,7 @@ SPLIT_FILE = "lung3d.csv"
 NPZ_ERRORS = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Lung3DCase:
     """A case of Lung3D.
 
@@ -160,10 +160,15 @@ def read_lung3d(
         if names:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             raise InputError(
-                str(path), f"{len(names)} case(s) {found} ({', '.join(names[:3])}{more})",
-                f"one row for each case in {folder}", "complete the folder or correct the split file",
-            )  # fmt: skip
-    return [Lung3DCase(name, subsets[name], places[name], spacing_mm) for name in sorted(places)]
+                str(path),
+                f"{len(names)} case(s) {found} ({', '.join(names[:3])}{more})",
+                f"one row for each case in {folder}",
+                "complete the folder or correct the split file",
+            )
+    return [
+        Lung3DCase(name=name, subset=subsets[name], place=places[name], spacing_mm=spacing_mm)
+        for name in sorted(places)
+    ]
 
 
 def read_subsets(path: Path) -> dict[str, str]:
@@ -207,7 +212,7 @@ def checked_masks(case: Lung3DCase, maps: dict[str, np.ndarray], lobes: LabelMap
         Name -> (d, h, w) bool.
 
     Raises:
-        InputError: Labels outside 0 to 18, no segments, an empty tree, or lobes that do not match the segments.
+        InputError: Labels outside 0 to 18, no segments, an empty mask, or lobes that do not match the segments.
     """
     segments, where = maps[SEGMENTS_NAME], str(case.place if case.is_npz else case.file(SEGMENTS_NAME))
     largest = len(LOBE_OF_SEGMENT) - 1

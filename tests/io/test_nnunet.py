@@ -10,8 +10,17 @@ from impulse_nnunet.io.nnunet import lists_of_files, reader_for
 
 # names that invite mistakes
 NAMES = (
-    "a_0000", "a_0001", "b_0000", "a_b_0000", "c_0000_0000", "c_0000_0001", "d.e_0000", "ü n_0000", "x_000", "y_00000",
-)  # fmt: skip
+    "a_0000",
+    "a_0001",
+    "b_0000",
+    "a_b_0000",
+    "c_0000_0000",
+    "c_0000_0001",
+    "d.e_0000",
+    "ü n_0000",
+    "x_000",
+    "y_00000",
+)
 
 
 def test_the_lists_are_nnunets(tmp_path):
