@@ -76,6 +76,11 @@ def test_the_inner_rooms_do_not_know_nnunet(path):
     assert [name for name in reach_of(path) if belongs_to(name, "nnunetv2")] == []
 
 
+def test_files_meet_nnunet_in_one_place():
+    files = (PACKAGE / "io").glob("*.py")
+    assert [path.stem for path in files if any(belongs_to(n, "nnunetv2") for n in imports_of(path))] == ["nnunet"]
+
+
 # __main__.py is the command line, under another name
 @pytest.mark.parametrize(
     "path", [p for p in SOURCES if p.parent != PACKAGE / "cli" and p.name != "__main__.py"], ids=name_of
