@@ -15,7 +15,7 @@ from impulse_nnunet.io.formats import READING_ERRORS, is_nifti, unreadable
 from impulse_nnunet.io.grid import FileGrid, read_file_grid
 
 LARGEST_LABEL = 65535
-FAST = 1  # compression level: label maps shrink well at any
+FAST = 1  # compression level of ITK; label maps shrink well at any
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
 
 from impulse_nnunet import __version__
-from impulse_nnunet.io.dataset_json import channel_names
+from impulse_nnunet.io.dataset_json import channel_names, read_dataset_json
 from impulse_nnunet.io.files import check_unchanged, stamps_of
 from impulse_nnunet.io.images import read_case, read_masks
 from impulse_nnunet.preprocessing.case_facts import FACTS_KEY, case_facts
@@ -74,7 +74,7 @@ class ImPulSePreprocessor(DefaultPreprocessor):
         base = Path(nnUNet_preprocessed, name)
         plans_manager = PlansManager(str(base / f"{plans_identifier}.json"))
         configuration = plans_manager.get_configuration(configuration_name)
-        dataset_json = load_json(str(base / "dataset.json"))
+        dataset_json = read_dataset_json(base / "dataset.json")
         raw_folder = Path(nnUNet_raw, name)
         dataset = get_filenames_of_train_images_and_targets(str(raw_folder), dataset_json)
         tree_folders = settings_from_configuration(configuration.configuration).sampling.tree_folders
