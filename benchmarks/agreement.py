@@ -16,10 +16,10 @@ import torch
 
 from impulse_nnunet.decoding import OutputGrid, decode_labels
 from impulse_nnunet.decoding.coarse_to_fine import decode_coarse_to_fine
-from impulse_nnunet.inference.cohort import list_cases
 from impulse_nnunet.inference.encoding import encode_image
 from impulse_nnunet.inference.predictor import ImPulSePredictor
 from impulse_nnunet.inference.routing import ensemble_of, settings_of
+from impulse_nnunet.io.listing import list_cases
 
 SAFETIES = (0.5, 0.25, 0.125)
 

@@ -14,9 +14,9 @@ import nibabel
 import numpy as np
 import SimpleITK as sitk
 
+from impulse_nnunet.io.grid import read_file_grid
 from impulse_nnunet.laterality.asymmetry import asymmetry, decode
 from impulse_nnunet.laterality.judgement import learn, looks_mirrored
-from impulse_nnunet.world import read_file_grid
 
 SHIFTS = (0.0, -0.06, -0.1, 0.1, 0.2)  # of the width, cut off at one side (-) or added as air (+)
 AIR_HU = -1000

@@ -25,11 +25,10 @@ import SimpleITK as sitk
 
 from impulse_nnunet.evaluation.case import evaluate_case
 from impulse_nnunet.evaluation.folder import CaseFiles, match_files
-from impulse_nnunet.evaluation.label_files import cases_in
 from impulse_nnunet.evaluation.parts import Part, Question, join, part_file, read_parts, stamps_of, write_part
 from impulse_nnunet.evaluation.settings import LabelScheme, MetricSettings
 from impulse_nnunet.evaluation.summary import case_entry, join_entries, settings_record, write_summary
-from impulse_nnunet.inference.cohort import list_cases
+from impulse_nnunet.io.listing import cases_in, list_cases
 from impulse_nnunet.peak_memory import peak_gigabytes, reset_peak
 from impulse_nnunet.shards import Shard
 

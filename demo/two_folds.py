@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from impulse_nnunet.files import write_json
+from impulse_nnunet.io.files import write_json
 
 cases = sorted(path.name.removesuffix(".nii.gz") for path in Path(sys.argv[1], "labelsTr").glob("*.nii.gz"))
 halves = cases[::2], cases[1::2]

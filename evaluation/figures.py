@@ -20,7 +20,7 @@ from impulse_nnunet.evaluation.report.colours import HUES, INTRUSION, LabelStyle
 from impulse_nnunet.evaluation.report.scenes import draw_labels
 from impulse_nnunet.evaluation.report.slices import PLANES, Plane
 from impulse_nnunet.evaluation.report.volumes import CaseVolumes
-from impulse_nnunet.files import whole_file
+from impulse_nnunet.io.files import whole_file
 
 TRUTH = "ground truth"
 PANEL_INCHES = 1.75  # width of a panel

@@ -16,9 +16,12 @@ from tqdm import tqdm
 from impulse_nnunet.environment import usable_cpus
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.evaluation.case import CaseMetrics, evaluate_case
-from impulse_nnunet.evaluation.label_files import LabelMap, cases_in, check_same_grid, read_label_map, to_classes
+from impulse_nnunet.evaluation.classes import to_classes
 from impulse_nnunet.evaluation.settings import INTERSEG, LabelScheme, MetricSettings
-from impulse_nnunet.files import check_unchanged, stamps_of
+from impulse_nnunet.io.files import check_unchanged, stamps_of
+from impulse_nnunet.io.label_maps import LabelMap, read_label_map
+from impulse_nnunet.io.listing import cases_in
+from impulse_nnunet.io.same_grid import check_same_grid
 from impulse_nnunet.orphans import end_with_parent
 from impulse_nnunet.shards import Shard
 
@@ -66,7 +69,7 @@ def evaluate_files(files: CaseFiles, scheme: LabelScheme, settings: MetricSettin
     stamps = stamps_of([files.reference, files.prediction, *files.trees.values()])
     reference = read_label_map(files.reference)
     prediction = read_label_map(files.prediction)
-    check_same_grid(prediction, reference)
+    check_same_grid(prediction.grid, reference.grid, str(files.prediction), str(files.reference))
     valid, truth = None, reference
     if scheme.ignore_label is not None:
         valid = reference.labels != scheme.ignore_label
@@ -74,16 +77,22 @@ def evaluate_files(files: CaseFiles, scheme: LabelScheme, settings: MetricSettin
     trees = {}
     for name, path in files.trees.items():
         tree = read_label_map(path)
-        check_same_grid(tree, reference)
+        check_same_grid(tree.grid, reference.grid, str(path), str(files.reference))
         carries_labels = settings.tree_labels and name != INTERSEG
         trees[name] = to_classes(tree, scheme.labels) if carries_labels else tree.labels
     check_unchanged(stamps, files.case)
     number = {label: i for i, label in enumerate(scheme.labels, 1)}
     lobes = {name: [number[label] for label in labels] for name, labels in scheme.lobes.items()}
     return evaluate_case(
-        to_classes(truth, scheme.labels), to_classes(prediction, scheme.labels), len(scheme.labels) + 1,
-        reference.spacing_mm, settings, trees, lobes, valid,
-    )  # fmt: skip
+        to_classes(truth, scheme.labels),
+        to_classes(prediction, scheme.labels),
+        len(scheme.labels) + 1,
+        reference.spacing_mm,
+        settings,
+        trees,
+        lobes,
+        valid,
+    )
 
 
 def match_files(

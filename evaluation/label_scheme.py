@@ -2,41 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.evaluation.label_files import LARGEST_LABEL
 from impulse_nnunet.evaluation.settings import LabelScheme
+from impulse_nnunet.io.label_maps import LARGEST_LABEL
 
-NAME = "dataset.json"
 LOBES = "lobes"
 LOBES_EXAMPLE = '"lobes": {"right upper lobe": [1, 2, 3], ...}, each label in one lobe'
-
-
-def find_dataset_json(references: Path, predictions: Path) -> Path | None:
-    """``dataset.json`` in the predictions' folder (nnU-Net puts it there), the references' or the one above."""
-    places = (predictions, references, references.resolve().parent)
-    return next((folder / NAME for folder in places if (folder / NAME).is_file()), None)
-
-
-def read_dataset_json(path: Path) -> dict[str, Any]:
-    """Read dataset.json.
-
-    Raises:
-        InputError: Missing, no JSON, or without labels.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(str(path), "no such file", "nnU-Net's dataset.json", "check -djfile") from error
-    except (OSError, ValueError) as error:
-        raise InputError(str(path), f"an unreadable file ({error})", "JSON", "correct the file") from error
-    if not isinstance(content, dict) or not isinstance(content.get("labels"), dict):
-        raise InputError(str(path), "no labels", '"labels": {"background": 0, "name": 1, ...}', "correct the file")
-    return content
 
 
 def label_scheme(dataset_json: Mapping[str, Any], path: Path) -> LabelScheme:

@@ -17,7 +17,7 @@ from typing import Any
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.evaluation.folder import CaseFiles
 from impulse_nnunet.evaluation.summary import with_nan, without_nan
-from impulse_nnunet.files import whole_file
+from impulse_nnunet.io.files import whole_file
 from impulse_nnunet.shards import Shard
 
 PARTS = "_parts"

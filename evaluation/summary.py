@@ -18,7 +18,7 @@ from impulse_nnunet.evaluation.case import CaseMetrics
 from impulse_nnunet.evaluation.folder import CaseFiles, FolderMetrics
 from impulse_nnunet.evaluation.settings import TREES, LabelScheme, MetricSettings
 from impulse_nnunet.evaluation.statistics import finite_mean
-from impulse_nnunet.files import whole_file
+from impulse_nnunet.io.files import whole_file
 
 COUNTS = ("TP", "FP", "FN", "TN", "n_pred", "n_ref")
 

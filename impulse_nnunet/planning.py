@@ -19,17 +19,18 @@ from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
 
 from impulse_nnunet.environment import FOLDERS
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.files import copy_whole
+from impulse_nnunet.io.dataset_json import read_dataset_json
+from impulse_nnunet.io.files import copy_whole
+from impulse_nnunet.io.nnunet import list_without_processes, reader_for
 from impulse_nnunet.laterality.judgement import training_warnings
 from impulse_nnunet.planners.impulse_planner import ImPulSePlanner, check_override_names
-from impulse_nnunet.preprocessing.listing import list_without_processes
 from impulse_nnunet.preprocessing.preprocessor import ImPulSePreprocessor
-from impulse_nnunet.preprocessing.reading import reader_for
 from impulse_nnunet.preprocessing.survey import CaseSurvey, allowed_labels, asymmetries_of, survey_dataset
 from impulse_nnunet.quiet import quiet
 from impulse_nnunet.settings import CONFIGURATION, PLANS
 
 FINGERPRINT = "dataset_fingerprint.json"
+RAW_ENTRIES = ("labels", "numTraining", "file_ending", "channel_names")
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
@@ -80,14 +81,20 @@ def plan_dataset(
     try:
         with quiet(verbose):
             extract_fingerprint_dataset(
-                convert_dataset_name_to_id(name), extractor_class, num_processes=workers, clean=clean,
-                verbose=verbose, show_progress_bar=progress_bar,
-            )  # fmt: skip
+                convert_dataset_name_to_id(name),
+                extractor_class,
+                num_processes=workers,
+                clean=clean,
+                verbose=verbose,
+                show_progress_bar=progress_bar,
+            )
     except RuntimeError as error:  # nnU-Net's word for a worker that was killed
         raise InputError(
-            f"fingerprint of {name}", f"a lost worker ({' '.join(str(error).split())[:80]})",
-            "memory for as many cases at a time", "try a smaller -npfp",
-        ) from error  # fmt: skip
+            f"fingerprint of {name}",
+            f"a lost worker ({' '.join(str(error).split())[:80]})",
+            "memory for as many cases at a time",
+            "try a smaller -npfp",
+        ) from error
     return planner_class(
         name, gpu_memory_target_gb, plans_name=plans_name, preset=preset, overrides=overrides, survey=survey
     ).plan_experiment()
@@ -122,7 +129,7 @@ def preprocess_dataset(
     preprocessor.show_progress_bar = progress_bar
     preprocessor.run(name, configuration, plans_name, workers)
     raw = Path(nnUNet_raw, name)
-    dataset_json = load_json(str(raw / "dataset.json"))
+    dataset_json = read_dataset_json(raw / "dataset.json")
     references = base / "gt_segmentations"
     references.mkdir(exist_ok=True)
     for case, files in get_filenames_of_train_images_and_targets(str(raw), dataset_json).items():
@@ -153,16 +160,18 @@ def find_class(name: str, base: type[T], flag: str) -> type[T]:
         found = None
     if not (isinstance(found, type) and issubclass(found, base)):
         raise InputError(
-            f"{flag} {name}", "no such class" if found is None else f"no subclass of {base.__name__}",
-            f"{base.__name__}, or module.Class of a subclass", "check the name and PYTHONPATH",
-        )  # fmt: skip
+            f"{flag} {name}",
+            "no such class" if found is None else f"no subclass of {base.__name__}",
+            f"{base.__name__}, or module.Class of a subclass",
+            "check the name and PYTHONPATH",
+        )
     return found
 
 
 def survey_raw_dataset(name: str, workers: int, progress_bar: bool) -> dict[str, CaseSurvey]:
     """Check and measure all training cases of a raw data set; nothing is written."""
     raw = Path(nnUNet_raw, name)
-    dataset_json = read_dataset_json(raw)
+    dataset_json = read_raw_dataset_json(raw)
     cases = get_filenames_of_train_images_and_targets(str(raw), dataset_json)
     if not cases:
         raise InputError(str(raw / "imagesTr"), "no case", "training images", "see nnU-Net's dataset format")
@@ -184,43 +193,34 @@ def _refuse_labels_without_images(raw: Path, dataset_json: Mapping[str, Any], ca
     if alone:
         more = f" and {len(alone) - 1} more" if len(alone) > 1 else ""
         raise InputError(
-            str(raw / "labelsTr" / alone[0]), f"a label map without images{more}",
+            str(raw / "labelsTr" / alone[0]),
+            f"a label map without images{more}",
             f"files imagesTr/{alone[0].removesuffix(ending)}_0000{ending}, ...",
-            "mend the images' names, or take the label map away",
-        )  # fmt: skip
+            "correct the images' names, or take the label map away",
+        )
 
 
-def read_dataset_json(raw: Path) -> dict[str, Any]:
-    """Content of a raw data set's dataset.json, its required keys checked."""
+def read_raw_dataset_json(raw: Path) -> dict[str, Any]:
+    """Content of a raw data set's dataset.json: its required entries, and labels numbered without gaps.
+
+    Raises:
+        InputError: Naming what is missing or wrong.
+    """
     path = raw / "dataset.json"
-    if not path.is_file():
-        raise InputError(str(raw), "no dataset.json", "an nnU-Net raw data set", "see nnU-Net's dataset format")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(str(path), f"no valid JSON ({error})", "nnU-Net's dataset.json", "mend the file") from error
-    missing = [key for key in ("labels", "numTraining", "file_ending") if key not in content]
-    if "channel_names" not in content and "modality" not in content:
-        missing.append("channel_names")
-    if missing:
-        raise InputError(str(path), f"no entry {missing[0]!r}", "nnU-Net's dataset.json", "add the entry")
-    _check_label_numbers(content, path)
-    return content
-
-
-def _check_label_numbers(content: dict[str, Any], path: Path) -> None:
+    content = read_dataset_json(path, RAW_ENTRIES, "see nnU-Net's dataset format")
     try:
         labels = allowed_labels(content)
     except (RuntimeError, AssertionError, TypeError, ValueError, AttributeError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise InputError(
-            str(path), f"labels that nnU-Net refuses ({reason})", 'e.g. {"background": 0, "a": 1}', "mend the entry"
-        ) from error
+        found = f"labels that nnU-Net refuses ({' '.join(str(error).split())[:120]})"
+        raise InputError(str(path), found, 'e.g. {"background": 0, "a": 1}', "correct the entry") from error
     if labels != list(range(len(labels))):
         raise InputError(
-            str(path), f"labels {labels}", f"{list(range(len(labels)))}, ignore last",
+            str(path),
+            f"labels {labels}",
+            f"{list(range(len(labels)))}, ignore last",
             "number the labels without gaps in dataset.json and in the label maps",
-        )  # fmt: skip
+        )
+    return content
 
 
 def dataset_name(dataset: int | str, folders: Sequence[str] = FOLDERS) -> str:
@@ -230,9 +230,11 @@ def dataset_name(dataset: int | str, folders: Sequence[str] = FOLDERS) -> str:
         return str(maybe_convert_to_dataset_name(dataset))
     except (RuntimeError, ValueError) as error:
         raise InputError(
-            f"dataset {dataset}", "no such data set", f"ID or name of a folder in {os.environ.get(folders[0])}",
+            f"dataset {dataset}",
+            "no such data set",
+            f"ID or name of a folder in {os.environ.get(folders[0])}",
             f"check the ID and {folders[0]}",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def require_folders(names: Sequence[str] = FOLDERS) -> None:

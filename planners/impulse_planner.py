@@ -17,9 +17,10 @@ from nnunetv2.paths import nnUNet_preprocessed
 from nnunetv2.preprocessing.normalization.map_channel_name_to_normalization import get_normalization_scheme
 from nnunetv2.utilities.json_export import recursive_fix_for_json_export
 
-from impulse_nnunet.channels import channel_names, sampled_channels, tree_folders
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.files import copy_whole, write_json
+from impulse_nnunet.io.dataset_json import channel_names, sampled_channels, tree_folders
+from impulse_nnunet.io.files import copy_whole, write_json
+from impulse_nnunet.io.nnunet import reader_for
 from impulse_nnunet.laterality.judgement import learn
 from impulse_nnunet.network.settings import PAPER, NetworkSettings
 from impulse_nnunet.planners.rules import (
@@ -32,7 +33,6 @@ from impulse_nnunet.planners.rules import (
     search_grid,
     working_grid,
 )
-from impulse_nnunet.preprocessing.reading import reader_for
 from impulse_nnunet.preprocessing.survey import CaseSurvey, asymmetries_of, survey_dataset
 from impulse_nnunet.settings import (
     CONFIGURATION,

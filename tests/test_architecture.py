@@ -16,13 +16,11 @@ PURE = sorted(
         *(PACKAGE / "decoding").glob("*.py"),
         *(PACKAGE / "laterality").glob("*.py"),
         *(ROOT / "evaluation").rglob("*.py"),
+        *[path for path in (PACKAGE / "io").glob("*.py") if path.stem not in ("nnunet", "images")],
         PACKAGE / "coordinates.py",
         PACKAGE / "shards.py",
         ROOT / "planners" / "rules.py",
-        *[
-            PACKAGE / "trust" / f"{name}.py"
-            for name in ("archives", "checkpoints", "class_names", "json_files", "pickles")
-        ],
+        *[PACKAGE / "trust" / f"{name}.py" for name in ("archives", "checkpoints", "class_names", "pickles")],
         *[PACKAGE / "training" / f"{name}.py" for name in ("boxes", "points", "losses", "images")],
     ]
 )
@@ -76,6 +74,11 @@ def test_the_reader_of_imports_sees_them():
 @pytest.mark.parametrize("path", PURE, ids=name_of)
 def test_the_inner_rooms_do_not_know_nnunet(path):
     assert [name for name in reach_of(path) if belongs_to(name, "nnunetv2")] == []
+
+
+def test_files_meet_nnunet_in_one_place():
+    files = (PACKAGE / "io").glob("*.py")
+    assert [path.stem for path in files if any(belongs_to(n, "nnunetv2") for n in imports_of(path))] == ["nnunet"]
 
 
 # __main__.py is the command line, under another name

@@ -11,7 +11,7 @@ from impulse_nnunet.planning import (
     find_class,
     plan_dataset,
     preprocess_dataset,
-    read_dataset_json,
+    read_raw_dataset_json,
     require_folders,
     survey_raw_dataset,
 )
@@ -26,8 +26,8 @@ def write_content(folder, content):
 
 
 def test_a_folder_without_dataset_json(tmp_path):
-    with pytest.raises(InputError, match=r"found no dataset\.json, expected an nnU-Net raw data set; see nnU-Net's"):
-        read_dataset_json(tmp_path)
+    with pytest.raises(InputError, match=r"found no such file, expected nnU-Net's dataset\.json; see nnU-Net's"):
+        read_raw_dataset_json(tmp_path)
 
 
 def test_a_dataset_json_that_is_none(tmp_path):
@@ -35,20 +35,20 @@ def test_a_dataset_json_that_is_none(tmp_path):
     with pytest.raises(
         InputError, match=r"dataset\.json: found no valid JSON \(.+\), expected nnU-Net's dataset\.json"
     ):
-        read_dataset_json(tmp_path)
+        read_raw_dataset_json(tmp_path)
 
 
 @pytest.mark.parametrize("key", CONTENT)
 def test_a_dataset_json_that_lacks_an_entry(tmp_path, key):
     write_content(tmp_path, {k: v for k, v in CONTENT.items() if k != key})
     with pytest.raises(InputError, match=f"found no entry '{key}', expected nnU-Net's dataset.json; add the entry"):
-        read_dataset_json(tmp_path)
+        read_raw_dataset_json(tmp_path)
 
 
 def test_the_old_name_of_the_channels_will_do(tmp_path):
     old = {k: v for k, v in CONTENT.items() if k != "channel_names"} | {"modality": {"0": "CT"}}
     write_content(tmp_path, old)
-    assert read_dataset_json(tmp_path) == old
+    assert read_raw_dataset_json(tmp_path) == old
 
 
 def test_folders_must_be_named(nnunet_folders, monkeypatch):
@@ -99,7 +99,7 @@ def test_a_label_map_whose_image_is_missing_or_no_file(nnunet_folders):
             (raw / folder / name).touch()
     (raw / "imagesTr" / "b_0000.nii").mkdir()
     message = (
-        r"labelsTr/b.nii: found a label map without images and 1 more, expected files imagesTr/b_0000.nii, ...; mend"
+        r"labelsTr/b.nii: found a label map without images and 1 more, expected files imagesTr/b_0000.nii, ...; correct"
     )
     with pytest.raises(InputError, match=message):
         survey_raw_dataset("Dataset704_Made", 1, False)
@@ -139,7 +139,7 @@ def test_labels_with_gaps_or_in_the_old_style_are_refused(tmp_path, labels):
     content = {"labels": labels, "numTraining": 1, "file_ending": ".nii.gz", "channel_names": {"0": "CT"}}
     (tmp_path / "dataset.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match=r"dataset\.json: found labels"):
-        read_dataset_json(tmp_path)
+        read_raw_dataset_json(tmp_path)
 
 
 OWN_CLASSES = """

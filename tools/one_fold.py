@@ -10,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-from impulse_nnunet.files import link_whole, write_json
+from impulse_nnunet.io.files import link_whole, write_json
 
 
 def main(source: Path, target: Path, preprocessed: Path) -> None:

@@ -15,7 +15,7 @@ from torch import distributed
 
 from impulse_nnunet.devices import check_device
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.files import remove_leftovers
+from impulse_nnunet.io.files import remove_leftovers
 from impulse_nnunet.network import SYSTEMS, ImPulSeNet, PointPrediction
 from impulse_nnunet.network.precision import needs_scaler
 from impulse_nnunet.settings import network_task, settings_from_configuration

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from impulse_nnunet.files import whole_file
+from impulse_nnunet.io.files import whole_file
 
 PARTIAL_EPOCH = "checkpoint_partial_epoch.pth"
 EXIT_CODE = 128 + signal.SIGTERM  # what a shell reports for a process that SIGTERM ended

@@ -19,7 +19,7 @@ import numpy as np
 from nnunetv2.utilities.crossval_split import generate_crossval_split
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.files import INCOMPLETE, write_json
+from impulse_nnunet.io.files import INCOMPLETE, write_json
 
 if TYPE_CHECKING:
     from impulse_nnunet.trainers.impulse import nnUNetTrainerImPulSe

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.files import whole_file
+from impulse_nnunet.io.files import whole_file
 from impulse_nnunet.trainers.interruption import PartialEpoch
 from impulse_nnunet.trainers.outputs import losses_of
 from impulse_nnunet.trainers.ranks import from_all_ranks, wait_for_all_ranks

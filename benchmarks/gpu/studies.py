@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.gpu.context import Context
-from impulse_nnunet.files import link_whole
+from impulse_nnunet.io.files import link_whole
 
 ROWS = ("plus", "impulse", "lowres", "nnunet")  # of Table 1
 TINY_CHANGES = {

@@ -15,7 +15,7 @@ from impulse_nnunet.evaluation.comparison.compare import Comparison
 from impulse_nnunet.evaluation.comparison.tables import latex_text, markdown_table
 from impulse_nnunet.evaluation.metric_names import direction, label, scale
 from impulse_nnunet.evaluation.paper import Figure
-from impulse_nnunet.files import whole_file
+from impulse_nnunet.io.files import whole_file
 
 MISSING = "-"
 MEASURED = ("mean", "sd_runs", "ci_low", "ci_high", "n_pairs", "difference", "difference_ci_low",

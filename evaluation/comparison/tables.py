@@ -21,7 +21,7 @@ from impulse_nnunet.evaluation.comparison.cells import (
 )
 from impulse_nnunet.evaluation.comparison.compare import Comparison, Row
 from impulse_nnunet.evaluation.metric_names import label
-from impulse_nnunet.files import whole_file, write_json
+from impulse_nnunet.io.files import whole_file, write_json
 
 TESTS = ("t-test p", "Holm", "Permutation p", "Holm")
 LATEX_SIGNS = {

@@ -13,10 +13,12 @@ import SimpleITK as sitk
 from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.evaluation.label_files import READING_ERRORS, LabelMap, check_same_grid, read_label_map
 from impulse_nnunet.evaluation.report.summaries import CaseResult
 from impulse_nnunet.evaluation.report.volumes import CaseVolumes
-from impulse_nnunet.world import read_file_grid
+from impulse_nnunet.io.formats import READING_ERRORS
+from impulse_nnunet.io.grid import read_file_grid
+from impulse_nnunet.io.label_maps import LabelMap, read_label_map
+from impulse_nnunet.io.same_grid import check_same_grid, is_same_grid
 
 MARGIN_MM = 8.0
 
@@ -25,7 +27,7 @@ class NoPictureError(Exception):
     """A case's files do not allow pictures; the text says why."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Frame:
     """The part of the reference's grid that is shown, and how its axes are turned.
 
@@ -52,7 +54,8 @@ class Frame:
         turn[:, 0] = 2 - turn[:, 0]  # world is x, y, z; arrays are z, y, x
         turned = to_world @ inv_ornt_aff(turn, [part.stop - part.start for part in box])
         z, y, x = np.linalg.norm(turned[:3, :3], axis=0).tolist()
-        return cls(box, turn, (z, y, x), (turned[2, 3], turned[1, 3], turned[0, 3]))
+        origin = (turned[2, 3], turned[1, 3], turned[0, 3])
+        return cls(box=box, turn=turn, spacing_mm=(z, y, x), origin_mm=origin)
 
     def show(self, array: np.ndarray) -> np.ndarray:
         """Cut and turn an array of the reference's shape."""
@@ -89,13 +92,19 @@ def load_case(
     shown = {name: frame.show(tree.labels) for name, tree in trees.items()}
     labels = frame.show(reference.labels)
     return CaseVolumes(
-        frame.spacing_mm, frame.origin_mm, labels,
+        frame.spacing_mm,
+        frame.origin_mm,
+        labels,
         {name: frame.show(prediction.labels) for name, prediction in predictions.items()},
         {name: tree > 0 for name, tree in shown.items()},
-        {name: shown[name] if settings.get("tree_labels") else np.where(shown[name] > 0, labels, 0)
-         for name in shown if _has_own_segments(results, name)},
-        None if image is None else frame.show(image), notes,
-    )  # fmt: skip
+        {
+            name: shown[name] if settings.get("tree_labels") else np.where(shown[name] > 0, labels, 0)
+            for name in shown
+            if _has_own_segments(results, name)
+        },
+        None if image is None else frame.show(image),
+        notes,
+    )
 
 
 def _those_that_load(files: Mapping[str, Path], reference: LabelMap, notes: list[str]) -> dict[str, LabelMap]:
@@ -103,7 +112,7 @@ def _those_that_load(files: Mapping[str, Path], reference: LabelMap, notes: list
     for name, path in files.items():
         try:
             label_map = read_label_map(path)
-            check_same_grid(label_map, reference)
+            check_same_grid(label_map.grid, reference.grid, str(path), str(reference.path))
             loaded[name] = label_map
         except InputError as error:
             notes.append(str(error))
@@ -145,7 +154,7 @@ def _image(case: str, folder: Path, reference: LabelMap, notes: list[str]) -> np
     except READING_ERRORS as error:
         notes.append(f"{found[0]}: drawn without this image ({' '.join(str(error).split())[-160:]})")
         return None
-    if image.GetSize() != target.GetSize() or not np.allclose(grid.to_world, reference.grid.to_world, atol=1e-3):
+    if not is_same_grid(grid, reference.grid):
         darkest = float(sitk.GetArrayViewFromImage(image).min())
         image = sitk.Resample(image, target, sitk.Transform(), sitk.sitkLinear, darkest)
     return sitk.GetArrayFromImage(image)

@@ -24,7 +24,7 @@ from impulse_nnunet.evaluation.report.gallery import Gallery, choose_cases
 from impulse_nnunet.evaluation.report.metrics import is_nsd
 from impulse_nnunet.evaluation.report.pictures import Picture
 from impulse_nnunet.evaluation.report.summaries import Method, read_methods
-from impulse_nnunet.files import whole_file
+from impulse_nnunet.io.files import whole_file
 
 FEW_CASES = 20  # below, bootstrap intervals are noticeably too narrow
 

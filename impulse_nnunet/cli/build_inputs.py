@@ -32,14 +32,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--ct", required=True, metavar="DATASET", help="CT data set with the segments: ID, name or raw folder")
     add("--inputs", required=True, choices=["i", "ibav", "l", "lbav"], help="kind of input")
     sources = "ground_truth, MODEL_FOLDER or FOLDER"
-    add("--bav", metavar="SOURCE", help=f"{sources}; for i and l only used to draw training points (default: "
-        "ground_truth if the CT data set has trees)")  # fmt: skip
-    add("--bav_labels", nargs="+", default=[], metavar="NAME=VALUES", help="values of bronchus, artery, vein and none, "
-        "or totalsegmentator (its lung_vessels; default: by the dataset.json beside the files)")  # fmt: skip
+    add(
+        "--bav",
+        metavar="SOURCE",
+        help=f"{sources}; for i and l only used to draw training points (default: "
+        "ground_truth if the CT data set has trees)",
+    )
+    add(
+        "--bav_labels",
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUES",
+        help="values of bronchus, artery, vein and none, "
+        "or totalsegmentator (its lung_vessels; default: by the dataset.json beside the files)",
+    )
     add("--bav_folds", nargs="+", metavar="FOLD", help="folds of the model (default: all that are trained)")
     add("--lobes", metavar="SOURCE", help=f"{sources}; ground_truth joins the segments")
-    add("--lobe_labels", nargs="+", default=[], metavar="NAME=VALUES", help="values of RUL, RML, RLL, LUL, LLL and "
-        "none, or totalsegmentator (its total; default: by the dataset.json beside the files)")  # fmt: skip
+    add(
+        "--lobe_labels",
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUES",
+        help="values of RUL, RML, RLL, LUL, LLL and "
+        "none, or totalsegmentator (its total; default: by the dataset.json beside the files)",
+    )
     add("--lobe_folds", nargs="+", metavar="FOLD", help="folds of the model (default: all that are trained)")
     add(
         "--labels",
@@ -59,29 +75,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Build the data set."""
+    from impulse_nnunet.io.raw_folders import new_raw_folder
     from impulse_nnunet.lungs.build import BuildOptions, build_inputs
     from impulse_nnunet.lungs.prediction import PredictionOptions
     from impulse_nnunet.lungs.raw_dataset import read_lung_dataset
     from impulse_nnunet.lungs.sources import SourceOptions
     from impulse_nnunet.planning import require_folders
-    from impulse_nnunet.raw_folders import new_raw_folder
 
     require_folders(["nnUNet_raw", "nnUNet_preprocessed"])
     if options.np < 1:
         raise InputError("-np", str(options.np), "1 or more", "correct it")
-    parts = {}
+    parts: dict[str, SourceOptions | None] = {}
     for part, labels, folds in (
-        ("bav", options.bav_labels, options.bav_folds), ("lobes", options.lobe_labels, options.lobe_folds)
-    ):  # fmt: skip
+        ("bav", options.bav_labels, options.bav_folds),
+        ("lobes", options.lobe_labels, options.lobe_folds),
+    ):
         source = getattr(options, part)
         folds = None if folds is None else tuple(folds)
-        parts[part] = SourceOptions(part, source, tuple(labels), folds, options.chk) if source else None
-    device = checked_device(options.device)
+        parts[part] = None
+        if source:
+            parts[part] = SourceOptions(
+                part=part, source=source, labels=tuple(labels), folds=folds, checkpoint=options.chk
+            )
     build = BuildOptions(
-        options.inputs, options.ct, parts["bav"], parts["lobes"], options.labels,
-        PredictionOptions(device, options.disable_tta, options.np), options.np, options.overwrite,
-        not options.disable_progress_bar,
-    )  # fmt: skip
+        kind=options.inputs,
+        ct=options.ct,
+        bav=parts["bav"],
+        lobes=parts["lobes"],
+        labels=options.labels,
+        prediction=PredictionOptions(checked_device(options.device), options.disable_tta, options.np),
+        processes=options.np,
+        overwrite=options.overwrite,
+        progress=not options.disable_progress_bar,
+    )
     title = options.name
     if title is None:
         title = f"{_title(read_lung_dataset(options.ct).folder)}_{options.inputs.upper()}"

@@ -30,8 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--split", metavar="FILE", help="pid,subset of every case (default: lung3d.csv in the folder or beside it)")
     add("--name", metavar="NAME", help="of the data set (default: Lung3D_LBAV or Lung3D_L)")
     add("--spacing", nargs=3, type=float, metavar=("Z", "Y", "X"), help="voxel size of .npz arrays, mm")
-    add("--lobe_labels", nargs="+", default=[], metavar="NAME=VALUES", help="values of RUL, RML, RLL, LUL, LLL and "
-        "none in the lobe maps (default: 1 to 5)")  # fmt: skip
+    add(
+        "--lobe_labels",
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUES",
+        help="values of RUL, RML, RLL, LUL, LLL and none in the lobe maps (default: 1 to 5)",
+    )
     add("-np", type=int, default=2, metavar="N", help="cases at a time (default: 2)")
     add("--overwrite", action="store_true", help="begin anew in the folder of an earlier call")
     add("--disable_progress_bar", action="store_true", help="no progress bar")
@@ -40,18 +45,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Convert."""
+    from impulse_nnunet.io.raw_folders import new_raw_folder
     from impulse_nnunet.lungs.convert import ConvertOptions, convert_lung3d
     from impulse_nnunet.planning import require_folders
-    from impulse_nnunet.raw_folders import new_raw_folder
 
     require_folders(["nnUNet_raw", "nnUNet_preprocessed"])
     if options.np < 1:
         raise InputError("-np", str(options.np), "1 or more", "correct it")
     convert = ConvertOptions(
-        options.inputs, Path(options.split) if options.split else None,
-        tuple(options.spacing) if options.spacing else None, tuple(options.lobe_labels), options.np,
-        options.overwrite, not options.disable_progress_bar,
-    )  # fmt: skip
+        kind=options.inputs,
+        split=Path(options.split) if options.split else None,
+        spacing_mm=tuple(options.spacing) if options.spacing else None,
+        lobe_labels=tuple(options.lobe_labels),
+        processes=options.np,
+        overwrite=options.overwrite,
+        progress=not options.disable_progress_bar,
+    )
     title = options.name or f"Lung3D_{options.inputs.upper()}"
     folder = new_raw_folder(os.environ.get("nnUNet_raw"), options.d, title)
     counts = convert_lung3d(Path(options.folder), folder, convert)

@@ -75,6 +75,7 @@ def as_text(description: Description) -> str:
 
 
 def _described(options: argparse.Namespace) -> Description:
+    from impulse_nnunet.io.dataset_json import channel_names
     from impulse_nnunet.network.description import describe
     from impulse_nnunet.network.systems import system_of
     from impulse_nnunet.settings import network_task, settings_from_configuration
@@ -83,7 +84,7 @@ def _described(options: argparse.Namespace) -> Description:
         task, trainer = _paper(options), options.tr or "nnUNetTrainerImPulSe"
         return describe(task, system_of(trainer), "learned", 4, 4096, trainer)
     trainer, configuration, dataset_json = _read(options)
-    channels = len(dataset_json.get("channel_names", dataset_json.get("modality", {})))
+    channels = len(channel_names(dataset_json))
     classes = len([name for name in dataset_json["labels"] if name != "ignore"])
     task = network_task(configuration, options.channels or channels, options.classes or classes)
     settings = settings_from_configuration(configuration)
@@ -132,13 +133,10 @@ def _configuration(plans: dict[str, Any], name: str, path: Path) -> dict[str, An
 
 
 def _json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        remedy = "plan the data set first (impulse_nnunet plan_and_preprocess), or check -d, -p and -m"
-        raise InputError(str(path), "no such file", "plans and dataset.json", remedy)
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(str(path), f"no valid JSON ({error})", "a file of nnU-Net", "mend the file") from error
+    from impulse_nnunet.io.json_files import read_json_object
+
+    remedy = "plan the data set first (impulse_nnunet plan_and_preprocess), or check -d, -p and -m"
+    return read_json_object(path, "plans and dataset.json", remedy)
 
 
 def _amount(number: int, what: str) -> str:

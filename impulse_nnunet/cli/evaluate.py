@@ -155,12 +155,8 @@ def merge_command(output: Path) -> list[str]:
 def _labels(
     options: argparse.Namespace, references: Path, predictions: Path
 ) -> tuple[LabelScheme, list[int], str | None]:
-    from impulse_nnunet.evaluation.label_scheme import (
-        find_dataset_json,
-        label_scheme,
-        read_dataset_json,
-        scheme_of_labels,
-    )
+    from impulse_nnunet.evaluation.label_scheme import label_scheme, scheme_of_labels
+    from impulse_nnunet.io.dataset_json import find_dataset_json, read_dataset_json
 
     path = Path(options.djfile) if options.djfile else find_dataset_json(references, predictions)
     if path is None:
@@ -168,7 +164,7 @@ def _labels(
             raise InputError(str(predictions), "no dataset.json", "the names of the labels", "give -djfile or --labels")
         scheme = scheme_of_labels(options.labels)
         return scheme, scheme.labels, None
-    content = read_dataset_json(path)
+    content = read_dataset_json(path, remedy="check -djfile")
     scheme = label_scheme(content, path)
     unknown = [label for label in options.labels or () if label not in scheme.names]
     if unknown:

@@ -50,16 +50,17 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _check_predictions(images: Path, folder: Path) -> bool:
-    from impulse_nnunet.evaluation.label_files import cases_in
-    from impulse_nnunet.evaluation.label_scheme import read_dataset_json
-    from impulse_nnunet.inference.cohort import list_cases
+    from impulse_nnunet.io.dataset_json import read_dataset_json
+    from impulse_nnunet.io.listing import cases_in, list_cases
 
     ending = read_dataset_json(folder / "dataset.json").get("file_ending", ".nii.gz")
     cases, done = list_cases(images, ending), cases_in(folder, ending)
     missing = [case for case in cases if case not in done]
     if missing:
-        _say(f"{len(missing)} of {len(cases)} image(s) without labels: {_first(missing)}",
-             "run the same predict command again, with --continue_prediction")  # fmt: skip
+        _say(
+            f"{len(missing)} of {len(cases)} image(s) without labels: {_first(missing)}",
+            "run the same predict command again, with --continue_prediction",
+        )
     else:
         print(f"{len(cases)} image(s), each with labels in {folder}")
     return not missing
@@ -100,8 +101,10 @@ def _say_what_is_missing(parts: Sequence[Part], missing: list[str], number: int)
     for count, absent in sorted(shards_not_run(parts).items()):
         if absent:
             _say(f"{len(absent)} of {count} shards not run: {_first([f'{i}/{count}' for i in absent])}")
-    _say(f"{len(missing)} of {number} case(s) without a result of their files as they are now: {_first(missing)}",
-         "run the same evaluate command again for these shards; then merge again")  # fmt: skip
+    _say(
+        f"{len(missing)} of {number} case(s) without a result of their files as they are now: {_first(missing)}",
+        "run the same evaluate command again for these shards; then merge again",
+    )
 
 
 def _no_result(case: str) -> str:

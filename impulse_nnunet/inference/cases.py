@@ -13,7 +13,7 @@ from batchgenerators.utilities.file_and_folder_operations import save_pickle
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from impulse_nnunet.decoding import EncodedBox, OutputGrid, decode_labels, decode_logits
-from impulse_nnunet.files import whole_file
+from impulse_nnunet.io.files import whole_file
 
 
 @dataclass(frozen=True)

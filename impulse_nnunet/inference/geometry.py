@@ -1,4 +1,4 @@
-"""From voxels of any output grid to positions in a preprocessed image (matrices as in :mod:`impulse_nnunet.world`)."""
+"""From voxels of any output grid to positions in a preprocessed image; matrices as in :mod:`impulse_nnunet.io.grid`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from impulse_nnunet.decoding import OutputGrid
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.world import FileGrid, reader_to_world
+from impulse_nnunet.io.grid import FileGrid, reader_to_world
 
 
 def image_to_world(properties: Mapping[str, Any], transpose_forward: Sequence[int]) -> np.ndarray:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import SimpleITK as sitk
 import torch
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from tqdm import tqdm
@@ -18,24 +17,26 @@ from tqdm import tqdm
 from impulse_nnunet.decoding import EncodedBox, decode_displacement, decode_labels
 from impulse_nnunet.environment import ensure_variables
 from impulse_nnunet.errors import CasesFailedError, InputError
-from impulse_nnunet.files import Stamps, check_unchanged, remove_leftovers, stamps_of, whole_file, write_json
 from impulse_nnunet.inference.cases import CasePrediction, decode_case, write_case
-from impulse_nnunet.inference.cohort import list_cases
 from impulse_nnunet.inference.device_errors import DeviceLostError
 from impulse_nnunet.inference.encoding import Ensemble, encode_image
 from impulse_nnunet.inference.geometry import image_to_world, output_grid
 from impulse_nnunet.inference.memory import with_less_memory
 from impulse_nnunet.inference.routing import ensemble_of, settings_of
 from impulse_nnunet.inference.writers import Writers
+from impulse_nnunet.io.dataset_json import channel_names
+from impulse_nnunet.io.files import Stamps, check_unchanged, remove_leftovers, stamps_of, write_json
+from impulse_nnunet.io.grid import FileGrid, read_file_grid, reader_to_world
+from impulse_nnunet.io.images import RawCase, check_image, read_case
+from impulse_nnunet.io.label_maps import write_on_grid
+from impulse_nnunet.io.listing import list_cases
 from impulse_nnunet.laterality.asymmetry import asymmetry, decode
 from impulse_nnunet.laterality.judgement import looks_mirrored, prediction_warning
 from impulse_nnunet.network import ImPulSeNet
-from impulse_nnunet.preprocessing.reading import RawCase, check_image, read_case
 from impulse_nnunet.preprocessing.survey import image_to_judge, mask_channels
 from impulse_nnunet.quiet import quiet
 from impulse_nnunet.settings import ImPulSeSettings
 from impulse_nnunet.trust.models import load_model
-from impulse_nnunet.world import FileGrid, read_file_grid, reader_to_world
 
 logger = logging.getLogger(__name__)
 
@@ -230,7 +231,7 @@ class ImPulSePredictor(nnUNetPredictor):
         return (prediction.labels, prediction.probabilities) if with_probabilities else prediction.labels
 
     def _channels(self) -> Any:
-        return self.dataset_json.get("channel_names", self.dataset_json.get("modality", {}))
+        return channel_names(self.dataset_json)
 
     def _prepare(self, case: str, files: list[str]) -> _Prepared:
         stamps = stamps_of(files)
@@ -317,14 +318,6 @@ def trained_folds(folder: Path, checkpoint_name: str) -> tuple[int | str, ...]:
 
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
-
-
-def write_on_grid(array: np.ndarray, grid: FileGrid, path: Path) -> None:
-    """Write labels (d, h, w), or world vectors (d, h, w, 3), with a file grid's geometry."""
-    image = sitk.GetImageFromArray(array, isVector=array.ndim == 4)
-    grid.put_on(image)
-    with whole_file(path) as temporary:
-        sitk.WriteImage(image, str(temporary), useCompression=True)
 
 
 def _in_order(pool: ThreadPoolExecutor, function: Any, items: list[str]) -> Iterator[tuple[str, Future[Any]]]:

@@ -22,11 +22,11 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.evaluation.statistics import finite_mean
-from impulse_nnunet.files import whole_file
 from impulse_nnunet.inference.cases import CasePrediction, decode_case, write_case
 from impulse_nnunet.inference.encoding import Ensemble, encode_working_volume
 from impulse_nnunet.inference.memory import with_less_memory
 from impulse_nnunet.inference.writers import Writers
+from impulse_nnunet.io.files import whole_file
 from impulse_nnunet.orphans import end_with_parent
 from impulse_nnunet.preprocessing.working_volume import stored_working_volume
 from impulse_nnunet.settings import ImPulSeSettings

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from impulse_nnunet.channels import TREES_KEY
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.files import link_whole
+from impulse_nnunet.io.dataset_json import TREES_KEY
+from impulse_nnunet.io.files import link_whole
+from impulse_nnunet.io.label_maps import read_label_map, write_label_map
 from impulse_nnunet.lungs.anatomy import BAV, TREE_FOLDERS_OF_BAV, lobe_lists
 from impulse_nnunet.lungs.checks import SEGMENT_LABELS, check_lobes, check_not_empty
 from impulse_nnunet.lungs.inputs import (
@@ -25,7 +26,6 @@ from impulse_nnunet.lungs.inputs import (
     write_channels,
 )
 from impulse_nnunet.lungs.joined_labels import JOINED, LABELS, SEGMENTS, write_labels
-from impulse_nnunet.lungs.label_files import read_label_map, write_label_map
 from impulse_nnunet.lungs.models import read_splits
 from impulse_nnunet.lungs.output_dataset import OutputDataset, is_current
 from impulse_nnunet.lungs.prediction import PredictionOptions
@@ -34,11 +34,11 @@ from impulse_nnunet.lungs.sources import GROUND_TRUTH, Shapes, SourceOptions, fi
 from impulse_nnunet.preprocessing.survey import for_all_cases
 
 NOT_TAKEN_OVER = ("channel_names", "modality", "dataset", "numTraining", "numTest")
-SAMPLING = "sampling"  # folder of predicted trees, for inputs that lack them
+SAMPLING = "sampling"  # folder of predicted airway and vessel masks, for inputs that lack them
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BuildOptions:
     """What to build.
 
@@ -48,10 +48,10 @@ class BuildOptions:
         bav: Source of bronchi, arteries and veins; needed where they are channels, else for sampling.
         lobes: Source of the lobes; needed where they are channels.
         labels: What the result's label maps show: ``segments``, or for the models of the first stage ``lobes`` (joined
-            from the segments) or ``bav`` (joined from the trees).
+            from the segments) or ``bav`` (joined from the masks).
         prediction: Device and speed of predictions.
         processes: Cases at a time.
-        overwrite: Begin anew.
+        overwrite: Start over.
         progress: Show a bar.
     """
 
@@ -74,18 +74,20 @@ class BuildOptions:
         ):
             if needed and given is None:
                 raise InputError(
-                    flag, "nothing", f"{GROUND_TRUTH}, a model's folder or a folder of label maps",
+                    flag,
+                    "nothing",
+                    f"{GROUND_TRUTH}, a model's folder or a folder of label maps",
                     f"--inputs {self.kind} needs it",
-                )  # fmt: skip
+                )
         if self.labels not in LABELS:
             raise InputError("--labels", repr(self.labels), " or ".join(LABELS), "choose one")
         if self.lobes is not None and not needs_lobes(self.kind):
             raise InputError("--lobes", self.lobes.source, f"none with --inputs {self.kind}", "leave it out")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _CaseSources:
-    """One case and where its shapes come from; ``sampling`` are trees that are no channels."""
+    """One case and where its masks come from; those under ``sampling`` are not channels."""
 
     case: LungCase
     bav: Shapes | None
@@ -127,8 +129,11 @@ def build_inputs(folder: Path, options: BuildOptions) -> list[str]:
     sources, trees = _find_sources(dataset, options, output)
     done = for_all_cases(
         lambda name: _write_case(sources[name], dataset, options, output),
-        list(sources), options.processes, "Building inputs", options.progress,
-    )  # fmt: skip
+        list(sources),
+        options.processes,
+        "Building inputs",
+        options.progress,
+    )
     output.written.update(file for files in done.values() for file in files)
     output.written.update(_link_trees(dataset, output.folder))
     _write_split(dataset, options, output)
@@ -156,24 +161,24 @@ def _settings(options: BuildOptions, dataset: LungDataset) -> dict[str, Any]:
             continue
         place = source.source if source.source == GROUND_TRUTH else str(Path(source.source).resolve())
         folds = None if source.folds is None else list(source.folds)
-        parts[name] = {
-            "source": place, "labels": list(source.labels), "folds": folds, "checkpoint": source.checkpoint
-        }  # fmt: skip
+        parts[name] = {"source": place, "labels": list(source.labels), "folds": folds, "checkpoint": source.checkpoint}
     return parts
 
 
 def _check_segments(dataset: LungDataset) -> None:
     if tuple(dataset.labels) != SEGMENT_LABELS:
         raise InputError(
-            str(dataset.folder / "dataset.json"), f"labels {dataset.labels}", "0 to 18, the pulmonary segments",
+            str(dataset.folder / "dataset.json"),
+            f"labels {dataset.labels}",
+            "0 to 18, the pulmonary segments",
             "lobes are joined of these segments; give --lobes another source",
-        )  # fmt: skip
+        )
 
 
 def _find_sources(
     dataset: LungDataset, options: BuildOptions, output: OutputDataset
 ) -> tuple[dict[str, _CaseSources], list[str]]:
-    """Where the shapes of each case come from, and the entry of dataset.json for trees that are no channels."""
+    """Where the masks of each case come from, and dataset.json's entry for those that are not channels."""
     found: dict[str, dict[str, Shapes]] = {"bav": {}, "lobes": {}, "sampling": {}}
     trees: list[str] = []
     if options.lobes is not None:
@@ -181,23 +186,23 @@ def _find_sources(
     if needs_bav(options.kind) and options.bav is not None:
         found["bav"] = find_shapes(options.bav, dataset, output.folder / "predicted_bav", options.prediction)
     elif options.bav is not None or has_ground_truth_trees(dataset):
-        bav = options.bav or SourceOptions("bav", GROUND_TRUTH)
+        bav = options.bav or SourceOptions(part="bav", source=GROUND_TRUTH)
         training = replace(dataset, cases={name: dataset.cases[name] for name in dataset.training})
         found["sampling"] = find_shapes(bav, training, output.folder / "predicted_bav", options.prediction)
         trees = [f"trees/{TREE_FOLDERS_OF_BAV[name]}" for name in BAV]
         if bav.source != GROUND_TRUTH:
             trees = [f"{SAMPLING}/{name}" for name in BAV]
     else:
-        logger.info("no trees: no share of the training points will be drawn inside bronchi and vessels")
+        logger.info("no airway and vessel masks: no share of the training points will be drawn inside them")
     sources = {
-        name: _CaseSources(case, *(found[part].get(name) for part in ("bav", "lobes", "sampling")))
+        name: _CaseSources(case=case, **{part: shapes.get(name) for part, shapes in found.items()})
         for name, case in dataset.cases.items()
     }
     return sources, trees
 
 
 def _write_case(source: _CaseSources, dataset: LungDataset, options: BuildOptions, output: OutputDataset) -> list[Path]:
-    """Write a case's channels, labels and sampling trees, if they are not there yet; returns the files."""
+    """Write a case's channels, labels and masks for sampling, if they are not there yet; returns the files."""
     case, part, ending, kind = source.case, "Ts" if source.case.is_test else "Tr", dataset.ending, options.kind
     images = output.folder / f"images{part}"
     channels = [channel_file(images, case.name, channel, ending) for channel in range(len(INPUTS[kind]))]
@@ -218,7 +223,7 @@ def _write_case(source: _CaseSources, dataset: LungDataset, options: BuildOption
 
 
 def _read_masks(source: _CaseSources, dataset: LungDataset) -> dict[str, np.ndarray]:
-    """All shapes of a case, checked."""
+    """All masks of a case, checked."""
     case, masks = source.case, {}
     for bav in (source.bav, source.sampling):
         if bav is not None:
@@ -230,13 +235,14 @@ def _read_masks(source: _CaseSources, dataset: LungDataset) -> dict[str, np.ndar
         check_not_empty(case.name, lobes, strict=False, predicted=False)
         if case.labels is not None and tuple(dataset.labels) == SEGMENT_LABELS:
             truth = source.lobes.origin == GROUND_TRUTH
-            check_lobes(case.name, read_label_map(case.labels), lobes, truth, source.lobes.predicted)
+            segments = read_label_map(case.labels).labels
+            check_lobes(case.name, segments, lobes, truth, source.lobes.predicted)
         masks.update(lobes)
     return masks
 
 
 def _link_trees(dataset: LungDataset, folder: Path) -> list[Path]:
-    """Bring the trees along, for evaluation and sampling."""
+    """Bring the airway and vessel masks along, for evaluation and sampling."""
     files = []
     for place in sorted(path for path in (dataset.folder / "trees").glob("*") if path.is_dir()):
         for name in dataset.cases:

@@ -1,4 +1,4 @@
-"""Do the shapes of a case hold what they should, and do its lobes fit its segments?"""
+"""Do the anatomy masks of a case hold what they should, and do its lobes fit its segments?"""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.io.label_maps import count_values
 from impulse_nnunet.lungs.anatomy import LOBE_CODES, LOBE_OF_SEGMENT, LOBES
-from impulse_nnunet.lungs.label_files import count_values
 
 SEGMENT_LABELS = tuple(range(len(LOBE_OF_SEGMENT)))
 LARGEST_MISFIT = 0.05  # share of the segments' voxels outside their lobe that ground truth may have

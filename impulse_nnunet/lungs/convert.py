@@ -1,4 +1,4 @@
-"""Make a data set of the segment stage from Lung3D, which has shapes and segments, and no CT."""
+"""Make a data set of the segment stage from Lung3D, which has anatomy masks and segments, and no CT."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from impulse_nnunet.channels import TREES_KEY
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.files import link_whole, whole_file
+from impulse_nnunet.io.dataset_json import TREES_KEY
+from impulse_nnunet.io.files import link_whole
+from impulse_nnunet.io.label_maps import FAST, write_on_grid
 from impulse_nnunet.lungs.anatomy import BAV, LOBES, TREE_FOLDERS_OF_BAV, lobe_lists, segment_labels
 from impulse_nnunet.lungs.inputs import (
     INPUTS,
@@ -22,7 +23,6 @@ from impulse_nnunet.lungs.inputs import (
     needs_image,
     write_channels,
 )
-from impulse_nnunet.lungs.label_files import write_on_file_grid
 from impulse_nnunet.lungs.label_mapping import LabelMapping, mapping_from_flag
 from impulse_nnunet.lungs.lung3d import (
     ENDING,
@@ -41,7 +41,7 @@ TREES = (*TREE_FOLDERS_OF_BAV.values(), LOBES_NAME, *EXTRA)
 LOBE_NUMBERS = LabelMapping("Lung3D's numbers of the lobes", {name: (n,) for n, name in enumerate(LOBES, 1)})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ConvertOptions:
     """How to convert.
 
@@ -51,7 +51,7 @@ class ConvertOptions:
         spacing_mm: (d, h, w) of .npz files.
         lobe_labels: Values of the lobes as the flag gives them; 1 to 5 for RUL, RML, RLL, LUL, LLL by default.
         processes: Cases at a time.
-        overwrite: Begin anew.
+        overwrite: Start over.
         progress: Show a bar.
     """
 
@@ -92,15 +92,20 @@ def convert_lung3d(source: Path, folder: Path, options: ConvertOptions) -> dict[
     if options.lobe_labels:
         lobes = mapping_from_flag("--lobe_labels", options.lobe_labels, tuple(LOBES))
     settings = {
-        "inputs": options.kind, "lung3d": str(source.resolve()), "lobe_labels": str(lobes),
+        "inputs": options.kind,
+        "lung3d": str(source.resolve()),
+        "lobe_labels": str(lobes),
         "spacing_mm": None if options.spacing_mm is None else list(options.spacing_mm),
-    }  # fmt: skip
+    }
     output = OutputDataset(folder, settings)
     output.claim(options.overwrite)
     done = for_all_cases(
         lambda name: _convert_case(cases[name], folder, options.kind, lobes),
-        list(cases), options.processes, "Converting cases", options.progress,
-    )  # fmt: skip
+        list(cases),
+        options.processes,
+        "Converting cases",
+        options.progress,
+    )
     output.written.update(file for files in done.values() for file in files)
     counts = Counter(case.subset for case in cases.values())
     _write_split(list(cases.values()), output, options.overwrite)
@@ -113,7 +118,7 @@ def convert_lung3d(source: Path, folder: Path, options: ConvertOptions) -> dict[
 
 
 def _convert_case(case: Lung3DCase, folder: Path, kind: str, lobes: LabelMapping) -> list[Path]:
-    """Write a case's channels, segments and trees, if they are not there yet; returns the files."""
+    """Write a case's channels, segments and masks, if they are not there yet; returns the files."""
     part = "Ts" if case.subset == "test" else "Tr"
     images, labels = folder / f"images{part}", folder / f"labels{part}" / f"{case.name}{ENDING}"
     channels = [channel_file(images, case.name, channel, ENDING) for channel in range(len(INPUTS[kind]))]
@@ -137,8 +142,7 @@ def _tree(folder: Path, name: str, case: Lung3DCase) -> Path:
 def _store(case: Lung3DCase, name: str, maps: dict[str, np.ndarray], path: Path) -> None:
     """A file of the case under its name in the data set; an array of an .npz file as a file."""
     if case.is_npz:
-        with whole_file(path) as temporary:
-            write_on_file_grid(maps[name], case.grid(maps[name].shape), temporary)
+        write_on_grid(maps[name], case.grid(maps[name].shape), path, FAST)
     else:
         link_whole(case.file(name), path)
 

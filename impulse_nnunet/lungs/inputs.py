@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from impulse_nnunet.channels import CHANNELS_KEY, channel_names, channel_titles
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.files import link_whole
+from impulse_nnunet.io.dataset_json import CHANNELS_KEY, channel_names, channel_titles
+from impulse_nnunet.io.files import link_whole
+from impulse_nnunet.io.label_maps import write_label_map
 from impulse_nnunet.lungs.anatomy import BAV, LOBES
-from impulse_nnunet.lungs.label_files import write_label_map
 
 IMAGE = "CT"
 MASK = "noNorm"  # nnU-Net's name for a channel that is not normalised
@@ -66,9 +66,11 @@ def kind_of(dataset_json: Mapping[str, Any], where: str) -> str:
     kind = next((kind for kind, wanted in INPUTS.items() if titles is not None and tuple(titles) == wanted), None)
     if kind is None:
         raise InputError(
-            where, f"{CHANNELS_KEY} {titles}", " or ".join(INPUTS),
+            where,
+            f"{CHANNELS_KEY} {titles}",
+            " or ".join(INPUTS),
             "use a data set of impulse_nnunet build_inputs or convert_lung3d, or a model that was trained on one",
-        )  # fmt: skip
+        )
     return kind
 
 

@@ -1,4 +1,4 @@
-"""Label maps of the first stage's models, joined from what a CT data set has: lobes from segments, BAV from trees."""
+"""Label maps of the first stage's models, joined from what a CT data set has: lobes from segments, BAV from masks."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from impulse_nnunet.files import link_whole
+from impulse_nnunet.io.files import link_whole
+from impulse_nnunet.io.label_maps import read_label_map, write_label_map
+from impulse_nnunet.io.same_grid import check_files_on_same_grid
 from impulse_nnunet.lungs.anatomy import BAV_LABELS, LOBES
-from impulse_nnunet.lungs.label_files import check_same_grid, read_label_map, write_label_map
 from impulse_nnunet.lungs.label_mapping import lobes_of_segments
 from impulse_nnunet.lungs.output_dataset import is_current
 
@@ -23,7 +24,7 @@ def write_labels(what: str, segments: Path, trees: list[Path], image: Path, targ
     Args:
         what: Of :data:`LABELS`; ``segments`` links the file.
         segments: The segments.
-        trees: Bronchi, arteries and veins.
+        trees: Masks of bronchi, arteries and veins.
         image: The CT, whose grid all files must have.
         target: The label map.
 
@@ -31,15 +32,15 @@ def write_labels(what: str, segments: Path, trees: list[Path], image: Path, targ
         InputError: A file is missing, bad or on another grid.
     """
     if what == SEGMENTS:
-        check_same_grid(segments, image)
+        check_files_on_same_grid(segments, image)
         link_whole(segments, target)
         return
     sources = [segments] if what == "lobes" else trees
-    maps = [read_label_map(file) for file in sources if not is_current([target], sources)]
+    maps = [read_label_map(file).labels for file in sources if not is_current([target], sources)]
     if not maps:
         return
     for file in sources:
-        check_same_grid(file, image)
+        check_files_on_same_grid(file, image)
     joined = lobes_of_segments().index_map(maps[0], str(segments)) if what == "lobes" else _first_that_shows(maps)
     write_label_map(joined, image, target)
 

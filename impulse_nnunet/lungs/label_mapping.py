@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.io.dataset_json import read_dataset_json
+from impulse_nnunet.io.label_maps import count_values
 from impulse_nnunet.lungs.anatomy import BAV, LOBE_CODES, LOBES
-from impulse_nnunet.lungs.label_files import count_values
 
 NONE = "none"  # values of a flag that show nothing of interest
 ALIASES = {"bronchus": ("bronchus", "airway"), "artery": ("artery",), "vein": ("vein",)} | {
@@ -69,9 +69,11 @@ class LabelMapping:
         missed = [value for value in np.flatnonzero(counts).tolist() if value not in known]
         if missed:
             raise InputError(
-                where, f"value {missed[0]} in {counts[missed[0]]} voxels, which {self.origin} does not name",
-                f"0 or {self}", f"complete the mapping ({NONE}={missed[0]} if it shows nothing of interest)",
-            )  # fmt: skip
+                where,
+                f"value {missed[0]} in {counts[missed[0]]} voxels, which {self.origin} does not name",
+                f"0 or {self}",
+                f"complete the mapping ({NONE}={missed[0]} if it shows nothing of interest)",
+            )
         table = np.zeros(len(counts), np.uint8)
         for number, values in enumerate(self.values.values(), 1):
             table[list(values)] = number
@@ -133,12 +135,10 @@ def mapping_from_dataset_json(path: Path, wanted: Sequence[str], flag: str) -> L
         InputError: The file is missing or bad, or does not name everything.
     """
     remedy = f"give {flag}"
-    if not path.is_file():
-        raise InputError(str(path.parent), "no dataset.json", "one that names what the values show", remedy)
+    labels = read_dataset_json(path, remedy=remedy)["labels"]
     try:
-        labels = json.loads(path.read_text(encoding="utf-8"))["labels"]
         numbers = {str(name).lower(): int(value) for name, value in labels.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError) as error:
         raise InputError(str(path), "no valid entry 'labels'", 'e.g. {"background": 0, "vein": 3}', remedy) from error
     found = _by_alias(numbers, wanted)
     missing = [name for name in wanted if name not in found]

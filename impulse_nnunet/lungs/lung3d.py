@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.io.grid import FileGrid, read_file_grid
+from impulse_nnunet.io.label_maps import as_labels, read_label_map
+from impulse_nnunet.io.same_grid import check_same_grid
 from impulse_nnunet.lungs.anatomy import BAV, LOBE_OF_SEGMENT, TREE_FOLDERS_OF_BAV
 from impulse_nnunet.lungs.checks import check_lobes, check_not_empty
-from impulse_nnunet.lungs.label_files import as_label_map, check_same_grid, read_label_map
 from impulse_nnunet.lungs.label_mapping import LabelMapping
-from impulse_nnunet.world import FileGrid, read_file_grid
 
 ENDING = ".nii.gz"
 SEGMENTS_NAME, LOBES_NAME = "lungsegment", "lobe"
@@ -28,7 +29,7 @@ SPLIT_FILE = "lung3d.csv"
 NPZ_ERRORS = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Lung3DCase:
     """A case of Lung3D.
 
@@ -66,7 +67,7 @@ class Lung3DCase:
         return self.place / f"{name}{ENDING}"
 
     def read(self) -> dict[str, np.ndarray]:
-        """All label maps by name, (d, h, w) int16, on one grid.
+        """All label maps by name, (d, h, w) uint8 or uint16, on one grid.
 
         Raises:
             InputError: A file, key or array is missing, bad, or on another grid.
@@ -77,14 +78,14 @@ class Lung3DCase:
         """The grid of the case; for an .npz file made of the spacing, axes along LPS."""
         if self.spacing_mm is None:
             return read_file_grid(self.file(SEGMENTS_NAME))
-        d, h, w = (int(n) for n in shape)
-        return FileGrid((w, h, d), np.asarray(self.spacing_mm[::-1], np.float64), np.zeros(3), np.eye(3))
+        return FileGrid.at_world_origin(shape, self.spacing_mm)
 
     def _read_folder(self) -> dict[str, np.ndarray]:
         maps = {name: read_label_map(self.file(name)) for name in {*NEEDED, *self.names()}}
-        for name in maps:
-            check_same_grid(self.file(name), self.file(SEGMENTS_NAME))
-        return maps
+        segments = maps[SEGMENTS_NAME]
+        for found in maps.values():
+            check_same_grid(found.grid, segments.grid, str(found.path), str(segments.path))
+        return {name: found.labels for name, found in maps.items()}
 
     def _read_npz(self) -> dict[str, np.ndarray]:
         with self._open() as content:
@@ -94,14 +95,16 @@ class Lung3DCase:
                     str(self.place), f"no key {missing[0]!r}", f"the keys {', '.join(NEEDED)}", "replace the file"
                 )
             arrays = {name: content[name] for name in self.names()}
-        maps = {name: as_label_map(array, f"{self.place}, {name}") for name, array in arrays.items()}
+        maps = {name: as_labels(array, f"{self.place}, {name}") for name, array in arrays.items()}
         shape = maps[SEGMENTS_NAME].shape
         other = next((name for name, array in maps.items() if array.shape != shape), None)
         if other is not None:
             raise InputError(
-                f"{self.place}, {other}", f"shape {maps[other].shape}", f"{shape} as of {SEGMENTS_NAME}",
+                f"{self.place}, {other}",
+                f"shape {maps[other].shape}",
+                f"{shape} as of {SEGMENTS_NAME}",
                 "replace the file",
-            )  # fmt: skip
+            )
         return maps
 
     @contextmanager
@@ -157,10 +160,15 @@ def read_lung3d(
         if names:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             raise InputError(
-                str(path), f"{len(names)} case(s) {found} ({', '.join(names[:3])}{more})",
-                f"one row for each case in {folder}", "complete the folder or correct the split file",
-            )  # fmt: skip
-    return [Lung3DCase(name, subsets[name], places[name], spacing_mm) for name in sorted(places)]
+                str(path),
+                f"{len(names)} case(s) {found} ({', '.join(names[:3])}{more})",
+                f"one row for each case in {folder}",
+                "complete the folder or correct the split file",
+            )
+    return [
+        Lung3DCase(name=name, subset=subsets[name], place=places[name], spacing_mm=spacing_mm)
+        for name in sorted(places)
+    ]
 
 
 def read_subsets(path: Path) -> dict[str, str]:
@@ -204,7 +212,7 @@ def checked_masks(case: Lung3DCase, maps: dict[str, np.ndarray], lobes: LabelMap
         Name -> (d, h, w) bool.
 
     Raises:
-        InputError: Labels outside 0 to 18, no segments, an empty tree, or lobes that do not match the segments.
+        InputError: Labels outside 0 to 18, no segments, an empty mask, or lobes that do not match the segments.
     """
     segments, where = maps[SEGMENTS_NAME], str(case.place if case.is_npz else case.file(SEGMENTS_NAME))
     largest = len(LOBE_OF_SEGMENT) - 1

@@ -1,6 +1,6 @@
-"""Trained models as sources of shapes: which cases each fold saw, and predictions by folds that did not.
+"""Trained models as sources of anatomy masks: which cases each fold saw, and predictions by folds that did not.
 
-A segment model must learn from shapes as good as those that it will get: a training case's shapes come from a fold that
+A segment model must learn from masks as good as those that it will get: a training case's masks come from a fold that
 did not train on it (nnU-Net writes them to ``fold_K/validation``), never from one that did.
 """
 
@@ -9,18 +9,19 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.io.dataset_json import read_dataset_json
+from impulse_nnunet.io.json_files import read_json_object
 
 SPLITS = "splits_final.json"
 SPLIT_IN_LOG = re.compile(r"This split has (\d+) training and (\d+) validation cases")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ShapeModel:
     """A model folder, ``.../TRAINER__PLANS__CONFIGURATION``.
 
@@ -82,9 +83,11 @@ class ShapeModel:
         needed = [str(fold) for fold, split in enumerate(self.splits or ()) if case in split["val"]]
         remedy = f"train fold {needed[0]} too" if needed else "train the folds of a cross-validation"
         raise InputError(
-            case, f"that every trained fold of {self.name} ({', '.join(self.folds)}) saw it", "a fold that did not",
+            case,
+            f"that every trained fold of {self.name} ({', '.join(self.folds)}) saw it",
+            "a fold that did not",
             f"{remedy}, or give {self.flag} a folder of other predictions",
-        )  # fmt: skip
+        )
 
     def check_unseen(self, case: str) -> None:
         """Refuse a test case that the model was trained with, or of which that is not known.
@@ -95,17 +98,20 @@ class ShapeModel:
         self._refuse_unknown(case)
         if case in (self.training_cases or ()):
             raise InputError(
-                case, f"a test case that {self.name} had among its training cases", "a case that it never saw",
+                case,
+                f"a test case that {self.name} had among its training cases",
+                "a case that it never saw",
                 f"take it out of imagesTs, or give {self.flag} another model",
-            )  # fmt: skip
+            )
 
     def _refuse_unknown(self, case: str) -> None:
         if self.training_cases is None:
             raise InputError(
-                case, f"no record of the cases that {self.name} was trained with",
+                case,
+                f"no record of the cases that {self.name} was trained with",
                 f"nnUNet_preprocessed/{self.dataset} with {SPLITS} or gt_segmentations",
                 f"bring that folder along, or predict the images and give {self.flag} the folder of predictions",
-            )  # fmt: skip
+            )
 
     def _validated(self, fold: str) -> frozenset[str]:
         """Cases of a fold's validation, checked against the split."""
@@ -118,9 +124,11 @@ class ShapeModel:
         validation = folder / "validation"
         if not (validation / "summary.json").is_file():
             raise InputError(
-                str(validation), "no finished validation", "a prediction of each validation case and summary.json",
+                str(validation),
+                "no finished validation",
+                "a prediction of each validation case and summary.json",
                 f"run nnUNetv2_train ... {fold} --val, or name the folds to use",
-            )  # fmt: skip
+            )
         found = frozenset(path.name[: -len(self.ending)] for path in validation.glob(f"*{self.ending}"))
         split = self._split(fold)
         if split is None:
@@ -131,14 +139,18 @@ class ShapeModel:
         if found != validated or training & validated:
             case = min((found ^ validated) | (training & validated))
             raise InputError(
-                str(folder), f"a validation of other cases than {SPLITS} names, e.g. {case}", "the same cases",
+                str(folder),
+                f"a validation of other cases than {SPLITS} names, e.g. {case}",
+                "the same cases",
                 changed,
-            )  # fmt: skip
+            )
         if logged is not None and logged != (len(training), len(validated)):
             raise InputError(
-                str(folder), f"a training with {logged[0]} and {logged[1]} cases by its log",
-                f"{len(training)} and {len(validated)} as {SPLITS} has it", changed,
-            )  # fmt: skip
+                str(folder),
+                f"a training with {logged[0]} and {logged[1]} cases by its log",
+                f"{len(training)} and {len(validated)} as {SPLITS} has it",
+                changed,
+            )
         return found
 
     def _split(self, fold: str) -> dict[str, list[str]] | None:
@@ -146,9 +158,11 @@ class ShapeModel:
             return None
         if int(fold) >= len(self.splits):
             raise InputError(
-                f"{self.folder}/fold_{fold}", f"a split of {len(self.splits)} folds", f"one with fold {fold}",
+                f"{self.folder}/fold_{fold}",
+                f"a split of {len(self.splits)} folds",
+                f"one with fold {fold}",
                 "leave this fold out",
-            )  # fmt: skip
+            )
         return self.splits[int(fold)]
 
 
@@ -169,27 +183,38 @@ def read_model(folder: Path, flag: str, folds: Sequence[str] | None, checkpoint:
     Raises:
         InputError: The folder is incomplete.
     """
-    plans = _json(folder / "plans.json", flag)
-    dataset_json = _json(folder / "dataset.json", flag)
+    plans = read_json_object(folder / "plans.json", "that of a trained model", f"check {flag}")
+    dataset_json = read_dataset_json(folder / "dataset.json", ("labels", "file_ending"), f"check {flag}")
     trained = sorted(path.parent.name.removeprefix("fold_") for path in folder.glob(f"fold_*/{checkpoint}"))
     numbered = [fold for fold in trained if fold.isdigit()]
     missing = [fold for fold in folds or () if fold not in trained]
     if missing or not trained:
         raise InputError(
-            str(folder), f"no {checkpoint} of fold {missing[0]}" if missing else f"no fold with {checkpoint}",
-            "a trained model", "finish its training, or choose other folds or -chk",
-        )  # fmt: skip
+            str(folder),
+            f"no {checkpoint} of fold {missing[0]}" if missing else f"no fold with {checkpoint}",
+            "a trained model",
+            "finish its training, or choose other folds or -chk",
+        )
     name = str(plans["dataset_name"])
     splits, cases = _preprocessed_facts(name, dataset_json["file_ending"])
     chosen = tuple(folds or numbered or ["all"])
-    return ShapeModel(folder, flag, chosen, checkpoint, name, dataset_json["file_ending"], splits, cases)
+    return ShapeModel(
+        folder=folder,
+        flag=flag,
+        folds=chosen,
+        checkpoint=checkpoint,
+        dataset=name,
+        ending=dataset_json["file_ending"],
+        splits=splits,
+        training_cases=cases,
+    )
 
 
 def read_splits(dataset: str) -> list[dict[str, list[str]]] | None:
     """nnU-Net's split of a data set, if there is one.
 
     Raises:
-        InputError: The file is no split.
+        InputError: The file does not hold a split.
     """
     base = os.environ.get("nnUNet_preprocessed")
     path = Path(base or "", dataset, SPLITS)
@@ -199,7 +224,9 @@ def read_splits(dataset: str) -> list[dict[str, list[str]]] | None:
         content = json.loads(path.read_text(encoding="utf-8"))
         return [{part: [str(case) for case in split[part]] for part in ("train", "val")} for split in content]
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(str(path), "no valid split", "a list of train and val", "mend or remove the file") from error
+        raise InputError(
+            str(path), "no valid split", "a list of train and val", "correct or remove the file"
+        ) from error
 
 
 def _preprocessed_facts(dataset: str, ending: str) -> tuple[list[dict[str, list[str]]] | None, frozenset[str] | None]:
@@ -219,10 +246,3 @@ def _logged_split(folder: Path) -> tuple[int, int] | None:
         if found:
             return int(found[-1][0]), int(found[-1][1])
     return None
-
-
-def _json(path: Path, flag: str) -> Mapping[str, Any]:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(str(path), "no readable file", "that of a trained model", f"check {flag}") from error

@@ -15,7 +15,7 @@ from typing import Any
 
 from impulse_nnunet import __version__
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.files import write_json
+from impulse_nnunet.io.files import write_json
 from impulse_nnunet.lungs.models import SPLITS, read_splits
 
 RECORD = "inputs.json"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from impulse_nnunet.environment import FOLDERS
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.io.raw_folders import new_raw_folder
 from impulse_nnunet.lungs.anatomy import BAV, TREE_FOLDERS_OF_BAV
 from impulse_nnunet.lungs.inputs import INPUTS, needs_bav, needs_lobes
 from impulse_nnunet.lungs.label_mapping import mapping_from_dataset_json
@@ -19,8 +20,7 @@ from impulse_nnunet.lungs.models import read_splits
 from impulse_nnunet.lungs.output_dataset import RECORD
 from impulse_nnunet.lungs.raw_dataset import LungDataset, read_lung_dataset
 from impulse_nnunet.lungs.stages import CommonOptions, StageOptions, plan_step, training_steps
-from impulse_nnunet.planning import read_dataset_json
-from impulse_nnunet.raw_folders import new_raw_folder
+from impulse_nnunet.planning import read_raw_dataset_json
 from impulse_nnunet.steps import Step
 
 TRAIN = "train"
@@ -162,7 +162,7 @@ def _existing_bav(number: int) -> Path | None:
     found = sorted(Path(os.environ["nnUNet_raw"]).glob(f"Dataset{number:03d}_*"))
     if not found or (found[0] / RECORD).is_file() or not (found[0] / "dataset.json").is_file():
         return None
-    read_dataset_json(found[0])
+    read_raw_dataset_json(found[0])
     mapping_from_dataset_json(found[0] / "dataset.json", BAV, "--bav_dataset ID of another data set, or --bav")
     return found[0]
 

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from impulse_nnunet.environment import TRAINERS, with_our_folder
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.files import last_line, link_whole, write_json
+from impulse_nnunet.io.files import last_line, link_whole, write_json
+from impulse_nnunet.io.label_maps import read_label_map
 from impulse_nnunet.lungs.inputs import channel_file
-from impulse_nnunet.lungs.label_files import read_label_map
 from impulse_nnunet.lungs.models import ShapeModel
 from impulse_nnunet.trust.check import refuse_unsafe
 

@@ -10,13 +10,13 @@ from typing import Any
 
 from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
 
-from impulse_nnunet.channels import channel_names
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.inference.cohort import list_cases
-from impulse_nnunet.planning import dataset_name, read_dataset_json
+from impulse_nnunet.io.dataset_json import channel_names
+from impulse_nnunet.io.listing import list_cases
+from impulse_nnunet.planning import dataset_name, read_raw_dataset_json
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LungCase:
     """A case of the CT data set.
 
@@ -63,7 +63,7 @@ class LungDataset:
         return sorted(int(value) for value in self.content["labels"].values())
 
     def tree_file(self, name: str, case: str) -> Path:
-        """Where a case's ground-truth tree lies, e.g. ``airway``."""
+        """Where a case's ground-truth mask lies, e.g. ``airway``."""
         return self.folder / "trees" / name / f"{case}{self.ending}"
 
 
@@ -76,13 +76,20 @@ def read_lung_dataset(given: str) -> LungDataset:
     folder = Path(given)
     if not (folder / "dataset.json").is_file():
         folder = Path(os.environ.get("nnUNet_raw", ""), dataset_name(given, ["nnUNet_raw"]))
-    content = read_dataset_json(folder)
+    content = read_raw_dataset_json(folder)
     names = channel_names(content)
     if len(names) != 1:
-        raise InputError(f"--ct {given}", f"{len(names)} channels ({', '.join(names)})", "one, the CT",
-                         "give the data set of the CTs")  # fmt: skip
+        raise InputError(
+            f"--ct {given}",
+            f"{len(names)} channels ({', '.join(names)})",
+            "one, the CT",
+            "give the data set of the CTs",
+        )
     listed = get_filenames_of_train_images_and_targets(str(folder), dict(content))
-    cases = {name: LungCase(name, Path(e["images"][0]), Path(e["label"]), False) for name, e in listed.items()}
+    cases = {
+        name: LungCase(name=name, image=Path(files["images"][0]), labels=Path(files["label"]), is_test=False)
+        for name, files in listed.items()
+    }
     if not cases:
         raise InputError(str(folder / "imagesTr"), "no case", "training images", "see nnU-Net's dataset format")
     twice = next((name for name in _test_cases(folder, content) if name in cases), None)
@@ -97,6 +104,7 @@ def _test_cases(folder: Path, content: Mapping[str, Any]) -> dict[str, LungCase]
         return {}
     cases = {}
     for name, files in list_cases(images, ending).items():
-        labels = folder / "labelsTs" / f"{name}{ending}"
-        cases[name] = LungCase(name, Path(files[0]), labels if labels.is_file() else None, True)
+        file = folder / "labelsTs" / f"{name}{ending}"
+        labels = file if file.is_file() else None
+        cases[name] = LungCase(name=name, image=Path(files[0]), labels=labels, is_test=True)
     return cases

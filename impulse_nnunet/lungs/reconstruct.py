@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,21 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from impulse_nnunet.errors import CasesFailedError, InputError
-from impulse_nnunet.inference.cohort import list_cases
 from impulse_nnunet.inference.predictor import ImPulSePredictor
+from impulse_nnunet.io.dataset_json import read_dataset_json
+from impulse_nnunet.io.images import read_case
+from impulse_nnunet.io.listing import list_cases
+from impulse_nnunet.io.nnunet import reader_for
 from impulse_nnunet.lungs.inputs import kind_of, needs_bav, needs_lobes, write_channels
 from impulse_nnunet.lungs.label_mapping import LabelMapping
 from impulse_nnunet.lungs.models import ShapeModel
 from impulse_nnunet.lungs.prediction import PredictionOptions, predict_unseen
 from impulse_nnunet.lungs.sources import Shapes, SourceOptions
-from impulse_nnunet.preprocessing.reading import read_case, reader_for
 from impulse_nnunet.preprocessing.survey import for_all_cases
 from impulse_nnunet.shards import Shard
 
 SHAPES_FOLDER = "shapes"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ReconstructOptions:
     """The models and how to run them.
 
@@ -35,7 +36,7 @@ class ReconstructOptions:
         folds: Of the segment model; all that are trained by default.
         checkpoint: Of the segment model.
         prediction: Device and speed.
-        keep_shapes: Leave the predicted shapes and the channels made of them in ``shapes``.
+        keep_shapes: Leave the predicted anatomy masks and the channels made of them in ``shapes``.
         overwrite: Predict cases that are done again.
         shard: The share of the cases that this call takes.
         progress: Show bars.
@@ -53,9 +54,9 @@ class ReconstructOptions:
     progress: bool = True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _ShapeStage:
-    """One model of shapes and what its labels show."""
+    """One model of anatomy masks and what its labels show."""
 
     part: str
     model: ShapeModel
@@ -63,10 +64,13 @@ class _ShapeStage:
     names: tuple[str, ...]
 
     def predict(self, images: Mapping[str, Path], folder: Path, options: PredictionOptions) -> dict[str, Shapes]:
-        """The shapes of all cases; an interrupted call goes on."""
+        """The masks of all cases; an interrupted call goes on."""
         files = predict_unseen(self.model, images, folder / self.part, options)
         origin = f"predicted by {self.model.name}"
-        return {case: Shapes(self.names, (file,), self.mapping, origin, True) for case, file in files.items()}
+        return {
+            case: Shapes(names=self.names, files=(file,), mapping=self.mapping, origin=origin, predicted=True)
+            for case, file in files.items()
+        }
 
 
 def reconstruct(
@@ -93,7 +97,7 @@ def reconstruct(
     todo, number = _cases(input_folder, output, dataset_json["file_ending"], options)
     images, failures = _readable(todo, dataset_json, options)
     work = output / (SHAPES_FOLDER if options.shard.count == 1 else f"{SHAPES_FOLDER}_{options.shard.index}")
-    if options.overwrite:  # shapes that are kept may be of other CTs with the same names
+    if options.overwrite:  # masks that are kept may be of other CTs with the same names
         shutil.rmtree(work, ignore_errors=True)
     channels: dict[str, list[str]] = {}
     if images:
@@ -114,17 +118,12 @@ def reconstruct(
 def _segment_stage(options: ReconstructOptions) -> tuple[Mapping[str, Any], str]:
     """dataset.json of the segment model, and which kind of input it takes."""
     path = options.segment_model / "dataset.json"
-    try:
-        content = dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(
-            str(options.segment_model), "no dataset.json", "a trained model", "check --segment_model"
-        ) from error
+    content = read_dataset_json(path, ("labels", "file_ending", "channel_names"), "check --segment_model")
     return content, kind_of(content, str(path))
 
 
 def _shape_stages(kind: str, options: ReconstructOptions, ending: str) -> list[_ShapeStage]:
-    """The models of the shapes that a kind of input needs, no more and no less."""
+    """The models of the masks that a kind of input needs, no more and no less."""
     stages = []
     for flag, needed, source in (
         ("--bav_model", needs_bav(kind), options.bav),
@@ -141,10 +140,13 @@ def _shape_stages(kind: str, options: ReconstructOptions, ending: str) -> list[_
             raise InputError(f"{flag} {source.source}", "no trained model", "a model's folder", "check the path")
         if model.ending != ending:
             raise InputError(
-                f"{flag} {source.source}", f"files {model.ending}", f"{ending} as the segment model has",
+                f"{flag} {source.source}",
+                f"files {model.ending}",
+                f"{ending} as the segment model has",
                 "use models of one file format",
-            )  # fmt: skip
-        stages.append(_ShapeStage(source.part, model, source.mapping(model.folder / "dataset.json"), source.wanted))
+            )
+        mapping = source.mapping(model.folder / "dataset.json")
+        stages.append(_ShapeStage(part=source.part, model=model, mapping=mapping, names=source.wanted))
     return stages
 
 
@@ -170,9 +172,13 @@ def _readable(
 
 
 def _write_all_channels(
-    kind: str, images: Mapping[str, Path], shapes: list[dict[str, Shapes]], folder: Path,
-    dataset_json: Mapping[str, Any], options: ReconstructOptions,
-) -> tuple[dict[str, list[str]], dict[str, str]]:  # fmt: skip
+    kind: str,
+    images: Mapping[str, Path],
+    shapes: list[dict[str, Shapes]],
+    folder: Path,
+    dataset_json: Mapping[str, Any],
+    options: ReconstructOptions,
+) -> tuple[dict[str, list[str]], dict[str, str]]:
     """The channels of each case for the segment model, and why some have none."""
 
     def write(case: str) -> list[str]:
@@ -180,7 +186,7 @@ def _write_all_channels(
         files = write_channels(kind, case, images[case], masks, folder, dataset_json["file_ending"])
         return [str(file) for file in files]
 
-    return _kept(write, list(images), options, "Joining shapes")
+    return _kept(write, list(images), options, "Joining anatomy masks")
 
 
 def _kept(function: Any, cases: list[str], options: ReconstructOptions, title: str) -> tuple[dict[str, Any], dict]:

@@ -1,4 +1,4 @@
-"""Where the shapes of each case come from: ground truth, a folder of label maps, or a trained model."""
+"""Where the anatomy masks of each case come from: ground truth, a folder of label maps, or a trained model."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.io.grid import read_file_grid
+from impulse_nnunet.io.label_maps import read_label_map
+from impulse_nnunet.io.same_grid import check_same_grid
 from impulse_nnunet.lungs.anatomy import BAV, LOBES, TREE_FOLDERS_OF_BAV
-from impulse_nnunet.lungs.label_files import check_same_grid, read_label_map
 from impulse_nnunet.lungs.label_mapping import (
     LabelMapping,
     lobes_of_segments,
@@ -26,9 +28,9 @@ GROUND_TRUTH = "ground_truth"
 WANTED = {"bav": BAV, "lobes": tuple(LOBES)}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Shapes:
-    """The shapes of one case: files, and how they are read.
+    """The anatomy masks of one case: files, and how they are read.
 
     Args:
         names: What is shown, e.g. bronchus, artery, vein.
@@ -45,7 +47,7 @@ class Shapes:
     predicted: bool = False
 
     def masks(self, image: Path) -> dict[str, np.ndarray]:
-        """Read the shapes: name -> (d, h, w) bool.
+        """Read the masks: name -> (d, h, w) bool.
 
         Args:
             image: The CT, whose grid they must have.
@@ -54,17 +56,18 @@ class Shapes:
             InputError: A file is bad or on another grid, or a value has no meaning.
         """
         maps = [read_label_map(file) for file in self.files]
-        for file in self.files:
-            check_same_grid(file, image)
+        grid = read_file_grid(image)
+        for found in maps:
+            check_same_grid(found.grid, grid, str(found.path), str(image))
         if self.mapping is None:
-            return {name: labels > 0 for name, labels in zip(self.names, maps, strict=True)}
-        index = self.mapping.index_map(maps[0], str(self.files[0]))
+            return {name: found.labels > 0 for name, found in zip(self.names, maps, strict=True)}
+        index = self.mapping.index_map(maps[0].labels, str(self.files[0]))
         return {name: index == number for number, name in enumerate(self.names, 1)}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SourceOptions:
-    """What a user says of one kind of shapes.
+    """What a user says of one kind of anatomy masks.
 
     Args:
         part: ``bav`` or ``lobes``.
@@ -87,7 +90,7 @@ class SourceOptions:
 
     @property
     def wanted(self) -> tuple[str, ...]:
-        """What the shapes show."""
+        """What the masks show."""
         return WANTED[self.part]
 
     def model(self) -> ShapeModel | None:
@@ -107,7 +110,7 @@ class SourceOptions:
 def find_shapes(
     options: SourceOptions, dataset: LungDataset, output: Path, prediction: PredictionOptions
 ) -> dict[str, Shapes]:
-    """Find the shapes of every case of a data set; cases that a model never had are predicted now.
+    """Find the anatomy masks of every case of a data set; cases that a model never had are predicted now.
 
     Args:
         options: The source.
@@ -116,7 +119,7 @@ def find_shapes(
         prediction: Device and speed.
 
     Returns:
-        Case identifier -> shapes.
+        Case identifier -> masks.
 
     Raises:
         InputError: The source as a whole is unfit.
@@ -131,20 +134,22 @@ def find_shapes(
     folder = Path(options.source)
     if not folder.is_dir():
         raise InputError(
-            f"{options.flag} {options.source}", "no such folder",
-            f"{GROUND_TRUTH}, the folder of a trained model, or a folder of label maps", "check the path",
-        )  # fmt: skip
+            f"{options.flag} {options.source}",
+            "no such folder",
+            f"{GROUND_TRUTH}, the folder of a trained model, or a folder of label maps",
+            "check the path",
+        )
     mapping = options.mapping(folder / "dataset.json", folder.parent / "dataset.json")
     return _of_each(lambda case: _from_folder(folder, mapping, options.wanted, dataset, case), dataset)
 
 
 def has_ground_truth_trees(dataset: LungDataset) -> bool:
-    """Whether a data set brings its trees along."""
+    """Whether a data set brings its airway and vessel masks along."""
     return all((dataset.folder / "trees" / name).is_dir() for name in TREE_FOLDERS_OF_BAV.values())
 
 
 def _of_each(find: Callable[[LungCase], Shapes], dataset: LungDataset) -> dict[str, Shapes]:
-    """The shapes of each case; all cases that have none are named together."""
+    """The masks of each case; all cases that have none are named together."""
 
     def one(name: str) -> Shapes:
         shapes = find(dataset.cases[name])
@@ -155,21 +160,23 @@ def _of_each(find: Callable[[LungCase], Shapes], dataset: LungDataset) -> dict[s
             )
         return shapes
 
-    return for_all_cases(one, list(dataset.cases), 1, "Finding shapes", progress_bar=False)
+    return for_all_cases(one, list(dataset.cases), 1, "Finding anatomy masks", progress_bar=False)
 
 
 def _ground_truth_bav(dataset: LungDataset, case: LungCase) -> Shapes:
     files = tuple(dataset.tree_file(TREE_FOLDERS_OF_BAV[name], case.name) for name in BAV)
-    return Shapes(BAV, files, None, GROUND_TRUTH)
+    return Shapes(names=BAV, files=files, mapping=None, origin=GROUND_TRUTH)
 
 
 def _ground_truth_lobes(dataset: LungDataset, case: LungCase) -> Shapes:
     if case.labels is None:
         raise InputError(
-            case.name, "a test case without segments", "labelsTs, of which its lobes are joined",
+            case.name,
+            "a test case without segments",
+            "labelsTs, of which its lobes are joined",
             "add the label map, take the case out, or give --lobes another source",
-        )  # fmt: skip
-    return Shapes(tuple(LOBES), (case.labels,), lobes_of_segments(), GROUND_TRUTH)
+        )
+    return Shapes(names=tuple(LOBES), files=(case.labels,), mapping=lobes_of_segments(), origin=GROUND_TRUTH)
 
 
 def _from_folder(
@@ -179,7 +186,7 @@ def _from_folder(
     places = [folder, folder / "labelsTr", folder / "labelsTs"]
     files = [place / f"{case.name}{dataset.ending}" for place in places]
     file = next((file for file in files if file.is_file()), files[0])
-    return Shapes(names, (file,), mapping, str(file))
+    return Shapes(names=names, files=(file,), mapping=mapping, origin=str(file))
 
 
 def _from_model(
@@ -194,7 +201,7 @@ def _from_model(
             return None
         return model.out_of_fold(name)
 
-    found = for_all_cases(origin, list(dataset.cases), 1, "Finding shapes", progress_bar=False)
+    found = for_all_cases(origin, list(dataset.cases), 1, "Finding anatomy masks", progress_bar=False)
     unseen = {name: dataset.cases[name].image for name, place in found.items() if place is None}
     predicted = predict_unseen(model, unseen, output, prediction) if unseen else {}
     shapes = {}
@@ -203,5 +210,5 @@ def _from_model(
             file, text = predicted[name], f"predicted by {model.name}, folds {', '.join(model.folds)}"
         else:
             file, text = place[1], f"validation of fold {place[0]} of {model.name}"
-        shapes[name] = Shapes(options.wanted, (file,), mapping, text, predicted=True)
+        shapes[name] = Shapes(names=options.wanted, files=(file,), mapping=mapping, origin=text, predicted=True)
     return shapes

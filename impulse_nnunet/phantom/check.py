@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from impulse_nnunet.files import write_json
+from impulse_nnunet.io.files import write_json
 from impulse_nnunet.lungs.anatomy import LOBES
 from impulse_nnunet.phantom.cohort import read_record
 from impulse_nnunet.phantom.layout import ENDING, Layout, read_array

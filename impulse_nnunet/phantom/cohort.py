@@ -16,7 +16,7 @@ from typing import Any
 from tqdm import tqdm
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.files import write_json
+from impulse_nnunet.io.files import write_json
 from impulse_nnunet.orphans import end_with_parent
 from impulse_nnunet.phantom.case import make_case
 from impulse_nnunet.phantom.compiled import use_threads

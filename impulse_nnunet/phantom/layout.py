@@ -10,11 +10,13 @@ import numpy as np
 import SimpleITK as sitk
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.files import link_whole, whole_file, write_json
+from impulse_nnunet.io.files import link_whole, whole_file, write_json
+from impulse_nnunet.io.grid import FileGrid
+from impulse_nnunet.io.label_maps import FAST, write_on_grid
+from impulse_nnunet.io.raw_folders import new_raw_folder
 from impulse_nnunet.lungs.anatomy import BAV_LABELS, lobe_lists, segment_labels
 from impulse_nnunet.phantom.case import Case
 from impulse_nnunet.phantom.grids import Grid
-from impulse_nnunet.raw_folders import new_raw_folder
 
 ENDING = ".nii.gz"
 TREE_FOLDERS = ("airway", "artery", "vein", "interseg", "lobe", "airway_labels", "artery_labels", "vein_labels")
@@ -105,12 +107,15 @@ def bav_labels(labels: Mapping[str, np.ndarray]) -> np.ndarray:
 
 def write_image(array: np.ndarray, grid: Grid, path: Path) -> None:
     """Write a (d, h, w) array, head to foot, front to back, right to left, of a patient on the back; axes along LPS."""
-    image = sitk.GetImageFromArray(array[::-1])  # ITK's third axis runs from foot to head
-    image.SetSpacing(tuple(reversed(grid.spacing_mm)))
     last_slice = grid.first_mm[0] + (grid.size[0] - 1) * grid.spacing_mm[0]
-    image.SetOrigin((grid.first_mm[2], grid.first_mm[1], -last_slice))
-    with whole_file(path) as temporary:
-        sitk.WriteImage(image, str(temporary), useCompression=True, compressionLevel=1)
+    d, h, w = array.shape
+    in_file = FileGrid(
+        size=(w, h, d),
+        spacing_mm=np.asarray(grid.spacing_mm[::-1], np.float64),
+        origin=np.asarray([grid.first_mm[2], grid.first_mm[1], -last_slice], np.float64),
+        direction=np.eye(3),
+    )
+    write_on_grid(array[::-1], in_file, path, FAST)  # ITK's third axis runs from foot to head
 
 
 def read_array(path: Path) -> tuple[np.ndarray, tuple[float, float, float]]:

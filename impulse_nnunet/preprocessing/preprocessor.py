@@ -15,10 +15,11 @@ from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
 
 from impulse_nnunet import __version__
-from impulse_nnunet.files import check_unchanged, stamps_of
+from impulse_nnunet.io.dataset_json import channel_names, read_dataset_json
+from impulse_nnunet.io.files import check_unchanged, stamps_of
+from impulse_nnunet.io.images import read_case, read_masks
 from impulse_nnunet.preprocessing.case_facts import FACTS_KEY, case_facts
 from impulse_nnunet.preprocessing.progress import FolderInProgress
-from impulse_nnunet.preprocessing.reading import read_case, read_trees
 from impulse_nnunet.preprocessing.survey import allowed_labels, for_all_cases, ignore_label
 from impulse_nnunet.preprocessing.working_volume import to_working_volume
 from impulse_nnunet.settings import settings_from_configuration
@@ -73,11 +74,11 @@ class ImPulSePreprocessor(DefaultPreprocessor):
         base = Path(nnUNet_preprocessed, name)
         plans_manager = PlansManager(str(base / f"{plans_identifier}.json"))
         configuration = plans_manager.get_configuration(configuration_name)
-        dataset_json = load_json(str(base / "dataset.json"))
+        dataset_json = read_dataset_json(base / "dataset.json")
         raw_folder = Path(nnUNet_raw, name)
         dataset = get_filenames_of_train_images_and_targets(str(raw_folder), dataset_json)
         tree_folders = settings_from_configuration(configuration.configuration).sampling.tree_folders
-        channels = len(dataset_json.get("channel_names", dataset_json.get("modality", {})))
+        channels = len(channel_names(dataset_json))
         labels, ignore = allowed_labels(dataset_json), ignore_label(dataset_json)
         decisive = {"plans": plans_manager.plans, "configuration": configuration_name, "dataset": dataset_json}
         progress = FolderInProgress(base / configuration.data_identifier, decisive | {"version": __version__})
@@ -90,7 +91,7 @@ class ImPulSePreprocessor(DefaultPreprocessor):
                 return
             raw = read_case(reader, case, entry["images"], channels, entry["label"], labels, ignore)
             if trees:
-                raw.properties[TREES_PROPERTY] = read_trees(reader, trees, raw)
+                raw.properties[TREES_PROPERTY] = read_masks(reader, trees, raw)
             check_unchanged(stamps, case)
             volume, segmentation, properties = self.run_case_npy(
                 raw.images, raw.segmentation, raw.properties, plans_manager, configuration, dataset_json

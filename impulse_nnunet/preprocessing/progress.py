@@ -12,7 +12,7 @@ import numpy as np
 from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.files import Stamps, remove_leftovers, whole_file, write_json
+from impulse_nnunet.io.files import Stamps, remove_leftovers, whole_file, write_json
 
 SETTINGS = "settings.json"
 PARTS = ("_seg.b2nd", ".b2nd", ".pkl")

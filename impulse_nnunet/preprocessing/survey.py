@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,18 +14,18 @@ from nnunetv2.preprocessing.normalization.map_channel_name_to_normalization impo
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
 from tqdm import tqdm
 
-from impulse_nnunet.channels import channel_names
 from impulse_nnunet.coordinates import bounding_box
 from impulse_nnunet.errors import CasesFailedError, InputError
+from impulse_nnunet.io.dataset_json import channel_names
+from impulse_nnunet.io.grid import reader_to_world
+from impulse_nnunet.io.images import read_case
 from impulse_nnunet.laterality.asymmetry import asymmetry
 from impulse_nnunet.laterality.labels import SidedLabels, left_of_right_mm, sided_labels
-from impulse_nnunet.preprocessing.reading import read_case
-from impulse_nnunet.world import reader_to_world
 
 R = TypeVar("R")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CaseSurvey:
     """What the planner needs of a case, in the reader's axes (d, h, w).
 
@@ -63,7 +63,7 @@ def survey_dataset(
     Raises:
         CasesFailedError: Naming every bad case.
     """
-    channels = len(dataset_json.get("channel_names", dataset_json.get("modality", {})))
+    channels = len(channel_names(dataset_json))
     labels, ignore = allowed_labels(dataset_json), ignore_label(dataset_json)
     sides, masks = sided_labels(dataset_json["labels"]), mask_channels(dataset_json)
 
@@ -95,12 +95,16 @@ def survey_case(
     region = None if segmentation is None else bounding_box((segmentation[0] > 0) & (segmentation[0] != ignore))
     if image is None or region is None:
         raise ValueError(f"{case} passed the checks of read_case without content; expected an image and a foreground")
-    extents = (image[1] - image[0]) * spacing, (region[1] - region[0]) * spacing
+    survey = CaseSurvey(
+        image_extent_mm=(image[1] - image[0]) * spacing,
+        region_extent_mm=(region[1] - region[0]) * spacing,
+        spacing_mm=spacing,
+    )
     to_world = reader_to_world(raw.properties)
     if sides is None or to_world is None or segmentation is None:
-        return CaseSurvey(*extents, spacing)
+        return survey
     found = asymmetry(image_to_judge(raw.images, masks), to_world)
-    return CaseSurvey(*extents, spacing, found, left_of_right_mm(segmentation[0], sides, to_world))
+    return replace(survey, asymmetry=found, left_of_right_mm=left_of_right_mm(segmentation[0], sides, to_world))
 
 
 def asymmetries_of(survey: Mapping[str, CaseSurvey]) -> dict[str, np.ndarray]:
@@ -109,7 +113,7 @@ def asymmetries_of(survey: Mapping[str, CaseSurvey]) -> dict[str, np.ndarray]:
 
 
 def image_to_judge(images: np.ndarray, masks: Sequence[int]) -> np.ndarray:
-    """(d, h, w): the first channel (channel, d, h, w) that is no mask, or the sum of the masks if all are."""
+    """(d, h, w): the first channel (channel, d, h, w) that is not a mask, or the sum of the masks if all are."""
     first = next((channel for channel in range(len(images)) if channel not in masks), None)
     return images.sum(0) if first is None else images[first]
 

@@ -45,9 +45,11 @@ def stored_working_volume(image: Tensor, native_shape: Sequence[int], working_gr
     expected = working_shape(native_shape, working_grid)
     if tuple(image.shape[1:]) != expected:
         raise InputError(
-            case, f"a stored working volume of {tuple(image.shape[1:])} voxels", f"{expected} by the plans",
+            case,
+            f"a stored working volume of {tuple(image.shape[1:])} voxels",
+            f"{expected} by the plans",
             "preprocess again after a change of impulse.grid.working_grid",
-        )  # fmt: skip
+        )
     return image
 
 

@@ -16,7 +16,7 @@ from types import FrameType
 
 from impulse_nnunet.environment import TRAINERS, with_our_folder
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.files import last_line
+from impulse_nnunet.io.files import last_line
 from impulse_nnunet.locks import locked
 from impulse_nnunet.steps.step import BEGUN, CHANGED, DONE, NEW, Step, StepState, by_variables
 

@@ -17,7 +17,7 @@ from typing import Any
 from impulse_nnunet import __version__
 from impulse_nnunet.environment import FOLDERS
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.files import write_json
+from impulse_nnunet.io.files import write_json
 
 NEW, BEGUN, CHANGED, DONE = "new", "begun", "changed", "done"
 SUPERSEDED = "superseded"

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from impulse_nnunet.files import last_line
+from impulse_nnunet.io.files import last_line
 
 PATIENCE_S = 120.0  # that a command gets to keep its state
 MODULE = "impulse_nnunet.studies.measured"

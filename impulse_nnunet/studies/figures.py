@@ -10,12 +10,13 @@ from pathlib import Path
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.evaluation.figures import Panels, curve_figure, panel_figure, write_figure
-from impulse_nnunet.evaluation.label_scheme import label_scheme, read_dataset_json
+from impulse_nnunet.evaluation.label_scheme import label_scheme
 from impulse_nnunet.evaluation.report.colours import LabelStyle, label_style
 from impulse_nnunet.evaluation.report.loading import NoPictureError, load_case
 from impulse_nnunet.evaluation.report.scenes import NoViewsError
 from impulse_nnunet.evaluation.report.summaries import CaseResult
 from impulse_nnunet.evaluation.report.volumes import CaseVolumes
+from impulse_nnunet.io.dataset_json import channel_names, read_dataset_json
 from impulse_nnunet.studies.child import CommandError, run_measured
 from impulse_nnunet.studies.runs import STAGES
 from impulse_nnunet.studies.scoring import EvaluationCases
@@ -170,8 +171,7 @@ def _volumes(files: Mapping[str, Path], case: str, options: FigureOptions) -> tu
         raise InputError(f"--case {case}", "no such case", f"one of {', '.join(test.cases[:5])}, ...", "choose one")
     reference = test.references / f"{case}{content['file_ending']}"
     results = {name: CaseResult(case, reference, file, {}, {}, {}, {}) for name, file in files.items()}
-    channels = content.get("channel_names", content.get("modality", {}))
-    images = test.images if "noNorm" not in str(channels.get("0")) else None
+    images = None if "noNorm" in next(iter(channel_names(content)), "") else test.images
     try:
         volumes = load_case(results, {"ignore_label": scheme.ignore_label}, images)
     except NoPictureError as error:

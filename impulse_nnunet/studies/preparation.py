@@ -8,7 +8,7 @@ from pathlib import Path
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.lungs.output_dataset import RECORD
-from impulse_nnunet.planning import dataset_name, plan_dataset, preprocess_dataset, read_dataset_json
+from impulse_nnunet.planning import dataset_name, plan_dataset, preprocess_dataset, read_raw_dataset_json
 from impulse_nnunet.settings import CONFIGURATION, PLANS
 from impulse_nnunet.studies.child import run_measured
 from impulse_nnunet.studies.options import StudyOptions
@@ -28,7 +28,7 @@ def is_preprocessed(dataset: str, plans: str, configuration: str) -> bool:
     folder = plans_file(dataset, plans).parent / identifier
     raw = Path(os.environ["nnUNet_raw"], dataset)
     stored = {path.name.split(".")[0] for path in folder.glob("*.pkl")} if folder.is_dir() else set()
-    return len(stored) >= int(read_dataset_json(raw)["numTraining"])
+    return len(stored) >= int(read_raw_dataset_json(raw)["numTraining"])
 
 
 def prepare(dataset: str, options: StudyOptions, say: Say) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from impulse_nnunet import __version__
-from impulse_nnunet.files import write_json
+from impulse_nnunet.io.files import write_json
 
 STEPS = ("train", "predict", "evaluate")
 RECORD = "run.json"

@@ -11,9 +11,10 @@ from nnunetv2.utilities.crossval_split import generate_crossval_split
 
 from impulse_nnunet.errors import CasesFailedError, InputError
 from impulse_nnunet.evaluation.folder import evaluate_cases, match_files
-from impulse_nnunet.evaluation.label_scheme import label_scheme, read_dataset_json
+from impulse_nnunet.evaluation.label_scheme import label_scheme
 from impulse_nnunet.evaluation.settings import MetricSettings
 from impulse_nnunet.evaluation.summary import summarise, write_summary
+from impulse_nnunet.io.dataset_json import read_dataset_json
 from impulse_nnunet.lungs.models import read_splits
 
 FOLDS, SPLIT_SEED = 5, 12345  # nnU-Net's

@@ -14,7 +14,7 @@ from typing import Any
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.files import write_json
+from impulse_nnunet.io.files import write_json
 from impulse_nnunet.locks import locked
 from impulse_nnunet.settings import (
     PLAN_KEY,

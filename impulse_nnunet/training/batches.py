@@ -17,7 +17,7 @@ from torch import Tensor
 
 from impulse_nnunet.coordinates import Box
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.files import check_unchanged, stamps_of
+from impulse_nnunet.io.files import check_unchanged, stamps_of
 from impulse_nnunet.preprocessing.case_facts import FACTS_KEY, case_facts
 from impulse_nnunet.preprocessing.working_volume import stored_working_volume
 from impulse_nnunet.settings import ImPulSeSettings

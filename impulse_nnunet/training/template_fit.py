@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from impulse_nnunet.coordinates import Box
 from impulse_nnunet.evaluation.overlap import dice_per_label
-from impulse_nnunet.files import whole_file
+from impulse_nnunet.io.files import whole_file
 from impulse_nnunet.network.template import TemplateGenerator
 from impulse_nnunet.settings import ImPulSeSettings
 from impulse_nnunet.training.batches import CaseStore, TrainingCase

@@ -9,7 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 from torch import Tensor
 
-from impulse_nnunet.files import whole_file
+from impulse_nnunet.io.files import whole_file
 
 
 def write_template(logits: Tensor, extent_mm: Sequence[float], path: Path, axes_are_ras: bool) -> None:

@@ -15,8 +15,8 @@ from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 from torch import Tensor, nn
 
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.io.json_files import read_json_object
 from impulse_nnunet.trust.checkpoints import load_checkpoint
-from impulse_nnunet.trust.json_files import read_json_object
 from impulse_nnunet.trust.plans import check_dataset_json, check_plans
 
 LEAVE = "use the model folder as training left it"

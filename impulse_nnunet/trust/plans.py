@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.io.dataset_json import channel_entry
+from impulse_nnunet.io.json_files import not_finite
 from impulse_nnunet.trust.class_names import PACKAGES, is_defined_below, is_known_class
-from impulse_nnunet.trust.json_files import not_finite
 
 READERS = "nnunetv2.imageio"
 PREPROCESSORS = "nnunetv2.preprocessing.preprocessors"
@@ -60,8 +61,7 @@ def check_dataset_json(content: Mapping[str, Any], where: str) -> None:
     Raises:
         InputError: Naming the entry.
     """
-    channels = content.get("channel_names", content.get("modality"))
-    for key, value in (("labels", content.get("labels")), ("channel_names", channels)):
+    for key, value in (("labels", content.get("labels")), ("channel_names", channel_entry(content))):
         if not isinstance(value, dict) or not value:
             raise InputError(where, f"no {key}", "nnU-Net's dataset.json", REMEDY)
     ending = content.get("file_ending")

@@ -104,7 +104,9 @@ def test_the_encoder_runs_in_the_precision_that_is_asked_for(half, precision, ha
 
 def test_an_unknown_precision_is_refused():
     with pytest.raises(ValueError, match="precision is 'single', expected one of tf32, half, float32"):
-        Ensemble(SYSTEMS["impulse_plus"].build(Task(SETTINGS, 1, 2, GRID)), None, torch.device("cpu"), precision="single")
+        Ensemble(
+            SYSTEMS["impulse_plus"].build(Task(SETTINGS, 1, 2, GRID)), None, torch.device("cpu"), precision="single"
+        )
 
 
 @pytest.mark.parametrize("system", SYSTEMS)

@@ -1,14 +1,8 @@
-import json
-
 import pytest
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.evaluation.label_scheme import (
-    find_dataset_json,
-    label_scheme,
-    read_dataset_json,
-    scheme_of_labels,
-)
+from impulse_nnunet.evaluation.label_scheme import label_scheme, scheme_of_labels
+from impulse_nnunet.io.dataset_json import read_dataset_json
 from tests.evaluation.image_files import dataset_json
 
 LABELS = {"right S2": 7, "right S1": 3, "left S3": 500}
@@ -76,40 +70,3 @@ def test_what_is_wrong_is_named(tmp_path, changes, message):
 def test_regions_are_not_supported(tmp_path):
     with pytest.raises(NotImplementedError, match=r"dataset.json: region-based labels \(whole: \[1, 2\]\)"):
         scheme(tmp_path, {"whole": [1, 2], "part": 2})
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("{", "found an unreadable file .*, expected JSON"),
-        ("[]", "found no labels, expected \"labels\": {"),
-        ("{}", "found no labels"),
-        (json.dumps({"labels": ["a"]}), "found no labels"),
-        ("\xff", "found an unreadable file"),
-    ],
-)  # fmt: skip
-def test_files_that_will_not_do(tmp_path, text, message):
-    path = tmp_path / "dataset.json"
-    path.write_text(text, encoding="latin-1")
-    with pytest.raises(InputError, match=message):
-        read_dataset_json(path)
-
-
-def test_no_file(tmp_path):
-    with pytest.raises(InputError, match=r"found no such file, expected nnU-Net's dataset.json; check -djfile"):
-        read_dataset_json(tmp_path / "dataset.json")
-
-
-def test_where_it_is_looked_for(tmp_path, monkeypatch):
-    references, predictions = tmp_path / "data" / "labelsTs", tmp_path / "out"
-    references.mkdir(parents=True)
-    predictions.mkdir()
-    assert find_dataset_json(references, predictions) is None
-    for folder in (tmp_path / "data", references, predictions):  # each is preferred to the one before
-        dataset_json(folder, LABELS)
-        assert find_dataset_json(references, predictions) == folder / "dataset.json"
-    (predictions / "dataset.json").unlink()
-    (references / "dataset.json").unlink()
-    monkeypatch.chdir(references)
-    relative = type(references)(".")
-    assert find_dataset_json(relative, predictions) == tmp_path / "data" / "dataset.json"

@@ -1,4 +1,3 @@
-import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -11,8 +10,8 @@ from impulse_nnunet.coordinates import Box
 from impulse_nnunet.decoding import EncodedBox, OutputGrid, decode_displacement
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.inference.geometry import image_to_world, output_grid
+from impulse_nnunet.io.grid import read_file_grid, reader_to_world
 from impulse_nnunet.network import build_network
-from impulse_nnunet.world import FileGrid, read_file_grid, reader_to_world
 from tests.support import SMALL
 
 SIZE = (5, 6, 7)  # x, y, z
@@ -38,36 +37,6 @@ def file(request, tmp_path):
     path = tmp_path / "image.nii.gz"
     sitk.WriteImage(marked_image(request.param), str(path))
     return str(path)
-
-
-def test_indices_reach_the_world_as_simpleitk_says(tmp_path):
-    image = marked_image(OBLIQUE)
-    sitk.WriteImage(image, str(tmp_path / "a.mha"))
-    to_world = read_file_grid(tmp_path / "a.mha").to_world
-    for x, y, z in [(0, 0, 0), MARKED, (4, 5, 6)]:
-        expected = image.TransformIndexToPhysicalPoint((x, y, z))
-        np.testing.assert_allclose((to_world @ (z, y, x, 1))[:3], expected, atol=1e-9)
-
-
-def test_another_spacing_keeps_the_first_outer_faces():
-    image = marked_image(OBLIQUE)
-    grid = FileGrid(SIZE, np.array(SPACING), np.array(image.GetOrigin()), OBLIQUE).with_spacing((0.35, 2.6, 1.0))
-    # x: 5 * 0.7 / 0.35 = 10, y: 6 * 1.3 / 2.6 = 3, z: 7 * 2.1 / 1 = 14.7 -> 15
-    assert grid.size == (10, 3, 15)
-    corner = image.TransformContinuousIndexToPhysicalPoint((-0.5, -0.5, -0.5))
-    np.testing.assert_allclose((grid.to_world @ (-0.5, -0.5, -0.5, 1))[:3], corner, atol=1e-9)
-
-
-def test_a_coarse_spacing_leaves_one_voxel():
-    assert FileGrid(SIZE, np.array(SPACING), np.zeros(3), np.eye(3)).with_spacing((100, 100, 100)).size == (1, 1, 1)
-
-
-@pytest.mark.parametrize("spacing", [(1, 0, 1), (1, -1, 1), (1, 1), (1, 1, float("nan"))])
-def test_a_spacing_must_be_three_positive_numbers(spacing):
-    with pytest.raises(
-        InputError, match=r"--spacing: found .*, expected three positive numbers Z Y X in mm; correct it"
-    ):
-        FileGrid(SIZE, np.array(SPACING), np.zeros(3), np.eye(3)).with_spacing(spacing)
 
 
 @pytest.mark.parametrize("reader", [SimpleITKIO, NibabelIO, NibabelIOWithReorient])
@@ -101,35 +70,11 @@ def test_the_files_own_grid_finds_the_voxel_in_the_image(file, reader):
     np.testing.assert_allclose(grid.positions(np.array([MARKED[::-1]]))[0], expected, atol=1e-4)
 
 
-def test_geometry_is_written_back(tmp_path):
-    grid = FileGrid(SIZE, np.array(SPACING), np.array([1.0, 2, 3]), OBLIQUE)
-    image = sitk.GetImageFromArray(np.zeros(SIZE[::-1], np.uint8))
-    grid.put_on(image)
-    sitk.WriteImage(image, str(tmp_path / "a.mha"))
-    again = read_file_grid(tmp_path / "a.mha")
-    assert again.size == SIZE
-    for name in ("spacing_mm", "origin", "direction"):
-        np.testing.assert_allclose(getattr(again, name), getattr(grid, name), atol=1e-9)
-
-
 def test_a_reader_without_geometry_is_refused():
     assert reader_to_world({"spacing": [1, 1, 1]}) is None
     message = "image: found a format without world geometry, expected NIfTI, NRRD or MetaImage files; predict on"
     with pytest.raises(InputError, match=message):
         image_to_world({"spacing": [1, 1, 1]}, (0, 1, 2))
-
-
-def test_a_file_without_geometry_is_refused(tmp_path):
-    (tmp_path / "a.nii.gz").write_text("no image")
-    message = r"a\.nii\.gz: found a file whose geometry cannot be read, expected a 3D image that nibabel or Sim"
-    with pytest.raises(InputError, match=message):
-        read_file_grid(tmp_path / "a.nii.gz")
-
-
-def test_a_file_of_other_dimensions_is_refused(tmp_path):
-    nibabel.save(nibabel.Nifti1Image(np.zeros((3, 4, 5, 2), np.float32), np.eye(4)), tmp_path / "a.nii.gz")
-    with pytest.raises(InputError, match=r"a\.nii\.gz: found 4 dimensions, expected a 3D image; convert the image"):
-        read_file_grid(tmp_path / "a.nii.gz")
 
 
 def test_a_displacement_comes_out_in_world_millimetres():

@@ -1,38 +1,12 @@
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
 
 from impulse_nnunet.errors import CasesFailedError, InputError
-from impulse_nnunet.inference.cohort import list_cases
 from impulse_nnunet.inference.device_errors import device_lost
-from impulse_nnunet.inference.predictor import ImPulSePredictor, OutputOptions, trained_folds, write_on_grid
-from impulse_nnunet.world import FileGrid
-
-
-def touch(folder, *names):
-    for name in names:
-        (folder / name).touch()
-
-
-def test_cases_and_their_channels_are_listed_in_order(tmp_path):
-    touch(tmp_path, "b_0000.nii.gz", "a_x_0001.nii.gz", "a_x_0000.nii.gz", "dataset.json", "c.nii.gz", "_0000.nii.gz")
-    cases = list_cases(tmp_path, ".nii.gz")
-    assert list(cases) == ["a_x", "b"]
-    assert cases["a_x"] == [str(tmp_path / f"a_x_000{c}.nii.gz") for c in range(2)]
-
-
-def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"nowhere: found no such folder, expected a folder of images; check -i"):
-        list_cases(tmp_path / "nowhere", ".nii.gz")
-
-
-def test_a_folder_without_cases_is_named(tmp_path):
-    touch(tmp_path, "case.nii.gz", "case_0000.mha")
-    with pytest.raises(InputError, match=r"found no case, expected images named CASE_0000\.nii\.gz; rename them as"):
-        list_cases(tmp_path, ".nii.gz")
+from impulse_nnunet.inference.predictor import ImPulSePredictor, OutputOptions, trained_folds
 
 
 def test_two_other_grids_at_once_are_refused():
@@ -77,29 +51,17 @@ def test_a_folder_that_is_no_model_is_named(tmp_path):
         InputError, match=r"found no dataset\.json, expected a folder of a trained model; check -d, -tr"
     ):
         ImPulSePredictor().initialize_from_trained_model_folder(str(tmp_path), (0,))
-    touch(tmp_path, "dataset.json")
+    (tmp_path / "dataset.json").touch()
     with pytest.raises(InputError, match=r"found no plans\.json, expected a folder of a trained model; check -d, -tr"):
         ImPulSePredictor().initialize_from_trained_model_folder(str(tmp_path), (0,))
 
 
 def test_a_fold_that_is_not_trained_is_named(tmp_path):
-    touch(tmp_path, "dataset.json", "plans.json")
+    for name in ("dataset.json", "plans.json"):
+        (tmp_path / name).touch()
     message = r"fold_3: found no checkpoint_best\.pth, expected a trained fold; train it, or choose -f/-chk"
     with pytest.raises(InputError, match=message):
         ImPulSePredictor().initialize_from_trained_model_folder(str(tmp_path), (3,), "checkpoint_best.pth")
-
-
-@pytest.mark.parametrize("vectors", [False, True])
-def test_arrays_are_written_with_a_grids_geometry(tmp_path, vectors):
-    shape = (4, 3, 2)
-    array = np.random.default_rng(0).random((*shape, 3)) if vectors else np.arange(24).reshape(shape)
-    array = array.astype(np.float32 if vectors else np.uint8)
-    grid = FileGrid((2, 3, 4), np.array([0.5, 1, 2]), np.array([1.0, 2, 3]), np.eye(3))
-    write_on_grid(array, grid, tmp_path / "a.mha")
-    image = sitk.ReadImage(str(tmp_path / "a.mha"))
-    np.testing.assert_array_equal(sitk.GetArrayFromImage(image), array)
-    assert image.GetSpacing() == (0.5, 1, 2)
-    assert image.GetOrigin() == (1, 2, 3)
 
 
 def test_a_lost_gpu_ends_the_run_and_what_was_predicted_is_written(tmp_path, monkeypatch):

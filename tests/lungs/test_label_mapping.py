@@ -83,8 +83,9 @@ def test_names_of_a_dataset_json(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "found no dataset.json, expected one that names what the values show; give --bav_labels"),
-        ("{", "found no valid entry 'labels'"),
+        (None, "found no such file, expected nnU-Net's dataset.json; give --bav_labels"),
+        ("{", "found no valid JSON"),
+        ('{"labels": {"bronchus": [1, 2]}}', "found no valid entry 'labels'"),
         ('{"labels": {"background": 0, "bronchus": 1, "artery": 2}}', "found labels without 'vein'"),
     ],
 )

@@ -124,7 +124,7 @@ def test_folders_that_are_no_models(tmp_path, nnunet_folders):
     with pytest.raises(InputError, match=r"found no checkpoint_final\.pth of fold 4"):
         read_model(folder, "--bav", ("0", "4"), "checkpoint_final.pth")
     (folder / "dataset.json").write_text("{")
-    with pytest.raises(InputError, match=r"dataset\.json: found no readable file"):
+    with pytest.raises(InputError, match=r"dataset\.json: found no valid JSON"):
         read_model(folder, "--bav", None, "checkpoint_final.pth")
 
 

@@ -1,4 +1,4 @@
-"""World geometry of image files and of the arrays that nnU-Net's readers make of them.
+"""Grids in the world: of image files, and of the arrays that nnU-Net's readers make of them.
 
 Matrices are 4 x 4 and act on (d, h, w, 1) indices; world is LPS in mm, (x, y, z), as ITK has it.
 """
@@ -6,7 +6,6 @@ Matrices are 4 x 4 and act on (d, h, w, 1) indices; world is LPS in mm, (x, y, z
 from __future__ import annotations
 
 import itertools
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,31 +14,23 @@ from typing import Any
 import nibabel
 import numpy as np
 import SimpleITK as sitk
-from nibabel.filebasedimages import ImageFileError
-from nibabel.orientations import OrientationError
-from nibabel.spatialimages import HeaderDataError
 
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.io.formats import READING_ERRORS, is_nifti
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 REVERSED = np.eye(4)[[2, 1, 0, 3]]  # (d, h, w) <-> (x, y, z) order of indices
 ORTHOGONAL = 1e-3
-NIFTI = (".nii", ".nii.gz")
-# whatever nibabel, ITK and nnU-Net's readers raise at files that are damaged or no images
-READING_ERRORS = (
-    OSError, RuntimeError, ValueError, EOFError, OverflowError, TypeError, IndexError, KeyError, AssertionError,
-    MemoryError, zlib.error, np.linalg.LinAlgError, ImageFileError, HeaderDataError, OrientationError,
-)  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FileGrid:
     """The grid of an image file.
 
     Args:
         size: (x, y, z) voxels.
         spacing_mm: (x, y, z).
-        origin: World position of the first voxel's centre.
+        origin: World position of the first voxel's centre, mm.
         direction: (3, 3), columns are the axes' directions in the world.
     """
 
@@ -51,10 +42,29 @@ class FileGrid:
     @classmethod
     def from_affine(cls, size: Sequence[int], affine: np.ndarray) -> FileGrid:
         """From a NIfTI affine: (x, y, z) indices to RAS."""
-        matrix = RAS_TO_LPS @ affine
+        return cls._from_matrix(size, RAS_TO_LPS @ affine)
+
+    @classmethod
+    def from_array(cls, shape: Sequence[int], to_world: np.ndarray) -> FileGrid:
+        """From an array's (d, h, w) shape and the world positions of its indices."""
+        return cls._from_matrix(shape[::-1], to_world @ REVERSED)
+
+    @classmethod
+    def at_world_origin(cls, shape: Sequence[int], spacing_mm: Sequence[float]) -> FileGrid:
+        """Of an array (d, h, w) whose file has a spacing (d, h, w) and no place: axes along LPS, from 0 on."""
+        return cls.from_array(shape, np.diag([*spacing_mm, 1.0])[[2, 1, 0, 3]])
+
+    @classmethod
+    def _from_matrix(cls, size: Sequence[int], matrix: np.ndarray) -> FileGrid:
         spacing = np.linalg.norm(matrix[:3, :3], axis=0)
         x, y, z = (int(n) for n in size)
-        return cls((x, y, z), spacing, matrix[:3, 3], matrix[:3, :3] / spacing)
+        return cls(size=(x, y, z), spacing_mm=spacing, origin=matrix[:3, 3], direction=matrix[:3, :3] / spacing)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(d, h, w) of the array."""
+        x, y, z = self.size
+        return z, y, x
 
     @property
     def to_world(self) -> np.ndarray:
@@ -69,9 +79,9 @@ class FileGrid:
         new = np.asarray(spacing_mm, np.float64)
         if new.shape != (3,) or not np.all(new > 0):
             raise InputError("--spacing", f"{list(spacing_mm)}", "three positive numbers Z Y X in mm", "correct it")
-        size = np.maximum(1, np.rint(np.asarray(self.size) * self.spacing_mm / new)).astype(int)
+        x, y, z = np.maximum(1, np.rint(np.asarray(self.size) * self.spacing_mm / new)).astype(int).tolist()
         origin = self.origin + self.direction @ ((new - self.spacing_mm) / 2)
-        return FileGrid((int(size[0]), int(size[1]), int(size[2])), new, origin, self.direction)
+        return FileGrid(size=(x, y, z), spacing_mm=new, origin=origin, direction=self.direction)
 
     def put_on(self, image: sitk.Image) -> None:
         """Give an image this geometry."""
@@ -81,8 +91,12 @@ class FileGrid:
 
 
 def read_file_grid(path: str | Path) -> FileGrid:
-    """Read the geometry of an image file from its header; NIfTI by nibabel, as nnU-Net's reader for it does."""
-    grid = _read_nifti_grid(path) if str(path).lower().endswith(NIFTI) else _read_itk_grid(path)
+    """Read the geometry of an image file from its header; NIfTI by nibabel, as nnU-Net's reader for it does.
+
+    Raises:
+        InputError: The file is missing, unreadable or not 3D, or its axes are not at right angles.
+    """
+    grid = _read_nifti_grid(path) if is_nifti(path) else _read_itk_grid(path)
     if not np.allclose(grid.direction.T @ grid.direction, np.eye(3), atol=ORTHOGONAL):
         raise InputError(str(path), "a sheared grid", "axes at right angles", "resample the image")
     return grid
@@ -94,12 +108,22 @@ def reader_to_world(properties: Mapping[str, Any]) -> np.ndarray | None:
         stuff = properties["sitk_stuff"]
         if len(stuff["spacing"]) != 3:
             return None
-        direction = np.asarray(stuff["direction"]).reshape(3, 3)
-        return FileGrid((1, 1, 1), np.asarray(stuff["spacing"]), np.asarray(stuff["origin"]), direction).to_world
+        matrix = np.eye(4)
+        matrix[:3, :3] = np.asarray(stuff["direction"]).reshape(3, 3) @ np.diag(stuff["spacing"])
+        matrix[:3, 3] = stuff["origin"]
+        return matrix @ REVERSED
     if "nibabel_stuff" in properties:
         stuff = properties["nibabel_stuff"]
         return RAS_TO_LPS @ np.asarray(stuff.get("reoriented_affine", stuff["original_affine"])) @ REVERSED
     return None
+
+
+def reader_grid(shape: Sequence[int], properties: Mapping[str, Any]) -> FileGrid:
+    """The grid of a (d, h, w) array that nnU-Net's reader returned, by the reader's properties."""
+    to_world = reader_to_world(properties)
+    if to_world is None:
+        return FileGrid.at_world_origin(shape, properties["spacing"])
+    return FileGrid.from_array(shape, to_world)
 
 
 def largest_offset_mm(first: np.ndarray, second: np.ndarray, shape: Sequence[int]) -> float:
@@ -112,13 +136,14 @@ def _read_nifti_grid(path: str | Path) -> FileGrid:
     try:
         image = nibabel.load(path)
     except READING_ERRORS as error:
-        raise _unreadable(path) from error
+        raise _no_geometry(path) from error
     if not isinstance(image, nibabel.Nifti1Image):
-        raise _unreadable(path)
+        raise _no_geometry(path)
     if len(image.shape) != 3:
         raise InputError(str(path), f"{len(image.shape)} dimensions", "a 3D image", "convert the image")
     if not np.all(np.isfinite(image.affine)) or not np.all(np.linalg.norm(image.affine[:3, :3], axis=0)):
-        raise InputError(str(path), "an affine with zero, NaN or infinite axes", "the image's place", "mend the header")
+        found = "an affine with zero, NaN or infinite axes"
+        raise InputError(str(path), found, "the image's place", "correct the header")
     return FileGrid.from_affine(image.shape, image.affine)
 
 
@@ -128,14 +153,18 @@ def _read_itk_grid(path: str | Path) -> FileGrid:
     try:
         reader.ReadImageInformation()
     except READING_ERRORS as error:
-        raise _unreadable(path) from error
+        raise _no_geometry(path) from error
     if reader.GetDimension() != 3:
         raise InputError(str(path), f"{reader.GetDimension()} dimensions", "a 3D image", "convert the image")
     x, y, z = reader.GetSize()
-    direction = np.asarray(reader.GetDirection()).reshape(3, 3)
-    return FileGrid((x, y, z), np.asarray(reader.GetSpacing()), np.asarray(reader.GetOrigin()), direction)
+    return FileGrid(
+        size=(x, y, z),
+        spacing_mm=np.asarray(reader.GetSpacing()),
+        origin=np.asarray(reader.GetOrigin()),
+        direction=np.asarray(reader.GetDirection()).reshape(3, 3),
+    )
 
 
-def _unreadable(path: str | Path) -> InputError:
+def _no_geometry(path: str | Path) -> InputError:
     expected = "a 3D image that nibabel or SimpleITK reads"
     return InputError(str(path), "a file whose geometry cannot be read", expected, "convert the image")

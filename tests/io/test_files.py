@@ -3,7 +3,7 @@ import os
 import pytest
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.files import INCOMPLETE, check_unchanged, remove_leftovers, stamps_of, whole_file
+from impulse_nnunet.io.files import INCOMPLETE, check_unchanged, remove_leftovers, stamps_of, whole_file
 
 
 def write_and_fail(path):

@@ -79,9 +79,11 @@ def check_unchanged(before: Stamps, subject: str) -> None:
     changed = next((file for file, stamp in before.items() if now.get(file) != stamp), None)
     if changed is not None:
         raise InputError(
-            subject, f"that {changed} changed while it was read", "files that stay as they are",
+            subject,
+            f"that {changed} changed while it was read",
+            "files that stay as they are",
             "run it again when the file is complete",
-        )  # fmt: skip
+        )
 
 
 def _to_disk(path: Path) -> None:
@@ -93,9 +95,11 @@ def _to_disk(path: Path) -> None:
 def _unwritable(path: Path, error: Exception) -> InputError:
     reason = " ".join(str(error).split())[:120] or type(error).__name__
     return InputError(
-        str(path), f"a write error ({reason})", "room, and the right to write there",
+        str(path),
+        f"a write error ({reason})",
+        "room, and the right to write there",
         "free disk space or choose another folder",
-    )  # fmt: skip
+    )
 
 
 def copy_whole(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:

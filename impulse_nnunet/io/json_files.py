@@ -11,19 +11,20 @@ from impulse_nnunet.errors import InputError
 
 LARGEST_JSON_BYTES = 64 * 2**20
 DEEPEST = 100  # levels; plans have about eight
+REMEDY = "take the file from where the model was made"
 
 
-def read_json_object(path: Path, what: str) -> dict[str, Any]:
+def read_json_object(path: Path, what: str, remedy: str = REMEDY) -> dict[str, Any]:
     """Content of a JSON file that holds one object.
 
     Args:
         path: The file.
         what: What it should be, for messages.
+        remedy: What the user can do, for messages.
 
     Raises:
         InputError: It is not there, larger than 64 MiB, no JSON, nested too deeply or no object.
     """
-    remedy = "take the file from where the model was made"
     if not path.is_file():
         raise InputError(str(path), "no such file", what, remedy)
     if path.stat().st_size > LARGEST_JSON_BYTES:

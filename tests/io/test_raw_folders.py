@@ -1,7 +1,7 @@
 import pytest
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.raw_folders import new_raw_folder
+from impulse_nnunet.io.raw_folders import new_raw_folder
 
 
 def test_a_folder_that_need_not_exist(nnunet_folders):

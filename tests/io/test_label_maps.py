@@ -7,8 +7,11 @@ import pytest
 import SimpleITK as sitk
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.evaluation.label_files import LabelMap, cases_in, check_same_grid, read_label_map, to_classes
+from impulse_nnunet.io.grid import FileGrid
+from impulse_nnunet.io.label_maps import as_labels, count_values, read_label_map, write_label_map, write_on_grid
+from impulse_nnunet.io.same_grid import check_files_on_same_grid
 from tests.evaluation.image_files import save
+from tests.lungs import made_up
 
 LABELS = np.random.default_rng(0).integers(0, 5, (3, 4, 6)).astype(np.uint8)
 TURN = np.array([[0.8, -0.6, 0], [0.6, 0.8, 0], [0, 0, 1]])
@@ -32,7 +35,7 @@ def test_every_format_gives_the_same(tmp_path, ending):
     assert one.labels.flags.c_contiguous
     assert one.labels.dtype == np.uint8
     np.testing.assert_allclose(one.spacing_mm, PLACE["spacing"], rtol=1e-6)
-    check_same_grid(one, read_label_map(save(LABELS, tmp_path / "reference.nrrd", **PLACE)))
+    check_files_on_same_grid(one.path, save(LABELS, tmp_path / "reference.nrrd", **PLACE))
 
 
 @pytest.mark.parametrize("endianness", ["<", ">"])
@@ -148,111 +151,58 @@ def test_values_that_are_no_labels(tmp_path, voxels, message):
         read_label_map(path)
 
 
-# --- grids -----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("shape", [(2, 3), (1, 2, 3, 4)])
+def test_an_array_that_is_not_3d(shape):
+    with pytest.raises(InputError, match=f"f: found {len(shape)} dimensions, expected a 3D label map"):
+        as_labels(np.zeros(shape), "f")
 
 
-@pytest.fixture
-def reference(tmp_path):
-    return read_label_map(save(LABELS, tmp_path / "reference.nii.gz", **PLACE))
+def test_whole_numbers_in_other_types_are_labels():
+    for kind in (bool, np.float64, np.int64, np.uint8):
+        found = as_labels(np.ones((1, 1, 2), kind), "f")
+        assert (found.tolist(), found.dtype) == ([[[1, 1]]], np.uint8)
 
 
-def moved(tmp_path, labels=LABELS, **changes):
-    return read_label_map(save(labels, tmp_path / "prediction.nii.gz", **(PLACE | changes)))
+# --- writing ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"spacing": (2.5002, 0.7, 0.8)},
-        {"origin": (-11.53, 20.28, 3.5)},
-        {"direction": TURN @ np.array([[1, -1e-4, 0], [1e-4, 1, 0], [0, 0, 1]])},
-    ],
-)
-def test_rounding_is_no_other_grid(tmp_path, reference, changes):
-    check_same_grid(moved(tmp_path, **changes), reference)
-
-
-@pytest.mark.parametrize(
-    ("changes", "found", "expected"),
-    [
-        ({"labels": LABELS[:2]}, r"shape \(2, 4, 6\)", r"\(3, 4, 6\)"),
-        ({"spacing": (2.5, 0.8, 0.7)}, r"spacing \(2.5, 0.8, 0.7\) mm", r"\(2.5, 0.7, 0.8\) mm"),
-        (
-            {"origin": (-11.5, 20.25, 103.54)}, r"origin \(-11.5, 20.25, 103.54\) mm",
-            r"origin \(-11.5, 20.25, 3.5\) mm",
-        ),
-        (
-            {"direction": np.eye(3)}, r"direction \(1, 0, 0, 0, 1, 0, 0, 0, 1\)",
-            r"direction \(0.8, -0.6, 0, 0.6, 0.8, 0, 0, 0, 1\)",
-        ),
-        # a flipped image covers the same box from its other corner
-        ({"direction": TURN @ np.diag([-1, -1, 1]), "origin": (1, 2, 3)}, "direction", "direction"),
-    ],
-)  # fmt: skip
-def test_another_grid_is_named(tmp_path, reference, changes, found, expected):
-    other = moved(tmp_path, **changes)
-    message = f"prediction.nii.gz: found {found}.*, expected {expected}.* as the reference has; resample it to the grid"
-    with pytest.raises(InputError, match=message):
-        check_same_grid(other, reference)
-
-
-def test_what_differs_can_be_seen_in_the_message(tmp_path):
-    # a tenth of a millimetre off, far from the world's origin
-    one, other = (
-        read_label_map(save(LABELS, tmp_path / f"{x}.nii", origin=(x, 0, 0), spacing=(1, 0.7, 0.7)))
-        for x in (-1152.42, -1152.34)
+@pytest.mark.parametrize("largest", [4, 300])
+@pytest.mark.parametrize("ending", [".nii.gz", ".nrrd", ".mha"])
+def test_a_written_file_has_the_other_files_grid(tmp_path, ending, largest):
+    affine = np.array([[0.0, -1.5, 0, 7], [1.0, 0, 0, -3], [0, 0, 2.0, 5], [0, 0, 0, 1]])
+    like = made_up.write(tmp_path / "like.nii.gz", np.zeros(made_up.SHAPE, np.uint8), affine)
+    labels = np.random.default_rng(0).integers(0, largest + 1, made_up.SHAPE)
+    written = tmp_path / f"new{ending}"
+    write_label_map(labels, like, written)
+    check_files_on_same_grid(written, like)
+    np.testing.assert_array_equal(read_label_map(written).labels, labels)
+    first, second = (sitk.ReadImage(str(path)) for path in (like, written))
+    np.testing.assert_allclose(
+        first.TransformIndexToPhysicalPoint((3, 2, 1)), second.TransformIndexToPhysicalPoint((3, 2, 1)), atol=1e-4
     )
-    with pytest.raises(InputError, match=r"found origin \(-1152.34, 0, 0\) mm, expected origin \(-1152.42, 0, 0\) mm"):
-        check_same_grid(other, one)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["like.nii.gz", f"new{ending}"])
 
 
-def test_a_spacing_that_drifts_apart_over_the_image(tmp_path):
-    # 6 in 10000 is less than the 1 in 1000 that rounding may do, but 300 voxels later it is 0.18 voxels
-    long = np.zeros((1, 1, 300), np.uint8)
-    one, other = (
-        read_label_map(save(long, tmp_path / f"{s}.nii", spacing=(1, 1, s), direction=np.eye(3))) for s in (1, 1.0006)
-    )
-    with pytest.raises(InputError, match=r"found spacing \(1, 1, 1.0006\) mm, .*expected spacing \(1, 1, 1\) mm"):
-        check_same_grid(other, one)
+def test_a_mask_is_written_as_0_and_1(tmp_path):
+    like = made_up.write(tmp_path / "like.nii.gz", np.zeros(made_up.SHAPE, np.uint8))
+    write_label_map(made_up.tree("vein") > 0, like, tmp_path / "mask.nii.gz")
+    np.testing.assert_array_equal(read_label_map(tmp_path / "mask.nii.gz").labels, made_up.tree("vein"))
 
 
-# --- labels to classes -----------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("vectors", [False, True])
+def test_arrays_are_written_with_a_grids_geometry(tmp_path, vectors):
+    shape = (4, 3, 2)
+    array = np.random.default_rng(0).random((*shape, 3)) if vectors else np.arange(24).reshape(shape)
+    array = array.astype(np.float32 if vectors else np.uint8)
+    grid = FileGrid(size=(2, 3, 4), spacing_mm=np.array([0.5, 1, 2]), origin=np.array([1.0, 2, 3]), direction=np.eye(3))
+    write_on_grid(array, grid, tmp_path / "a.mha")
+    image = sitk.ReadImage(str(tmp_path / "a.mha"))
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(image), array)
+    assert image.GetSpacing() == (0.5, 1, 2)
+    assert image.GetOrigin() == (1, 2, 3)
 
 
-def in_memory(reference, labels):
-    return LabelMap(np.asarray(labels).reshape(1, 1, -1), reference.grid, reference.path)
-
-
-def test_classes(reference):
-    assert to_classes(in_memory(reference, np.array([0, 7, 3, 3], np.uint8)), [3, 7]).ravel().tolist() == [0, 2, 1, 1]
-    assert to_classes(in_memory(reference, np.array([2, 0, 1], np.uint8)), [1, 2, 3]).ravel().tolist() == [2, 0, 1]
-    large = to_classes(in_memory(reference, np.array([0, 65535, 500], np.uint16)), [500, 65535])
-    assert (large.ravel().tolist(), large.dtype) == ([0, 2, 1], np.uint8)
-    many = to_classes(in_memory(reference, np.array([0, 1300, 1001], np.uint16)), list(range(1001, 1301)))
-    assert (many.ravel().tolist(), many.dtype) == ([0, 300, 1], np.uint16)
-
-
-def test_unknown_labels_are_named(reference):
-    labels = in_memory(reference, np.array([0, 1, 9, 8, 4], np.uint8))
-    with pytest.raises(InputError, match=r"reference.nii.gz: found label\(s\) 8, 9, expected only 0, 1, 4; "):
-        to_classes(labels, [1, 4])
-
-
-# --- folders ---------------------------------------------------------------------------------------------------------
-
-
-def test_cases_of_a_folder(tmp_path):
-    for name in ("b.nii.gz", "a.b.nrrd", "c.mha", "summary.json", ".hidden.nii.gz", "dataset.json", "d.npz"):
-        (tmp_path / name).touch()
-    (tmp_path / "folder.nii.gz").mkdir()
-    assert cases_in(tmp_path) == {"a.b": tmp_path / "a.b.nrrd", "b": tmp_path / "b.nii.gz", "c": tmp_path / "c.mha"}
-    assert cases_in(tmp_path, ".nii.gz") == {"b": tmp_path / "b.nii.gz"}
-
-
-def test_folders_that_will_not_do(tmp_path):
-    with pytest.raises(InputError, match="nowhere: found no such folder, expected a folder of label maps"):
-        cases_in(tmp_path / "nowhere")
-    (tmp_path / "a.nii.gz").touch()
-    (tmp_path / "a.nrrd").touch()
-    with pytest.raises(InputError, match=r"a.nrrd: found a second file of case a, beside a.nii.gz, expected one"):
-        cases_in(tmp_path)
+def test_voxels_of_each_value():
+    # bar n has 4 x 6 voxels; the background the rest of 6 x 8 x 20
+    assert count_values(made_up.segments(), 5).tolist() == [960 - 18 * 24] + [24] * 18
+    assert count_values(np.zeros((2, 2, 2), np.uint8), 3).tolist() == [8, 0, 0]

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from nnunetv2.imageio.nibabel_reader_writer import NibabelIOWithReorient
 
-from impulse_nnunet.preprocessing.nifti import read_plain_nifti
+from impulse_nnunet.io.nifti import read_plain_nifti
 
 SHAPE = (4, 5, 6)
 AXES = {

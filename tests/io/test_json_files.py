@@ -3,7 +3,7 @@ import json
 import pytest
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.trust.json_files import not_finite, read_json_object
+from impulse_nnunet.io.json_files import not_finite, read_json_object
 
 
 def test_an_object_is_read(tmp_path):
@@ -29,7 +29,7 @@ def test_other_files_are_named(tmp_path, text, message):
 
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr("impulse_nnunet.trust.json_files.LARGEST_JSON_BYTES", 10)
+    monkeypatch.setattr("impulse_nnunet.io.json_files.LARGEST_JSON_BYTES", 10)
     (tmp_path / "a.json").write_text("no JSON, but longer than 10")
     with pytest.raises(InputError, match="found 0 MiB, expected plans of at most 0 MiB"):
         read_json_object(tmp_path / "a.json", "plans")

@@ -1,0 +1,68 @@
+"""The cases of a folder by the names of its files: images with channels, or label maps."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from impulse_nnunet.errors import InputError
+from impulse_nnunet.io.formats import LABEL_MAP_ENDINGS
+
+CHANNEL = r"_(\d{4})"  # nnU-Net's CASE_0000.nii.gz
+CHANNEL_OF_FILE = re.compile(rf"{CHANNEL}\.[A-Za-z][A-Za-z.]*$")
+
+
+def channel_files(folder: str | os.PathLike[str], file_ending: str) -> dict[str, list[str]]:
+    """Case identifier -> channel files in order, of all files with nnU-Net's names in a folder."""
+    files: dict[str, list[str]] = {}
+    pattern = re.compile(rf"(.*){CHANNEL}{re.escape(file_ending)}", re.DOTALL)
+    for name in sorted(os.listdir(folder)):  # names only: a cohort's folder may hold 100 000 files
+        match = pattern.fullmatch(name)
+        if match is not None:
+            files.setdefault(match[1], []).append(os.path.join(folder, name))
+    return files
+
+
+def list_cases(folder: Path, file_ending: str) -> dict[str, list[str]]:
+    """Cases of a folder of images: identifier -> channel files in order.
+
+    Raises:
+        InputError: No such folder, or no case in it.
+    """
+    if not folder.is_dir():
+        raise InputError(str(folder), "no such folder", "a folder of images", "check -i")
+    cases = {case: files for case, files in channel_files(folder, file_ending).items() if case}
+    if not cases:
+        raise InputError(
+            str(folder), "no case", f"images named CASE_0000{file_ending}", "rename them as nnU-Net asks, or check -i"
+        )
+    return cases
+
+
+def cases_in(folder: Path, ending: str | None = None) -> dict[str, Path]:
+    """Case identifier -> file, for the label maps in a folder.
+
+    Args:
+        folder: Where they lie.
+        ending: Of the files, e.g. ``.nii.gz``; None takes every ending of a label map.
+
+    Raises:
+        InputError: No such folder, or two files of one case.
+    """
+    if not folder.is_dir():
+        raise InputError(str(folder), "no such folder", "a folder of label maps", "check the path")
+    cases: dict[str, Path] = {}
+    with os.scandir(folder) as entries:  # the listing tells files from folders: no look at each of 100 000 files
+        names = sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file())
+    for name in names:
+        found = next((e for e in ([ending] if ending else LABEL_MAP_ENDINGS) if name.endswith(e)), None)
+        if found is None:
+            continue
+        path, case = folder / name, name[: -len(found)]
+        if case in cases:
+            raise InputError(
+                str(path), f"a second file of case {case}, beside {cases[case].name}", "one", "remove one of them"
+            )
+        cases[case] = path
+    return cases

@@ -1,0 +1,55 @@
+import importlib
+
+import pytest
+from nnunetv2.imageio.nibabel_reader_writer import NibabelIO, NibabelIOWithReorient
+from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO, SimpleITKIOWithReorient
+from nnunetv2.utilities import utils
+
+from impulse_nnunet.errors import InputError
+from impulse_nnunet.io.nnunet import lists_of_files, reader_for
+
+# names that invite mistakes
+NAMES = (
+    "a_0000",
+    "a_0001",
+    "b_0000",
+    "a_b_0000",
+    "c_0000_0000",
+    "c_0000_0001",
+    "d.e_0000",
+    "ü n_0000",
+    "x_000",
+    "y_00000",
+)
+
+
+def test_the_lists_are_nnunets(tmp_path):
+    for name in NAMES:
+        (tmp_path / f"{name}.nii.gz").touch()
+    (tmp_path / "other_0000.nii").touch()
+    stock = importlib.reload(utils).create_lists_from_splitted_dataset_folder  # ours may stand in its place
+    assert lists_of_files(str(tmp_path), ".nii.gz") == stock(str(tmp_path), ".nii.gz", num_processes=1)
+    utils.create_lists_from_splitted_dataset_folder = lists_of_files
+
+
+@pytest.mark.parametrize(
+    ("ending", "named", "expected"),
+    [
+        (".nii.gz", None, NibabelIOWithReorient),
+        (".nii", None, NibabelIOWithReorient),
+        (".nii.gz", "None", NibabelIOWithReorient),
+        (".nii.gz", "SimpleITKIO", SimpleITKIO),
+        (".nii.gz", "NibabelIO", NibabelIO),
+        (".mha", None, SimpleITKIOWithReorient),
+        (".nrrd", None, SimpleITKIOWithReorient),
+    ],
+)
+def test_reader_by_ending_unless_named(ending, named, expected):
+    content = {"file_ending": ending} | ({} if named is None else {"overwrite_image_reader_writer": named})
+    assert reader_for(content) is expected
+
+
+def test_an_ending_that_no_reader_knows():
+    message = r"dataset.json: found file_ending '.xyz', expected an ending that one of nnU-Net's readers knows; convert"
+    with pytest.raises(InputError, match=message):
+        reader_for({"file_ending": ".xyz"})
