@@ -30,8 +30,8 @@ from impulse_nnunet.evaluation.parts import Part, Question, join, part_file, rea
 from impulse_nnunet.evaluation.settings import LabelScheme, MetricSettings
 from impulse_nnunet.evaluation.summary import case_entry, join_entries, settings_record, write_summary
 from impulse_nnunet.inference.cohort import list_cases
+from impulse_nnunet.jobs.shards import Shard
 from impulse_nnunet.peak_memory import peak_gigabytes, reset_peak
-from impulse_nnunet.shards import Shard
 
 PARTS, LABELS, ENDING = 100, 18, ".nii.gz"
 

@@ -19,8 +19,8 @@ from impulse_nnunet.evaluation.case import CaseMetrics, evaluate_case
 from impulse_nnunet.evaluation.label_files import LabelMap, cases_in, check_same_grid, read_label_map, to_classes
 from impulse_nnunet.evaluation.settings import INTERSEG, LabelScheme, MetricSettings
 from impulse_nnunet.files import check_unchanged, stamps_of
-from impulse_nnunet.orphans import end_with_parent
-from impulse_nnunet.shards import Shard
+from impulse_nnunet.jobs.process_guard import end_with_parent
+from impulse_nnunet.jobs.shards import Shard
 
 PROCESSES_VARIABLE = "nnUNet_def_n_proc"
 

@@ -18,7 +18,7 @@ from impulse_nnunet.errors import InputError
 from impulse_nnunet.evaluation.folder import CaseFiles
 from impulse_nnunet.evaluation.summary import with_nan, without_nan
 from impulse_nnunet.files import whole_file
-from impulse_nnunet.shards import Shard
+from impulse_nnunet.jobs.shards import Shard
 
 PARTS = "_parts"
 PATTERN = "shard_*_of_*.json"

@@ -17,7 +17,7 @@ PURE = sorted(
         *(PACKAGE / "laterality").glob("*.py"),
         *(ROOT / "evaluation").rglob("*.py"),
         PACKAGE / "coordinates.py",
-        PACKAGE / "shards.py",
+        *(PACKAGE / "jobs").glob("*.py"),
         ROOT / "planners" / "rules.py",
         *[
             PACKAGE / "trust" / f"{name}.py"

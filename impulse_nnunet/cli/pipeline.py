@@ -70,9 +70,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run, or say what would be run."""
+    from impulse_nnunet.jobs.step_runner import Runner
     from impulse_nnunet.lungs.pipeline import PipelineOptions, plan_pipeline
     from impulse_nnunet.lungs.stages import CommonOptions, StageOptions
-    from impulse_nnunet.steps import Runner
 
     if options.np < 1 or options.num_gpus < 1:
         raise InputError("-np or -num_gpus", "less than 1", "1 or more", "correct it")

@@ -8,8 +8,8 @@ from pathlib import Path
 from impulse_nnunet.cli.device import chosen_device
 from impulse_nnunet.cli.shard_flags import add_shard_flags, shard_from
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.jobs.shards import Shard
 from impulse_nnunet.settings import CONFIGURATION, PLANS
-from impulse_nnunet.shards import Shard
 
 DESCRIPTION = """Predict the images of a folder (named CASE_0000.nii.gz, ... as nnU-Net asks). The labels are those that
 nnUNetv2_predict writes; files appear only when they are whole, and one bad case does not stop the others."""

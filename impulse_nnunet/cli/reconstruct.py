@@ -8,7 +8,7 @@ from pathlib import Path
 from impulse_nnunet.cli.device import chosen_device
 from impulse_nnunet.cli.predict import fold_of
 from impulse_nnunet.cli.shard_flags import add_shard_flags, shard_from
-from impulse_nnunet.shards import Shard
+from impulse_nnunet.jobs.shards import Shard
 
 DESCRIPTION = """CT in, segments out. What the segment model takes (CT, bronchi, arteries and veins, lobes) is read from
 its dataset.json; shapes are predicted first by their own models, any that nnU-Net trained. One bad case does not stop

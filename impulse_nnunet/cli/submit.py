@@ -13,7 +13,7 @@ from pathlib import Path
 from impulse_nnunet.cli.evaluate import merge_command, output_of
 from impulse_nnunet.cli.shard_job import ShardJob
 from impulse_nnunet.errors import USER_ERROR, InputError
-from impulse_nnunet.submission import LOCAL, SCHEDULERS, SLURM, Resources, Submission, array_id, minutes_of
+from impulse_nnunet.jobs.submission import LOCAL, SCHEDULERS, SLURM, Resources, Submission, array_id, minutes_of
 
 DESCRIPTION = """Run a command in N jobs, each with its shard of the cases: a job array of Slurm, or processes of this
 machine. Jobs that are preempted, run out of time or lose their node start again and go on where they were. After

@@ -67,8 +67,8 @@ def run(options: argparse.Namespace) -> int:
     from impulse_nnunet.environment import ensure_variables
 
     ensure_variables()
+    from impulse_nnunet.jobs.process import StoppedError
     from impulse_nnunet.planning import require_folders
-    from impulse_nnunet.studies.child import StoppedError
     from impulse_nnunet.studies.study import RunsFailedError, describe_plan, make_table
 
     require_folders()

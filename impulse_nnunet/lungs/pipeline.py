@@ -1,6 +1,6 @@
 """From a raw data set of CTs and segments to evaluated segments: the steps of both stages, as a list.
 
-Nothing is done here: each step names nnU-Net's commands or ours (:mod:`impulse_nnunet.steps` runs them).
+Nothing is done here: each step names nnU-Net's commands or ours (:mod:`impulse_nnunet.jobs` runs them).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from impulse_nnunet.environment import FOLDERS
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.jobs.step import Step
 from impulse_nnunet.lungs.anatomy import BAV, TREE_FOLDERS_OF_BAV
 from impulse_nnunet.lungs.inputs import INPUTS, needs_bav, needs_lobes
 from impulse_nnunet.lungs.label_mapping import mapping_from_dataset_json
@@ -21,7 +22,6 @@ from impulse_nnunet.lungs.raw_dataset import LungDataset, read_lung_dataset
 from impulse_nnunet.lungs.stages import CommonOptions, StageOptions, plan_step, training_steps
 from impulse_nnunet.planning import read_dataset_json
 from impulse_nnunet.raw_folders import new_raw_folder
-from impulse_nnunet.steps import Step
 
 TRAIN = "train"
 DEFAULT_FOLDS = 5  # nnU-Net's cross-validation

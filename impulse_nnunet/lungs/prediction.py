@@ -23,7 +23,7 @@ from impulse_nnunet.lungs.models import ShapeModel
 from impulse_nnunet.trust.check import refuse_unsafe
 
 COMMAND = (
-    "import sys; from impulse_nnunet.orphans import end_with_parent; "
+    "import sys; from impulse_nnunet.jobs.process_guard import end_with_parent; "
     "end_with_parent(int(sys.argv.pop(1)), whole_group=True); "
     "from nnunetv2.inference.predict_from_raw_data import predict_entry_point_modelfolder as run; "
     "sys.exit(run())"

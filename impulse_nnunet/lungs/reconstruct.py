@@ -12,6 +12,7 @@ from typing import Any
 from impulse_nnunet.errors import CasesFailedError, InputError
 from impulse_nnunet.inference.cohort import list_cases
 from impulse_nnunet.inference.predictor import ImPulSePredictor
+from impulse_nnunet.jobs.shards import Shard
 from impulse_nnunet.lungs.inputs import kind_of, needs_bav, needs_lobes, write_channels
 from impulse_nnunet.lungs.label_mapping import LabelMapping
 from impulse_nnunet.lungs.models import ShapeModel
@@ -19,7 +20,6 @@ from impulse_nnunet.lungs.prediction import PredictionOptions, predict_unseen
 from impulse_nnunet.lungs.sources import Shapes, SourceOptions
 from impulse_nnunet.preprocessing.reading import read_case, reader_for
 from impulse_nnunet.preprocessing.survey import for_all_cases
-from impulse_nnunet.shards import Shard
 
 SHAPES_FOLDER = "shapes"
 

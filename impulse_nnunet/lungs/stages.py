@@ -16,10 +16,10 @@ from nnunetv2.utilities.find_class_by_name import recursive_find_python_class
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.jobs.step import Step
 from impulse_nnunet.lungs.prediction import best_device
 from impulse_nnunet.quiet import quiet
 from impulse_nnunet.settings import CONFIGURATION, PLANS
-from impulse_nnunet.steps import Step
 
 OUR_PLANNER = "ImPulSePlanner"
 OUR_TRAINER = "nnUNetTrainerImPulSe"

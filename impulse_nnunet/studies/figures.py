@@ -16,7 +16,7 @@ from impulse_nnunet.evaluation.report.loading import NoPictureError, load_case
 from impulse_nnunet.evaluation.report.scenes import NoViewsError
 from impulse_nnunet.evaluation.report.summaries import CaseResult
 from impulse_nnunet.evaluation.report.volumes import CaseVolumes
-from impulse_nnunet.studies.child import CommandError, run_measured
+from impulse_nnunet.jobs.process import CommandError, run_measured
 from impulse_nnunet.studies.runs import STAGES
 from impulse_nnunet.studies.scoring import EvaluationCases
 from impulse_nnunet.studies.stages import STAGES as STAGE_NAMES

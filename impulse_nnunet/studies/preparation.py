@@ -7,10 +7,10 @@ import os
 from pathlib import Path
 
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.jobs.process import run_measured
 from impulse_nnunet.lungs.output_dataset import RECORD
 from impulse_nnunet.planning import dataset_name, plan_dataset, preprocess_dataset, read_dataset_json
 from impulse_nnunet.settings import CONFIGURATION, PLANS
-from impulse_nnunet.studies.child import run_measured
 from impulse_nnunet.studies.options import StudyOptions
 from impulse_nnunet.studies.runs import Say
 from impulse_nnunet.studies.variants import plans_file, read_configuration

@@ -19,8 +19,8 @@ from impulse_nnunet.evaluation.comparison.tables import write_comparison
 from impulse_nnunet.evaluation.metric_names import is_secondary
 from impulse_nnunet.evaluation.paper import PAPER
 from impulse_nnunet.evaluation.statistics import finite_mean
+from impulse_nnunet.jobs.record import Record
 from impulse_nnunet.studies.options import StudyOptions
-from impulse_nnunet.studies.records import Record
 from impulse_nnunet.studies.runs import Run, cost_of
 from impulse_nnunet.studies.systems import System, Table
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from impulse_nnunet.evaluation.settings import MetricSettings
-from impulse_nnunet.locks import locked
-from impulse_nnunet.studies.child import run_measured
+from impulse_nnunet.jobs.locks import locked
+from impulse_nnunet.jobs.process import run_measured
+from impulse_nnunet.jobs.record import Record, fingerprint, versions
 from impulse_nnunet.studies.models import TrainedModel
-from impulse_nnunet.studies.records import Record, fingerprint, versions
 from impulse_nnunet.studies.scoring import EvaluationCases, means_of, score
 from impulse_nnunet.studies.systems import System
 from impulse_nnunet.studies.variants import Variant

@@ -11,7 +11,7 @@ from typing import Any
 
 from impulse_nnunet.errors import CasesFailedError, InputError
 from impulse_nnunet.files import write_json
-from impulse_nnunet.studies.child import CommandError, stoppable
+from impulse_nnunet.jobs.process import CommandError, stoppable
 from impulse_nnunet.studies.options import StudyOptions
 from impulse_nnunet.studies.preparation import find_inputs, kind_of_inputs, prepare, prepare_stock, resolve_dataset
 from impulse_nnunet.studies.results import write_results

@@ -15,7 +15,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.files import write_json
-from impulse_nnunet.locks import locked
+from impulse_nnunet.jobs.locks import locked
 from impulse_nnunet.settings import (
     PLAN_KEY,
     network_settings_from_configuration,

@@ -8,7 +8,7 @@ import pytest
 from impulse_nnunet.cli.main import main
 from impulse_nnunet.cli.shard_job import ShardJob
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.submission import minutes_of
+from impulse_nnunet.jobs.submission import minutes_of
 from tests.evaluation.brute_force import blobs, disturbed
 from tests.evaluation.image_files import dataset_json, save_all
 

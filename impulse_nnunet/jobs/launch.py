@@ -1,4 +1,4 @@
-"""Run an installed command in this Python: ``python -m impulse_nnunet.steps.launch nnUNetv2_train ...``.
+"""Run an installed command in this Python: ``python -m impulse_nnunet.jobs.launch nnUNetv2_train ...``.
 
 The command ends with its parent: should the parent be killed, the child is asked to stop (Linux), so that no training
 goes on unseen beside the one that the next call starts.

@@ -17,10 +17,10 @@ from types import FrameType
 from impulse_nnunet.environment import TRAINERS, with_our_folder
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.files import last_line
-from impulse_nnunet.locks import locked
-from impulse_nnunet.steps.step import BEGUN, CHANGED, DONE, NEW, Step, StepState, by_variables
+from impulse_nnunet.jobs.locks import locked
+from impulse_nnunet.jobs.step import BEGUN, CHANGED, DONE, NEW, Step, StepState, by_variables
 
-LAUNCHER = (sys.executable, "-m", "impulse_nnunet.steps.launch")
+LAUNCHER = (sys.executable, "-m", "impulse_nnunet.jobs.launch")
 POLL_SECONDS = 1.0
 
 

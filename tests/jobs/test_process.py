@@ -9,8 +9,8 @@ import time
 import pytest
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.locks import locked
-from impulse_nnunet.studies.child import MODULE, CommandError, run_measured
+from impulse_nnunet.jobs.locks import locked
+from impulse_nnunet.jobs.process import MODULE, CommandError, run_measured
 
 JOBS = """
 import os, pathlib, sys, time
@@ -50,7 +50,7 @@ def test_a_failure_names_its_last_line_and_log(jobs):
 def test_a_command_ends_when_its_caller_is_killed(jobs):
     marker = jobs / "pid"
     code = (
-        "import pathlib\nfrom impulse_nnunet.studies.child import run_measured\n"
+        "import pathlib\nfrom impulse_nnunet.jobs.process import run_measured\n"
         f"run_measured('made_up_jobs:long', [{str(marker)!r}], pathlib.Path({str(jobs)!r}), 'job')"
     )
     caller = subprocess.Popen([sys.executable, "-c", code])
@@ -64,7 +64,7 @@ def test_a_command_ends_when_its_caller_is_killed(jobs):
 def test_sigterm_of_the_caller_reaches_the_command(jobs):
     marker = jobs / "pid"
     code = (
-        "import pathlib, sys\nfrom impulse_nnunet.studies.child import StoppedError, run_measured, stoppable\n"
+        "import pathlib, sys\nfrom impulse_nnunet.jobs.process import StoppedError, run_measured, stoppable\n"
         "try:\n    with stoppable():\n"
         f"        run_measured('made_up_jobs:long', [{str(marker)!r}], pathlib.Path({str(jobs)!r}), 'job')\n"
         "except StoppedError:\n    sys.exit(7)"

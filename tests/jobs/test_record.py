@@ -1,4 +1,4 @@
-from impulse_nnunet.studies.records import Record, fingerprint
+from impulse_nnunet.jobs.record import Record, fingerprint
 
 
 def test_a_step_is_done_only_with_the_same_inputs_and_after_its_end(tmp_path):

@@ -10,7 +10,8 @@ import time
 import pytest
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.steps import Runner, Step
+from impulse_nnunet.jobs.step import Step
+from impulse_nnunet.jobs.step_runner import Runner
 
 
 @pytest.fixture
@@ -180,9 +181,10 @@ time.sleep(60)
 DRIVER = """
 import sys
 from pathlib import Path
-from impulse_nnunet.steps import Runner, Step
+from impulse_nnunet.jobs.step import Step
+from impulse_nnunet.jobs.step_runner import Runner
 base = Path(sys.argv[1])
-launcher = (sys.executable, "-c", "import runpy, sys; from impulse_nnunet.steps.launch import end_with_parent;"
+launcher = (sys.executable, "-c", "import runpy, sys; from impulse_nnunet.jobs.launch import end_with_parent;"
             " end_with_parent(); sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')")
 step = Step("a", "step a", ((str(base / "slow.py"), str(base / "x")),), base / "a.json")
 Runner(base / "logs", print, launcher=launcher).run([step])

@@ -16,7 +16,7 @@ from typing import Any
 from impulse_nnunet.files import last_line
 
 PATIENCE_S = 120.0  # that a command gets to keep its state
-MODULE = "impulse_nnunet.studies.measured"
+MODULE = "impulse_nnunet.jobs.child"
 
 
 class CommandError(Exception):
