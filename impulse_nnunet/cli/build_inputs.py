@@ -74,12 +74,22 @@ def run(options: argparse.Namespace) -> int:
     ):  # fmt: skip
         source = getattr(options, part)
         folds = None if folds is None else tuple(folds)
-        parts[part] = SourceOptions(part, source, tuple(labels), folds, options.chk) if source else None
+        parts[part] = (
+            SourceOptions(part=part, source=source, labels=tuple(labels), folds=folds, checkpoint=options.chk)
+            if source
+            else None
+        )
     build = BuildOptions(
-        options.inputs, options.ct, parts["bav"], parts["lobes"], options.labels,
-        PredictionOptions(options.device, options.disable_tta, options.np), options.np, options.overwrite,
-        not options.disable_progress_bar,
-    )  # fmt: skip
+        kind=options.inputs,
+        ct=options.ct,
+        bav=parts["bav"],
+        lobes=parts["lobes"],
+        labels=options.labels,
+        prediction=PredictionOptions(options.device, options.disable_tta, options.np),
+        processes=options.np,
+        overwrite=options.overwrite,
+        progress=not options.disable_progress_bar,
+    )
     title = options.name
     if title is None:
         title = f"{_title(read_lung_dataset(options.ct).folder)}_{options.inputs.upper()}"

@@ -48,10 +48,14 @@ def run(options: argparse.Namespace) -> int:
     if options.np < 1:
         raise InputError("-np", str(options.np), "1 or more", "correct it")
     convert = ConvertOptions(
-        options.inputs, Path(options.split) if options.split else None,
-        tuple(options.spacing) if options.spacing else None, tuple(options.lobe_labels), options.np,
-        options.overwrite, not options.disable_progress_bar,
-    )  # fmt: skip
+        kind=options.inputs,
+        split=Path(options.split) if options.split else None,
+        spacing_mm=tuple(options.spacing) if options.spacing else None,
+        lobe_labels=tuple(options.lobe_labels),
+        processes=options.np,
+        overwrite=options.overwrite,
+        progress=not options.disable_progress_bar,
+    )
     title = options.name or f"Lung3D_{options.inputs.upper()}"
     folder = new_raw_folder(os.environ.get("nnUNet_raw"), options.d, title)
     counts = convert_lung3d(Path(options.folder), folder, convert)

@@ -56,16 +56,26 @@ def run(options: argparse.Namespace) -> int:
         ("bav", options.bav_model, options.bav_folds), ("lobes", options.lobe_model, options.lobe_folds)
     ):  # fmt: skip
         chosen = None if folds is None else tuple(str(fold_of(text)) for text in folds)
-        sources[part] = SourceOptions(part, place, (), chosen, options.chk) if place else None
+        sources[part] = (
+            SourceOptions(part=part, source=place, labels=(), folds=chosen, checkpoint=options.chk) if place else None
+        )
     predictor = ImPulSePredictor(device, not options.disable_progress_bar, options.verbose)
     done = reconstruct(
-        Path(options.i), Path(options.o), predictor,
+        Path(options.i),
+        Path(options.o),
+        predictor,
         ReconstructOptions(
-            Path(options.segment_model), sources["bav"], sources["lobes"],
-            None if options.f is None else tuple(fold_of(text) for text in options.f), options.chk,
-            PredictionOptions(options.device, options.disable_tta, options.npp), options.keep_shapes,
-            not options.continue_prediction, shard_from(options) or Shard(), not options.disable_progress_bar,
+            segment_model=Path(options.segment_model),
+            bav=sources["bav"],
+            lobes=sources["lobes"],
+            folds=None if options.f is None else tuple(fold_of(text) for text in options.f),
+            checkpoint=options.chk,
+            prediction=PredictionOptions(options.device, options.disable_tta, options.npp),
+            keep_shapes=options.keep_shapes,
+            overwrite=not options.continue_prediction,
+            shard=shard_from(options) or Shard(),
+            progress=not options.disable_progress_bar,
         ),
-    )  # fmt: skip
+    )
     print(f"{len(done)} case(s) reconstructed into {options.o}")
     return 0

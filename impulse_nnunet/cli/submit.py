@@ -68,9 +68,15 @@ def _add_job_flags(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Submit, and with --wait see it through."""
     resources = Resources(
-        options.cpus, options.gpus, options.mem_gb, minutes_of(options.time), options.at_once, options.partition,
-        options.account, _pairs(options.slurm),
-    )  # fmt: skip
+        cpus=options.cpus,
+        gpus=options.gpus,
+        mem_gb=options.mem_gb,
+        minutes=minutes_of(options.time),
+        at_once=options.at_once,
+        partition=options.partition,
+        account=options.account,
+        more=_pairs(options.slurm),
+    )
     if options.jobs < 1:
         raise InputError("--jobs", str(options.jobs), "1 or more", "correct it")
     if options.shard is not None or options.num_parts is not None or options.part_id is not None:

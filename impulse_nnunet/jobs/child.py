@@ -1,37 +1,50 @@
-"""A command in a process of its own, with its peak memory: ``python -m ... REPORT MODULE:FUNCTION ARGUMENTS``.
+"""What :func:`impulse_nnunet.jobs.process.run_command` starts: a command, measured, that ends with its parent.
 
-The command is nnU-Net's own entry point (or ours); the report is a JSON file, written when it ends well. Should the
-calling process be gone, the command gets SIGTERM, upon which our trainers keep their state.
+``python -m impulse_nnunet.jobs.child PARENT PATIENCE REPORT COMMAND ARGUMENTS``; COMMAND is an installed command
+(nnU-Net's or ours) or MODULE:FUNCTION. The report is a JSON file, written when the command ends well.
 """
 
 from __future__ import annotations
 
 import importlib
 import json
-import os
-import signal
 import sys
-import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from impulse_nnunet.jobs.process_guard import end_group_with_parent
 from impulse_nnunet.peak_memory import peak_gigabytes
-
-LOOK_EVERY_S = 1.0
 
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command and write the report."""
-    report, target, *rest = arguments
+    parent, patience_s, report, command, *rest = arguments
     started = time.monotonic()
-    threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
-    module, _, function = target.partition(":")
-    sys.argv = [function, *rest]
-    getattr(importlib.import_module(module), function)()
+    end_group_with_parent(int(parent), float(patience_s))
+    run, name = entry_point(command)
+    sys.argv = [name, *rest]
+    try:
+        code = run()
+    except SystemExit as end:
+        code = end.code
+    if code:
+        sys.exit(code)
     content = {"seconds": time.monotonic() - started, **peak_memory()}
     Path(report).write_text(json.dumps(content), encoding="utf-8")
+
+
+def entry_point(command: str) -> tuple[Callable[[], Any], str]:
+    """The function behind a command, and the name that it sees itself called by."""
+    module, separator, function = command.partition(":")
+    if separator:
+        return getattr(importlib.import_module(module), function), function
+    found = list(entry_points(group="console_scripts", name=command))
+    if not found:
+        sys.exit(f"no installed command {command}")
+    return found[0].load(), command
 
 
 def peak_memory() -> dict[str, Any]:
@@ -43,12 +56,6 @@ def peak_memory() -> dict[str, Any]:
     torch = sys.modules.get("torch")
     used = torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized()
     return {"memory_gb": peak, "gpu_memory_gb": torch.cuda.max_memory_reserved() / 1e9 if torch and used else None}
-
-
-def _follow(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(LOOK_EVERY_S)
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ REQUEUES = 100  # times that a job which ran out of time is started again; each 
 Task = Callable[[], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Resources:
     """What each job gets.
 

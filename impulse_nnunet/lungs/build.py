@@ -20,14 +20,13 @@ from impulse_nnunet.lungs.inputs import (
     channel_entries,
     channel_file,
     needs_bav,
-    needs_image,
     needs_lobes,
     write_channels,
 )
 from impulse_nnunet.lungs.joined_labels import JOINED, LABELS, SEGMENTS, write_labels
 from impulse_nnunet.lungs.label_files import read_label_map, write_label_map
 from impulse_nnunet.lungs.models import read_splits
-from impulse_nnunet.lungs.output_dataset import OutputDataset, is_current
+from impulse_nnunet.lungs.output_dataset import OutputDataset
 from impulse_nnunet.lungs.prediction import PredictionOptions
 from impulse_nnunet.lungs.raw_dataset import LungCase, LungDataset, read_lung_dataset
 from impulse_nnunet.lungs.sources import GROUND_TRUTH, Shapes, SourceOptions, find_shapes, has_ground_truth_trees
@@ -38,7 +37,7 @@ SAMPLING = "sampling"  # folder of predicted trees, for inputs that lack them
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BuildOptions:
     """What to build.
 
@@ -83,7 +82,7 @@ class BuildOptions:
             raise InputError("--lobes", self.lobes.source, f"none with --inputs {self.kind}", "leave it out")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _CaseSources:
     """One case and where its shapes come from; ``sampling`` are trees that are no channels."""
 
@@ -181,7 +180,7 @@ def _find_sources(
     if needs_bav(options.kind) and options.bav is not None:
         found["bav"] = find_shapes(options.bav, dataset, output.folder / "predicted_bav", options.prediction)
     elif options.bav is not None or has_ground_truth_trees(dataset):
-        bav = options.bav or SourceOptions("bav", GROUND_TRUTH)
+        bav = options.bav or SourceOptions(part="bav", source=GROUND_TRUTH)
         training = replace(dataset, cases={name: dataset.cases[name] for name in dataset.training})
         found["sampling"] = find_shapes(bav, training, output.folder / "predicted_bav", options.prediction)
         trees = [f"trees/{TREE_FOLDERS_OF_BAV[name]}" for name in BAV]
@@ -190,7 +189,7 @@ def _find_sources(
     else:
         logger.info("no trees: no share of the training points will be drawn inside bronchi and vessels")
     sources = {
-        name: _CaseSources(case, *(found[part].get(name) for part in ("bav", "lobes", "sampling")))
+        name: _CaseSources(case=case, **{part: found[part].get(name) for part in ("bav", "lobes", "sampling")})
         for name, case in dataset.cases.items()
     }
     return sources, trees
@@ -203,18 +202,21 @@ def _write_case(source: _CaseSources, dataset: LungDataset, options: BuildOption
     channels = [channel_file(images, case.name, channel, ending) for channel in range(len(INPUTS[kind]))]
     own_trees = source.sampling is not None and source.sampling.origin != GROUND_TRUTH
     trees = {name: output.folder / SAMPLING / name / f"{case.name}{ending}" for name in BAV} if own_trees else {}
-    made = [*channels[int(needs_image(kind)) :], *trees.values()]  # the CT is a link, with the CT's own time
-    if not is_current(made, source.files) or not channels[0].is_file():
-        masks = _read_masks(source, dataset)
-        write_channels(kind, case.name, case.image, masks, images, ending)
-        for name, file in trees.items():
-            write_label_map(masks[name], case.image, file)
-    labels = output.folder / f"labels{part}" / f"{case.name}{ending}"
-    if case.labels is None:
-        return [*channels, *trees.values()]
     tree_files = [dataset.tree_file(TREE_FOLDERS_OF_BAV[name], case.name) for name in BAV]
-    write_labels(options.labels, case.labels, tree_files, case.image, labels)
-    return [*channels, *trees.values(), labels]
+    labels = [] if case.labels is None else [output.folder / f"labels{part}" / f"{case.name}{ending}"]
+    made, records = [*channels, *trees.values(), *labels], output.records()
+    sources = [*source.files, *(tree_files if options.labels == "bav" else [])]
+    if records.is_made(case.name, sources, made):
+        return made
+    records.begin(case.name, sources, made)
+    masks = _read_masks(source, dataset)
+    write_channels(kind, case.name, case.image, masks, images, ending)
+    for name, file in trees.items():
+        write_label_map(masks[name], case.image, file)
+    if case.labels is not None:
+        write_labels(options.labels, case.labels, tree_files, case.image, labels[0])
+    records.finish(case.name, made)
+    return made
 
 
 def _read_masks(source: _CaseSources, dataset: LungDataset) -> dict[str, np.ndarray]:

@@ -28,7 +28,7 @@ SPLIT_FILE = "lung3d.csv"
 NPZ_ERRORS = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Lung3DCase:
     """A case of Lung3D.
 
@@ -160,7 +160,10 @@ def read_lung3d(
                 str(path), f"{len(names)} case(s) {found} ({', '.join(names[:3])}{more})",
                 f"one row for each case in {folder}", "complete the folder or correct the split file",
             )  # fmt: skip
-    return [Lung3DCase(name, subsets[name], places[name], spacing_mm) for name in sorted(places)]
+    return [
+        Lung3DCase(name=name, subset=subsets[name], place=places[name], spacing_mm=spacing_mm)
+        for name in sorted(places)
+    ]
 
 
 def read_subsets(path: Path) -> dict[str, str]:

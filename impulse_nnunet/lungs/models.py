@@ -20,7 +20,7 @@ SPLITS = "splits_final.json"
 SPLIT_IN_LOG = re.compile(r"This split has (\d+) training and (\d+) validation cases")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ShapeModel:
     """A model folder, ``.../TRAINER__PLANS__CONFIGURATION``.
 
@@ -182,7 +182,16 @@ def read_model(folder: Path, flag: str, folds: Sequence[str] | None, checkpoint:
     name = str(plans["dataset_name"])
     splits, cases = _preprocessed_facts(name, dataset_json["file_ending"])
     chosen = tuple(folds or numbered or ["all"])
-    return ShapeModel(folder, flag, chosen, checkpoint, name, dataset_json["file_ending"], splits, cases)
+    return ShapeModel(
+        folder=folder,
+        flag=flag,
+        folds=chosen,
+        checkpoint=checkpoint,
+        dataset=name,
+        ending=dataset_json["file_ending"],
+        splits=splits,
+        training_cases=cases,
+    )
 
 
 def read_splits(dataset: str) -> list[dict[str, list[str]]] | None:

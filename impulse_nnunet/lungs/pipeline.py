@@ -29,7 +29,7 @@ ID_OFFSETS = {"bav": 1, "i": 2, "ibav": 3, "l": 4, "lbav": 5, "lobes": 6}  # fro
 INPUTS_STEP = "step_inputs.json"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PipelineOptions:
     """What to run.
 
@@ -68,7 +68,7 @@ class PipelineOptions:
     report: bool = True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Pipeline:
     """The steps, and where their results are.
 
@@ -114,7 +114,7 @@ def plan_pipeline(options: PipelineOptions) -> Pipeline:
     model = trained[-1].record.parent
     output = options.output or model.with_name(f"{model.name}__pipeline")
     steps += [inputs, planned, *trained, *_result_steps(folder, dataset, options, trained, output)]
-    return Pipeline(steps, output, model, shape_models)
+    return Pipeline(steps=steps, output=output, segment_model=model, shape_models=shape_models)
 
 
 def _check(options: PipelineOptions) -> None:
@@ -183,9 +183,14 @@ def _joined_labels_step(part: str, dataset: LungDataset, number: int, folder: Pa
         part, "--name", _title(dataset, part), "-np", str(common.processes), "--disable_progress_bar",
     )  # fmt: skip
     return Step(
-        f"{part}_data", f"{part}: labels for the first stage", (command,), _inputs_record(folder),
-        sources=tuple(sources), products=(folder / "dataset.json",), anew=("--overwrite",),
-    )  # fmt: skip
+        name=f"{part}_data",
+        title=f"{part}: labels for the first stage",
+        commands=(command,),
+        record=_inputs_record(folder),
+        sources=tuple(sources),
+        products=(folder / "dataset.json",),
+        anew=("--overwrite",),
+    )
 
 
 def _inputs_step(
@@ -206,10 +211,15 @@ def _inputs_step(
     command += ["--disable_tta"] if options.common.disable_tta else []
     places = [*_parts_of(dataset), *_trees_of(dataset), *(place for place in given if place.is_dir())]
     step = Step(
-        "inputs", f"inputs of the segment stage ({', '.join(INPUTS[options.kind])})", (tuple(command),),
-        _inputs_record(folder), sources=tuple(places), products=(folder / "dataset.json",), after=tuple(before),
+        name="inputs",
+        title=f"inputs of the segment stage ({', '.join(INPUTS[options.kind])})",
+        commands=(tuple(command),),
+        record=_inputs_record(folder),
+        sources=tuple(places),
+        products=(folder / "dataset.json",),
+        after=tuple(before),
         anew=("--overwrite",),
-    )  # fmt: skip
+    )
     return step, folder
 
 
@@ -265,9 +275,15 @@ def _result_steps(
         ]  # fmt: skip
         title = "segments of the validation cases, each by the fold that did not see it"
     predicted = Step(
-        "predict", title, (tuple(command),), output / "step_predict.json", products=(predictions,),
-        owned=(predictions,), after=tuple(trained), go_on=go_on,
-    )  # fmt: skip
+        name="predict",
+        title=title,
+        commands=(tuple(command),),
+        record=output / "step_predict.json",
+        products=(predictions,),
+        owned=(predictions,),
+        after=tuple(trained),
+        go_on=go_on,
+    )
     if not scored:
         return [predicted]
     trees = [name for name in TREE_FOLDERS_OF_BAV.values() if (dataset.folder / "trees" / name).is_dir()]
@@ -289,9 +305,14 @@ def _evaluation_step(
         command += [f"--{name}", str(folder / "trees" / name)]
     products = (predictions / "summary.json", predictions / "metrics.csv")
     return Step(
-        "evaluate", "scores", (tuple(command),), output / "step_evaluate.json", products=products, owned=products,
+        name="evaluate",
+        title="scores",
+        commands=(tuple(command),),
+        record=output / "step_evaluate.json",
+        products=products,
+        owned=products,
         after=(predicted,),
-    )  # fmt: skip
+    )
 
 
 def _report_step(folder: Path, predictions: Path, tested: bool, output: Path, evaluated: Step) -> Step:
@@ -301,6 +322,11 @@ def _report_step(folder: Path, predictions: Path, tested: bool, output: Path, ev
         str(folder / f"images{'Ts' if tested else 'Tr'}"),
     ]  # fmt: skip
     return Step(
-        "report", "report with pictures", (tuple(command),), output / "step_report.json", products=(report,),
-        owned=(report,), after=(evaluated,),
-    )  # fmt: skip
+        name="report",
+        title="report with pictures",
+        commands=(tuple(command),),
+        record=output / "step_report.json",
+        products=(report,),
+        owned=(report,),
+        after=(evaluated,),
+    )

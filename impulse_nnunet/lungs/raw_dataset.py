@@ -16,7 +16,7 @@ from impulse_nnunet.inference.cohort import list_cases
 from impulse_nnunet.planning import dataset_name, read_dataset_json
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LungCase:
     """A case of the CT data set.
 
@@ -82,7 +82,10 @@ def read_lung_dataset(given: str) -> LungDataset:
         raise InputError(f"--ct {given}", f"{len(names)} channels ({', '.join(names)})", "one, the CT",
                          "give the data set of the CTs")  # fmt: skip
     listed = get_filenames_of_train_images_and_targets(str(folder), dict(content))
-    cases = {name: LungCase(name, Path(e["images"][0]), Path(e["label"]), False) for name, e in listed.items()}
+    cases = {
+        name: LungCase(name=name, image=Path(e["images"][0]), labels=Path(e["label"]), is_test=False)
+        for name, e in listed.items()
+    }
     if not cases:
         raise InputError(str(folder / "imagesTr"), "no case", "training images", "see nnU-Net's dataset format")
     twice = next((name for name in _test_cases(folder, content) if name in cases), None)
@@ -98,5 +101,7 @@ def _test_cases(folder: Path, content: Mapping[str, Any]) -> dict[str, LungCase]
     cases = {}
     for name, files in list_cases(images, ending).items():
         labels = folder / "labelsTs" / f"{name}{ending}"
-        cases[name] = LungCase(name, Path(files[0]), labels if labels.is_file() else None, True)
+        cases[name] = LungCase(
+            name=name, image=Path(files[0]), labels=labels if labels.is_file() else None, is_test=True
+        )
     return cases

@@ -24,7 +24,7 @@ from impulse_nnunet.preprocessing.survey import for_all_cases
 SHAPES_FOLDER = "shapes"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ReconstructOptions:
     """The models and how to run them.
 
@@ -53,7 +53,7 @@ class ReconstructOptions:
     progress: bool = True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _ShapeStage:
     """One model of shapes and what its labels show."""
 
@@ -66,7 +66,10 @@ class _ShapeStage:
         """The shapes of all cases; an interrupted call goes on."""
         files = predict_unseen(self.model, images, folder / self.part, options)
         origin = f"predicted by {self.model.name}"
-        return {case: Shapes(self.names, (file,), self.mapping, origin, True) for case, file in files.items()}
+        return {
+            case: Shapes(names=self.names, files=(file,), mapping=self.mapping, origin=origin, predicted=True)
+            for case, file in files.items()
+        }
 
 
 def reconstruct(
@@ -144,7 +147,14 @@ def _shape_stages(kind: str, options: ReconstructOptions, ending: str) -> list[_
                 f"{flag} {source.source}", f"files {model.ending}", f"{ending} as the segment model has",
                 "use models of one file format",
             )  # fmt: skip
-        stages.append(_ShapeStage(source.part, model, source.mapping(model.folder / "dataset.json"), source.wanted))
+        stages.append(
+            _ShapeStage(
+                part=source.part,
+                model=model,
+                mapping=source.mapping(model.folder / "dataset.json"),
+                names=source.wanted,
+            )
+        )
     return stages
 
 

@@ -26,7 +26,7 @@ GROUND_TRUTH = "ground_truth"
 WANTED = {"bav": BAV, "lobes": tuple(LOBES)}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Shapes:
     """The shapes of one case: files, and how they are read.
 
@@ -62,7 +62,7 @@ class Shapes:
         return {name: index == number for number, name in enumerate(self.names, 1)}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SourceOptions:
     """What a user says of one kind of shapes.
 
@@ -160,7 +160,7 @@ def _of_each(find: Callable[[LungCase], Shapes], dataset: LungDataset) -> dict[s
 
 def _ground_truth_bav(dataset: LungDataset, case: LungCase) -> Shapes:
     files = tuple(dataset.tree_file(TREE_FOLDERS_OF_BAV[name], case.name) for name in BAV)
-    return Shapes(BAV, files, None, GROUND_TRUTH)
+    return Shapes(names=BAV, files=files, mapping=None, origin=GROUND_TRUTH)
 
 
 def _ground_truth_lobes(dataset: LungDataset, case: LungCase) -> Shapes:
@@ -169,7 +169,7 @@ def _ground_truth_lobes(dataset: LungDataset, case: LungCase) -> Shapes:
             case.name, "a test case without segments", "labelsTs, of which its lobes are joined",
             "add the label map, take the case out, or give --lobes another source",
         )  # fmt: skip
-    return Shapes(tuple(LOBES), (case.labels,), lobes_of_segments(), GROUND_TRUTH)
+    return Shapes(names=tuple(LOBES), files=(case.labels,), mapping=lobes_of_segments(), origin=GROUND_TRUTH)
 
 
 def _from_folder(
@@ -179,7 +179,7 @@ def _from_folder(
     places = [folder, folder / "labelsTr", folder / "labelsTs"]
     files = [place / f"{case.name}{dataset.ending}" for place in places]
     file = next((file for file in files if file.is_file()), files[0])
-    return Shapes(names, (file,), mapping, str(file))
+    return Shapes(names=names, files=(file,), mapping=mapping, origin=str(file))
 
 
 def _from_model(
@@ -203,5 +203,5 @@ def _from_model(
             file, text = predicted[name], f"predicted by {model.name}, folds {', '.join(model.folds)}"
         else:
             file, text = place[1], f"validation of fold {place[0]} of {model.name}"
-        shapes[name] = Shapes(options.wanted, (file,), mapping, text, predicted=True)
+        shapes[name] = Shapes(names=options.wanted, files=(file,), mapping=mapping, origin=text, predicted=True)
     return shapes

@@ -8,9 +8,7 @@ import time
 
 import pytest
 
-from impulse_nnunet.errors import InputError
-from impulse_nnunet.jobs.locks import locked
-from impulse_nnunet.jobs.process import MODULE, CommandError, run_measured
+from impulse_nnunet.jobs.process import CHILD, CommandError, run_command
 
 JOBS = """
 import os, pathlib, sys, time
@@ -34,7 +32,7 @@ def jobs(tmp_path, monkeypatch):
 
 
 def test_a_command_gets_its_arguments_and_is_measured(jobs):
-    measured = run_measured("made_up_jobs:well", ["-d", "5"], jobs / "logs", "job")
+    measured = run_command(["made_up_jobs:well", "-d", "5"], jobs / "logs/job.log")
     assert "arguments ['-d', '5']" in (jobs / "logs/job.log").read_text()
     assert 0.2 < measured["memory_gb"] < 2  # the block, and Python itself
     assert measured["seconds"] > 0
@@ -43,15 +41,15 @@ def test_a_command_gets_its_arguments_and_is_measured(jobs):
 
 def test_a_failure_names_its_last_line_and_log(jobs):
     with pytest.raises(CommandError, match=r"job ended with exit code 1: there is no data \(log: .*job.log\)"):
-        run_measured("made_up_jobs:badly", [], jobs / "logs", "job")
+        run_command(["made_up_jobs:badly"], jobs / "logs/job.log", name="job")
     assert not (jobs / "logs/job.json").exists()
 
 
 def test_a_command_ends_when_its_caller_is_killed(jobs):
     marker = jobs / "pid"
     code = (
-        "import pathlib\nfrom impulse_nnunet.jobs.process import run_measured\n"
-        f"run_measured('made_up_jobs:long', [{str(marker)!r}], pathlib.Path({str(jobs)!r}), 'job')"
+        "import pathlib\nfrom impulse_nnunet.jobs.process import run_command\n"
+        f"run_command(['made_up_jobs:long', {str(marker)!r}], pathlib.Path({str(jobs / 'job.log')!r}))"
     )
     caller = subprocess.Popen([sys.executable, "-c", code])
     _wait_for(lambda: marker.exists() and marker.read_text())
@@ -64,10 +62,11 @@ def test_a_command_ends_when_its_caller_is_killed(jobs):
 def test_sigterm_of_the_caller_reaches_the_command(jobs):
     marker = jobs / "pid"
     code = (
-        "import pathlib, sys\nfrom impulse_nnunet.jobs.process import StoppedError, run_measured, stoppable\n"
+        "import pathlib, sys\nfrom impulse_nnunet.jobs.process import run_command\n"
+        "from impulse_nnunet.jobs.signals import StopRequestedError, stoppable\n"
         "try:\n    with stoppable():\n"
-        f"        run_measured('made_up_jobs:long', [{str(marker)!r}], pathlib.Path({str(jobs)!r}), 'job')\n"
-        "except StoppedError:\n    sys.exit(7)"
+        f"        run_command(['made_up_jobs:long', {str(marker)!r}], pathlib.Path({str(jobs / 'job.log')!r}))\n"
+        "except StopRequestedError:\n    sys.exit(7)"
     )
     caller = subprocess.Popen([sys.executable, "-c", code])
     _wait_for(lambda: marker.exists() and marker.read_text())
@@ -77,15 +76,7 @@ def test_sigterm_of_the_caller_reaches_the_command(jobs):
 
 
 def test_the_module_can_be_run_by_name():
-    assert subprocess.run([sys.executable, "-c", f"import {MODULE}"], check=False).returncode == 0
-
-
-def test_a_lock_keeps_a_second_call_out(tmp_path):
-    held = pytest.raises(InputError, match="another call at work on this run")
-    with locked(tmp_path / "lock"), held, locked(tmp_path / "lock", wait=False):
-        pass
-    with locked(tmp_path / "lock", wait=False):
-        pass
+    assert subprocess.run([sys.executable, "-c", f"import {CHILD}"], check=False).returncode == 0
 
 
 def _runs(process):

@@ -15,9 +15,9 @@ def build(base, kind="ibav", bav="ground_truth", lobes=None, number=2, **more):
     """Build and return the folder."""
     folder = base / "nnUNet_raw" / f"Dataset{number:03d}_Built"
     labels = {part: more.pop(f"{part}_labels", ()) for part in ("bav", "lobes")}
-    bav = SourceOptions("bav", str(bav), labels["bav"]) if bav else None
-    lobes = SourceOptions("lobes", str(lobes), labels["lobes"]) if lobes else None
-    build_inputs(folder, BuildOptions(kind, "1", bav, lobes, progress=False, **more))
+    bav = SourceOptions(part="bav", source=str(bav), labels=labels["bav"]) if bav else None
+    lobes = SourceOptions(part="lobes", source=str(lobes), labels=labels["lobes"]) if lobes else None
+    build_inputs(folder, BuildOptions(kind=kind, ct="1", bav=bav, lobes=lobes, progress=False, **more))
     return folder
 
 
@@ -207,7 +207,7 @@ def test_a_ct_data_set_with_several_channels(ct, nnunet_folders):
     with pytest.raises(
         InputError, match=r"--ct 2: found 4 channels \(CT, noNorm, noNorm, noNorm\), expected one, the CT"
     ):
-        build_inputs(nnunet_folders / "out", BuildOptions("i", "2"))
+        build_inputs(nnunet_folders / "out", BuildOptions(kind="i", ct="2"))
 
 
 def test_lobes_of_other_labels_than_segments(ct, nnunet_folders):

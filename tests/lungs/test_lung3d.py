@@ -22,7 +22,7 @@ def source(nnunet_folders):
 def convert(base, kind="lbav", **more):
     folder = base / "nnUNet_raw" / "Dataset002_Lung3D"
     source = more.pop("source", base / "lung3d")
-    return folder, convert_lung3d(source, folder, ConvertOptions(kind, progress=False, **more))
+    return folder, convert_lung3d(source, folder, ConvertOptions(kind=kind, progress=False, **more))
 
 
 def channels_of(folder, case, part="Tr"):
@@ -236,4 +236,4 @@ def test_a_case_that_moves_to_another_subset(source, nnunet_folders):
 @pytest.mark.parametrize("kind", ["i", "ibav", "x"])
 def test_kinds_with_an_image_are_refused(kind):
     with pytest.raises(InputError, match="expected l or lbav: Lung3D has no CT"):
-        ConvertOptions(kind)
+        ConvertOptions(kind=kind)
