@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
     if options.shard is not None or options.num_parts is not None or options.part_id is not None:
         raise InputError("submit", "a shard among the flags", "none: each job gets its own", "give --jobs N only")
     output = output_of(options).parent if options.command == "evaluate" else Path(options.o)
-    tasks = _tasks(options, output, resources.cpus)
+    tasks = _tasks(options, resources.cpus)
     closing = _closing_task(options)
     logs = Path(options.logs) if options.logs else output.resolve().with_name(f"{output.resolve().name}_jobs")
     if options.dry_run:
@@ -102,11 +102,8 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _tasks(options: argparse.Namespace, output: Path, cpus: int) -> list[ShardJob]:
+def _tasks(options: argparse.Namespace, cpus: int) -> list[ShardJob]:
     arguments = _own_arguments(options.command_line)
-    fresh = not output.is_dir() or not any(output.iterdir())
-    if options.command != "evaluate" and not options.continue_prediction and fresh:
-        arguments.append("--continue_prediction")  # whatever lies there later is this submission's own
     return [
         ShardJob((*arguments, "--shard", f"{index}/{options.jobs}"), _cores(options, index, cpus))
         for index in range(options.jobs)

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.files import link_whole
-from impulse_nnunet.jobs.case_records import RECORDS, CaseRecords
-from impulse_nnunet.jobs.content import Contents
+from impulse_nnunet.jobs.case_records import RECORDS, CaseRecords, model_identity
 from impulse_nnunet.jobs.process import CommandError, run_command
 from impulse_nnunet.lungs.inputs import channel_file
 from impulse_nnunet.lungs.label_files import read_label_map
@@ -58,30 +57,33 @@ def predict_unseen(
     records = CaseRecords(output / RECORDS, _settings(model, options))
     for case in [case for case in files if records.is_begun(case)]:
         _drop_if_broken(files[case])
-    missing = [case for case, file in files.items() if not records.is_made(case, [images[case]], [file])]
-    if missing:
-        refuse_unsafe(model.folder, model.folds, model.checkpoint)
-        logger.info("predicting %d case(s) with %s, folds %s", len(missing), model.name, ", ".join(model.folds))
-        for case in missing:
-            records.begin(case, [images[case]], [files[case]])
-        with tempfile.TemporaryDirectory(prefix=".images_", dir=output) as staged:
-            for case in missing:
-                link_whole(images[case], channel_file(Path(staged), case, 0, model.ending))
-            _run(model, Path(staged), output, options)
+    sources = {case: [image] for case, image in images.items()}
+    records.resume(
+        sources, lambda case: [files[case]], lambda missing: _predict(model, images, missing, output, options)
+    )
     absent = [case for case, file in files.items() if not file.is_file()]
     if absent:
         raise InputError(absent[0], f"no prediction by {model.name}", "one", f"see the log in {output}")
-    for case in files:
-        if records.is_begun(case):
-            records.finish(case, [files[case]])
     return files
 
 
 def _settings(model: ShapeModel, options: PredictionOptions) -> dict[str, object]:
     """What decides the predictions, besides the images."""
-    contents = Contents()
-    files = [model.folder / "plans.json", *(model.folder / f"fold_{fold}" / model.checkpoint for fold in model.folds)]
-    return {"model": [contents.digest(file) for file in files], "disable_tta": options.disable_tta}
+    identity = model_identity(model.folder, model.folds, model.checkpoint)
+    return {"model": identity, "disable_tta": options.disable_tta}
+
+
+def _predict(
+    model: ShapeModel, images: Mapping[str, Path], cases: list[str], output: Path, options: PredictionOptions
+) -> None:
+    if not cases:
+        return
+    refuse_unsafe(model.folder, model.folds, model.checkpoint)
+    logger.info("predicting %d case(s) with %s, folds %s", len(cases), model.name, ", ".join(model.folds))
+    with tempfile.TemporaryDirectory(prefix=".images_", dir=output) as staged:
+        for case in cases:
+            link_whole(images[case], channel_file(Path(staged), case, 0, model.ending))
+        _run(model, Path(staged), output, options)
 
 
 def _drop_if_broken(file: Path) -> None:

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from impulse_nnunet.jobs.case_records import CaseRecords
+from impulse_nnunet.jobs.case_records import CaseRecords, model_identity
 
 
 @pytest.fixture
@@ -57,6 +57,37 @@ def test_whole_products_of_an_interrupted_call_count(case):
     assert records.is_made("a", sources, products)
     records.finish("a", products)
     assert not records.is_begun("a")
+
+
+def test_resume_does_what_no_record_proves_done_and_notes_what_was_made_before_a_failure(case, tmp_path):
+    records, sources, _ = case
+
+    def resume(work, **more):
+        return records.resume({"a": sources, "b": sources}, lambda name: [tmp_path / name], work, **more)
+
+    def make_a_then_fail(todo):
+        assert todo == ["a", "b"]
+        (tmp_path / "a").write_text("made")
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        resume(make_a_then_fail)
+    assert resume(list) == ["b"]
+    assert not records.is_begun("a")
+    assert resume(list, start_over=True) == ["a", "b"]
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_model_is_known_by_its_content(tmp_path):
+    folder = tmp_path / "model" / "fold_0"
+    folder.mkdir(parents=True)
+    (folder / "checkpoint_final.pth").write_text("12")
+    first = model_identity(folder.parent, [0], "checkpoint_final.pth")
+    folder.parent.rename(tmp_path / "moved")
+    assert model_identity(tmp_path / "moved", [0], "checkpoint_final.pth") == first
+    assert first["plans.json"] == "absent"
+    (tmp_path / "moved/fold_0/checkpoint_final.pth").write_text("21")
+    assert model_identity(tmp_path / "moved", [0], "checkpoint_final.pth") != first
 
 
 def test_the_same_files_at_another_place_are_the_same(case, tmp_path):
