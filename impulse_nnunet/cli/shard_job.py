@@ -35,7 +35,7 @@ class ShardJob:
             raise RuntimeError(f"exit code {code} of: {self}")
 
     def checkpoint(self) -> Any:
-        """What submitit asks for before it gives a job back that ran out of time or is preempted: a call that resumes."""
+        """What submitit asks for before it gives back a job, out of time or preempted: a call that resumes."""
         from submitit.helpers import DelayedSubmission
 
         rest = tuple(argument for argument in self.arguments if argument != "--overwrite")  # it has started over

@@ -18,6 +18,20 @@ def well():
 def badly():
     print("about to fail")
     raise SystemExit("there is no data")
+def with_worker():
+    import subprocess
+    worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    pathlib.Path(sys.argv[1]).write_text(str(worker.pid))
+    time.sleep(60)
+def saves():
+    import signal
+    def save(number, frame):
+        pathlib.Path(sys.argv[1]).with_suffix(".saved").write_text("")
+        raise SystemExit(143)
+    signal.signal(signal.SIGTERM, save)
+    long()
+def good_end():
+    raise SystemExit(0)
 def long():
     pathlib.Path(sys.argv[1]).write_text(str(os.getpid()))
     time.sleep(60)
@@ -73,6 +87,53 @@ def test_sigterm_of_the_caller_reaches_the_command(jobs):
     caller.terminate()
     assert caller.wait() == 7
     assert not _runs(int(marker.read_text()))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_workers_of_a_command_without_patience_end_with_the_caller(jobs, number):
+    caller, worker = start(jobs, "with_worker", patience_s=0.0)
+    caller.send_signal(number)
+    caller.wait()
+    _wait_for(lambda: not _runs(worker))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_command_may_save_its_state(jobs, number):
+    caller, _ = start(jobs, "saves", patience_s=60.0)
+    caller.send_signal(number)
+    assert caller.wait() == (-number if number == signal.SIGKILL else 128 + number)
+    _wait_for(lambda: (jobs / "pid.saved").exists())
+
+
+def test_a_command_that_does_not_end_is_killed_after_its_time(jobs):
+    (jobs / "made_up_jobs.py").write_text(JOBS.replace("raise SystemExit(143)", "pass"))
+    caller, command = start(jobs, "saves", patience_s=0.5)
+    caller.terminate()
+    assert caller.wait() == 143
+    _wait_for(lambda: not _runs(command))
+
+
+def test_exit_code_0_is_a_good_end_however_it_came(jobs):
+    assert run_command(["made_up_jobs:good_end"], jobs / "job.log")["seconds"] > 0
+
+
+def test_a_command_that_is_not_installed(jobs):
+    with pytest.raises(CommandError, match="no_such_command ended with exit code 1: no installed command no_such_comm"):
+        run_command(["no_such_command"], jobs / "job.log")
+
+
+def start(jobs, function, patience_s):
+    """A caller of a command, and the process that the command names in a file."""
+    marker = jobs / "pid"
+    code = (
+        "import pathlib\nfrom impulse_nnunet.jobs.process import run_command\n"
+        "from impulse_nnunet.jobs.signals import stoppable\nwith stoppable():\n"
+        f"    run_command(['made_up_jobs:{function}', {str(marker)!r}], pathlib.Path({str(jobs / 'job.log')!r}), "
+        f"patience_s={patience_s})"
+    )
+    caller = subprocess.Popen([sys.executable, "-c", code])
+    _wait_for(lambda: marker.exists() and marker.read_text())
+    return caller, int(marker.read_text())
 
 
 def test_the_module_can_be_run_by_name():
