@@ -34,8 +34,8 @@ class Step:
         owned: What is set aside, in ``superseded/`` beside the record, before the step is done again; where it is there
             without a record, it is someone else's and refused.
         after: Steps that this one builds on.
-        go_on: Argument that makes the last command go on where an earlier call was interrupted.
-        anew: Argument that makes it replace what it made from something else, where nothing is ``owned``.
+        resume_flags: Make the last command go on where an earlier call was interrupted.
+        replace_flags: Make it replace what it made from something else, where nothing is ``owned``.
         patience_s: That a command gets to save its state when it is asked to stop.
     """
 
@@ -48,8 +48,8 @@ class Step:
     products: tuple[Path, ...] = ()
     owned: tuple[Path, ...] = ()
     after: tuple[Step, ...] = ()
-    go_on: tuple[str, ...] = ()
-    anew: tuple[str, ...] = ()
+    resume_flags: tuple[str, ...] = ()
+    replace_flags: tuple[str, ...] = ()
     patience_s: float = SHORT_PATIENCE_S
 
     def inputs(self) -> Inputs:
@@ -87,14 +87,14 @@ class Step:
             place = record.set_aside(self.owned, self.name)
             if place is not None:
                 logger.info("%s: the earlier result was moved to %s", self.title, place)
-        if status.state == BEGUN and not self.go_on:
+        if status.state == BEGUN and not self.resume_flags:
             for path in self.owned:
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        anew = status.state == CHANGED or bool(record.read().get("anew"))
-        record.begin(self.inputs(), anew=anew)
-        if anew and self.anew:
-            return self.anew
-        return self.go_on if status.state == BEGUN else ()
+        replaces = status.state == CHANGED or bool(record.read().get("replaces"))
+        record.begin(self.inputs(), replaces=replaces)
+        if replaces and self.replace_flags:
+            return self.replace_flags
+        return self.resume_flags if status.state == BEGUN else ()
 
     def finish(self, seconds: float) -> None:
         """Note that the step is done.

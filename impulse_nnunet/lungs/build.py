@@ -50,7 +50,7 @@ class BuildOptions:
             from the segments) or ``bav`` (joined from the trees).
         prediction: Device and speed of predictions.
         processes: Cases at a time.
-        overwrite: Begin anew.
+        overwrite: Start over.
         progress: Show a bar.
     """
 

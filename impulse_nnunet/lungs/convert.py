@@ -51,7 +51,7 @@ class ConvertOptions:
         spacing_mm: (d, h, w) of .npz files.
         lobe_labels: Values of the lobes as the flag gives them; 1 to 5 for RUL, RML, RLL, LUL, LLL by default.
         processes: Cases at a time.
-        overwrite: Begin anew.
+        overwrite: Start over.
         progress: Show a bar.
     """
 

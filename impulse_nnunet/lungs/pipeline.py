@@ -189,7 +189,7 @@ def _joined_labels_step(part: str, dataset: LungDataset, number: int, folder: Pa
         record=_inputs_record(folder),
         sources=tuple(sources),
         products=(folder / "dataset.json",),
-        anew=("--overwrite",),
+        replace_flags=("--overwrite",),
     )
 
 
@@ -218,7 +218,7 @@ def _inputs_step(
         sources=tuple(places),
         products=(folder / "dataset.json",),
         after=tuple(before),
-        anew=("--overwrite",),
+        replace_flags=("--overwrite",),
     )
     return step, folder
 
@@ -259,14 +259,14 @@ def _result_steps(
     scored = not tested or all(case.labels for case in dataset.cases.values() if case.is_test)
     predictions = output / ("predictions" if tested else "validation")
     folds = [step.name.rsplit("_", 1)[1] for step in trained]
-    go_on: tuple[str, ...] = ()
+    resume_flags: tuple[str, ...] = ()
     if tested:
         command = [
             "impulse_nnunet", "predict", "-m", str(model), "-f", *folds, "-i", str(folder / "imagesTs"), "-o",
             str(predictions), "-npp", str(common.processes), "--disable_progress_bar",
         ]  # fmt: skip
         command += ["-device", common.device] if common.device else []
-        title, go_on = "segments of the test cases", ("--continue_prediction",)
+        title, resume_flags = "segments of the test cases", ("--continue_prediction",)
     else:
         stage = options.segment_stage
         command = [
@@ -282,7 +282,7 @@ def _result_steps(
         products=(predictions,),
         owned=(predictions,),
         after=tuple(trained),
-        go_on=go_on,
+        resume_flags=resume_flags,
     )
     if not scored:
         return [predicted]

@@ -132,7 +132,7 @@ def training_steps(
             products=(folder / "checkpoint_final.pth", folder / "validation" / "summary.json"),
             owned=(folder,),
             after=(planned,),
-            go_on=("--c",),
+            resume_flags=("--c",),
             patience_s=LONG_PATIENCE_S,
         )
         steps.append(step)

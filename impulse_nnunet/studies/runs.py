@@ -191,11 +191,11 @@ class Run:
         if self.variant is not None:
             say(f"{self.title}: trained in {facts['training_seconds'] / 60:.1f} min, {facts['steps']} steps")
 
-    def _run_training(self, variant: Variant, goes_on: bool, lock: int) -> dict[str, Any]:
+    def _run_training(self, variant: Variant, resume: bool, lock: int) -> dict[str, Any]:
         variant.write()
         arguments = [
             variant.dataset, variant.name, str(self.place.fold), "-tr", variant.trainer, "-p", variant.plans,
-            "-device", self.place.device, *(["--c"] if goes_on else []),
+            "-device", self.place.device, *(["--c"] if resume else []),
         ]  # fmt: skip
         return self._run_command("train", TRAIN, arguments, lock, LONG_PATIENCE_S)
 

@@ -184,9 +184,9 @@ def test_a_failure_names_the_log_and_the_next_call_goes_on(tmp_path, script, run
     with pytest.raises(
         InputError, match=r"step b: found a failure of made_up_commands:write \(it went wrong\).*b\.log"
     ):
-        runner.run([first, step(tmp_path, script, "b", words=("fail",), after=(first,), go_on=("--c",))])
+        runner.run([first, step(tmp_path, script, "b", words=("fail",), after=(first,), resume_flags=("--c",))])
     assert (tmp_path / "logs" / "b.log").read_text().endswith("working\nit went wrong\n")
-    again = step(tmp_path, script, "b", words=("fail",), after=(first,), go_on=("--c",))
+    again = step(tmp_path, script, "b", words=("fail",), after=(first,), resume_flags=("--c",))
     assert again.status().state == "begun"
     with pytest.raises(InputError):
         runner.run([first, again])
@@ -196,7 +196,7 @@ def test_a_failure_names_the_log_and_the_next_call_goes_on(tmp_path, script, run
 
 def test_a_command_that_replaces_its_own_result_is_told_to(tmp_path, script, runner):
     def wanted(value, words=("once",)):
-        return step(tmp_path, script, words=words, facts=lambda: {"v": value}, owned=(), anew=("--overwrite",))
+        return step(tmp_path, script, words=words, facts=lambda: {"v": value}, owned=(), replace_flags=("--overwrite",))
 
     runner.run([wanted(1)])
     with pytest.raises(InputError):
