@@ -19,6 +19,7 @@ from impulse_nnunet.lungs.label_mapping import mapping_from_dataset_json
 from impulse_nnunet.lungs.models import read_splits
 from impulse_nnunet.lungs.output_dataset import RECORD
 from impulse_nnunet.lungs.raw_dataset import LungDataset, read_lung_dataset
+from impulse_nnunet.lungs.result_steps import result_steps
 from impulse_nnunet.lungs.stages import CommonOptions, StageOptions, plan_step, training_steps
 from impulse_nnunet.planning import read_dataset_json
 from impulse_nnunet.raw_folders import new_raw_folder
@@ -113,7 +114,12 @@ def plan_pipeline(options: PipelineOptions) -> Pipeline:
     trained = training_steps(folder.name, options.segment_stage, folds, options.common, planned)
     model = trained[-1].record.parent
     output = options.output or model.with_name(f"{model.name}__pipeline")
-    steps += [inputs, planned, *trained, *_result_steps(folder, dataset, options, trained, output)]
+    steps += [
+        inputs,
+        planned,
+        *trained,
+        *result_steps(folder, dataset, options.segment_stage, options.common, trained, output, options.report),
+    ]
     return Pipeline(steps=steps, output=output, segment_model=model, shape_models=shape_models)
 
 
@@ -248,85 +254,3 @@ def _folds(dataset: LungDataset, *names: str) -> tuple[str, ...]:
             "add cases, or write splits_final.json into nnUNet_preprocessed",
         )  # fmt: skip
     return tuple(str(fold) for fold in range(DEFAULT_FOLDS))
-
-
-def _result_steps(
-    folder: Path, dataset: LungDataset, options: PipelineOptions, trained: Sequence[Step], output: Path
-) -> list[Step]:
-    """Predictions of the test cases (or the validations, joined), scores and the report."""
-    common, model = options.common, trained[-1].record.parent
-    tested = any(case.is_test for case in dataset.cases.values())
-    scored = not tested or all(case.labels for case in dataset.cases.values() if case.is_test)
-    predictions = output / ("predictions" if tested else "validation")
-    folds = [step.name.rsplit("_", 1)[1] for step in trained]
-    resume_flags: tuple[str, ...] = ()
-    if tested:
-        command = [
-            "impulse_nnunet", "predict", "-m", str(model), "-f", *folds, "-i", str(folder / "imagesTs"), "-o",
-            str(predictions), "-npp", str(common.processes), "--disable_progress_bar",
-        ]  # fmt: skip
-        command += ["-device", common.device] if common.device else []
-        title, resume_flags = "segments of the test cases", ("--continue_prediction",)
-    else:
-        stage = options.segment_stage
-        command = [
-            "nnUNetv2_accumulate_crossval_results", folder.name, "-c", stage.configuration, "-tr", stage.trainer, "-p",
-            stage.plans_name, "-f", *folds, "-o", str(predictions),
-        ]  # fmt: skip
-        title = "segments of the validation cases, each by the fold that did not see it"
-    predicted = Step(
-        name="predict",
-        title=title,
-        commands=(tuple(command),),
-        record=output / "step_predict.json",
-        products=(predictions,),
-        owned=(predictions,),
-        after=tuple(trained),
-        resume_flags=resume_flags,
-    )
-    if not scored:
-        return [predicted]
-    trees = [name for name in TREE_FOLDERS_OF_BAV.values() if (dataset.folder / "trees" / name).is_dir()]
-    part = "Ts" if tested else "Tr"
-    evaluated = _evaluation_step(folder, predictions, part, output, predicted, common, trees)
-    return [predicted, evaluated, *([_report_step(folder, predictions, tested, output, evaluated)] * options.report)]
-
-
-def _evaluation_step(
-    folder: Path, predictions: Path, part: str, output: Path, predicted: Step, common: CommonOptions,
-    trees: Sequence[str],
-) -> Step:  # fmt: skip
-    command = [
-        "impulse_nnunet", "evaluate", str(folder / f"labels{part}"), str(predictions), "-djfile",
-        str(folder / "dataset.json"), "-np", str(common.processes), "--disable_progress_bar",
-    ]  # fmt: skip
-    command += ["--chill"] if part == "Tr" else []  # some folds have some cases
-    for name in trees:
-        command += [f"--{name}", str(folder / "trees" / name)]
-    products = (predictions / "summary.json", predictions / "metrics.csv")
-    return Step(
-        name="evaluate",
-        title="scores",
-        commands=(tuple(command),),
-        record=output / "step_evaluate.json",
-        products=products,
-        owned=products,
-        after=(predicted,),
-    )
-
-
-def _report_step(folder: Path, predictions: Path, tested: bool, output: Path, evaluated: Step) -> Step:
-    report = output / "report.html"
-    command = [
-        "impulse_nnunet", "report", str(predictions), "-o", str(report), "--title", folder.name, "--images",
-        str(folder / f"images{'Ts' if tested else 'Tr'}"),
-    ]  # fmt: skip
-    return Step(
-        name="report",
-        title="report with pictures",
-        commands=(tuple(command),),
-        record=output / "step_report.json",
-        products=(report,),
-        owned=(report,),
-        after=(evaluated,),
-    )
