@@ -25,12 +25,13 @@ import SimpleITK as sitk
 
 from impulse_nnunet.evaluation.case import evaluate_case
 from impulse_nnunet.evaluation.folder import CaseFiles, match_files
-from impulse_nnunet.evaluation.parts import Part, Question, join, part_file, read_parts, stamps_of, write_part
+from impulse_nnunet.evaluation.parts import Part, Question, files_of, join, part_file, read_parts, write_part
 from impulse_nnunet.evaluation.settings import LabelScheme, MetricSettings
 from impulse_nnunet.evaluation.summary import case_entry, join_entries, settings_record, write_summary
 from impulse_nnunet.io.listing import cases_in, list_cases
+from impulse_nnunet.jobs.content import note_files
+from impulse_nnunet.jobs.shards import Shard
 from impulse_nnunet.peak_memory import peak_gigabytes, reset_peak
-from impulse_nnunet.shards import Shard
 
 PARTS, LABELS, ENDING = 100, 18, ".nii.gz"
 
@@ -124,16 +125,18 @@ def _write_parts(summary: Path, labels: Path) -> None:
     scheme = LabelScheme({label: f"segment {label}" for label in range(1, LABELS + 1)})
     settings, rng = MetricSettings(), np.random.default_rng(0)
     record = settings_record(scheme, settings, scheme.labels, {})
-    question = Question(str(labels), str(labels), {}, ENDING, False)
+    question = Question(references=str(labels), predictions=str(labels), trees={}, ending=ENDING, chill=False)
     paths = cases_in(labels, ENDING)
     for index in range(PARTS):
         shard = Shard(index, PARTS)
-        entries, stamps = {}, {}
+        entries, notes = {}, {}
         result = evaluate_case(*rng.integers(0, LABELS + 1, (2, 8, 40, 40)), LABELS + 1, (1, 1, 1), settings)
         for case in shard.of(sorted(paths)):
             files = CaseFiles(case, paths[case], paths[case], {})
-            entries[case], stamps[case] = case_entry(files, result, scheme, settings, scheme.labels), stamps_of(files)
-        write_part(Part(shard, question, record, entries, stamps, {}), part_file(summary, shard))
+            entries[case] = case_entry(files, result, scheme, settings, scheme.labels)
+            notes[case] = note_files(files_of(files))
+        part = Part(shard=shard, question=question, record=record, entries=entries, notes=notes, failures={})
+        write_part(part, part_file(summary, shard))
 
 
 def _empty_files(folder: Path, number: int, channel: str) -> Path:

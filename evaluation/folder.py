@@ -22,8 +22,8 @@ from impulse_nnunet.io.files import check_unchanged, stamps_of
 from impulse_nnunet.io.label_maps import LabelMap, read_label_map
 from impulse_nnunet.io.listing import cases_in
 from impulse_nnunet.io.same_grid import check_same_grid
-from impulse_nnunet.orphans import end_with_parent
-from impulse_nnunet.shards import Shard
+from impulse_nnunet.jobs.process_guard import end_with_parent
+from impulse_nnunet.jobs.shards import Shard
 
 PROCESSES_VARIABLE = "nnUNet_def_n_proc"
 

@@ -1,9 +1,9 @@
 """Parts of an evaluation: what one shard found, in a file of its own, and their join into one ``summary.json``.
 
-A part is written whole and holds what ``summary.json`` holds for its cases, with size and time of change of every file
-that a number came from. A result counts as long as these files are as they were, whichever shard found it: shards may
-run twice, at the same time, or in another number, and a file that was predicted anew is never joined with its old
-numbers.
+A part is written whole and holds what ``summary.json`` holds for its cases, with a note of every file that a number
+came from (:mod:`impulse_nnunet.jobs.content`). A result counts as long as these files hold what they held, whichever
+shard found it: shards may run twice, at the same time, or in another number, and a file that was predicted again is
+never joined with its old numbers.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from impulse_nnunet.errors import InputError
 from impulse_nnunet.evaluation.folder import CaseFiles
 from impulse_nnunet.evaluation.summary import with_nan, without_nan
 from impulse_nnunet.io.files import whole_file
-from impulse_nnunet.shards import Shard
+from impulse_nnunet.jobs.content import Notes, are_unchanged
+from impulse_nnunet.jobs.shards import Shard
 
 PARTS = "_parts"
 PATTERN = "shard_*_of_*.json"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Question:
     """What an evaluation was asked; equal in all its parts.
 
@@ -43,7 +44,7 @@ class Question:
     chill: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Part:
     """What one shard found.
 
@@ -52,7 +53,7 @@ class Part:
         question: What it was asked.
         record: The settings, as ``summary.json`` has them.
         entries: Case -> its entry of ``metric_per_case``, NaN where a number is undefined.
-        stamps: Case -> file -> [bytes, nanoseconds of the last change] when it was read.
+        notes: Case -> file -> [bytes, nanoseconds of the last change, digest] when it was read.
         failures: Case -> one line.
     """
 
@@ -60,7 +61,7 @@ class Part:
     question: Question
     record: dict[str, Any]
     entries: dict[str, dict[str, Any]]
-    stamps: dict[str, dict[str, list[int]]]
+    notes: dict[str, Notes]
     failures: dict[str, str]
 
 
@@ -75,16 +76,9 @@ def part_file(summary: Path, shard: Shard) -> Path:
     return parts_folder(summary) / f"shard_{shard.index:0{digits}}_of_{shard.count}.json"
 
 
-def stamps_of(files: CaseFiles) -> dict[str, list[int]]:
-    """File -> [bytes, nanoseconds of the last change] for each file of a case that is there."""
-    stamps = {}
-    for path in (files.reference, files.prediction, *files.trees.values()):
-        try:
-            status = path.stat()
-        except OSError:
-            continue  # reading it says so
-        stamps[str(path)] = [status.st_size, status.st_mtime_ns]
-    return stamps
+def files_of(files: CaseFiles) -> list[Path]:
+    """All files of a case."""
+    return [files.reference, files.prediction, *files.trees.values()]
 
 
 def write_part(part: Part, path: Path) -> None:
@@ -94,7 +88,7 @@ def write_part(part: Part, path: Path) -> None:
         "question": asdict(part.question),
         "settings": part.record,
         "metric_per_case": without_nan(list(part.entries.values())),
-        "stamps": part.stamps,
+        "notes": part.notes,
         "failures": part.failures,
     }
     with whole_file(path) as temporary:
@@ -110,14 +104,14 @@ def read_part(path: Path) -> Part:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         entries = {entry["case"]: entry for entry in with_nan(content["metric_per_case"])}
-        question, stamps = Question(**content["question"]), content["stamps"]
+        question, notes = Question(**content["question"]), content.get("notes", {})
         shard, record, failures = Shard(*content["shard"]), content["settings"], content["failures"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             str(path), f"no part of an evaluation ({' '.join(str(error).split())[:120]})",
             "a file of impulse_nnunet evaluate --shard", "remove it and run that shard again",
         ) from error  # fmt: skip
-    return Part(shard, question, record, entries, stamps, failures)
+    return Part(shard=shard, question=question, record=record, entries=entries, notes=notes, failures=failures)
 
 
 def read_parts(summary: Path) -> list[Part]:
@@ -146,9 +140,14 @@ def read_parts(summary: Path) -> list[Part]:
     return parts
 
 
-def still_valid(part: Part, files: CaseFiles, stamps: Mapping[str, list[int]]) -> bool:
-    """Whether a part holds a result of exactly these files."""
-    return files.case in part.entries and part.stamps.get(files.case) == stamps
+def still_valid(part: Part, files: CaseFiles) -> bool:
+    """Whether a part holds a result of exactly these files as they are now."""
+    return files.case in part.entries and _are_as_read(part, files)
+
+
+def _are_as_read(part: Part, files: CaseFiles) -> bool:
+    noted = part.notes.get(files.case)
+    return noted is not None and are_unchanged(noted, files_of(files))
 
 
 def same_evaluation(part: Part, question: Question, record: Mapping[str, Any]) -> bool:
@@ -176,13 +175,15 @@ def join(
         for case in (*part.entries, *part.failures):
             holders.setdefault(case, []).append(part)
     for files in cases:
-        stamps, held = stamps_of(files), holders.get(files.case, [])
-        own = next((part.entries[files.case] for part in held if still_valid(part, files, stamps)), None)
-        failed = [part for part in held if files.case in part.failures and part.stamps.get(files.case) == stamps]
+        held = holders.get(files.case, [])
+        own = next((part.entries[files.case] for part in held if still_valid(part, files)), None)
         if own is not None:
             entries.append(own)
-        elif failed:
-            failures[files.case] = failed[0].failures[files.case]
+            continue
+        failed = (part for part in held if files.case in part.failures and _are_as_read(part, files))
+        reason = next((part.failures[files.case] for part in failed), None)
+        if reason is not None:
+            failures[files.case] = reason
         else:
             missing.append(files.case)
     return entries, dict(sorted(failures.items())), missing

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.evaluation.case import CaseMetrics
 from impulse_nnunet.evaluation.folder import CaseFiles, evaluate_cases
-from impulse_nnunet.evaluation.parts import Part, read_part, same_evaluation, stamps_of, still_valid, write_part
+from impulse_nnunet.evaluation.parts import Part, files_of, read_part, same_evaluation, still_valid, write_part
 from impulse_nnunet.evaluation.settings import LabelScheme, MetricSettings
 from impulse_nnunet.evaluation.summary import case_entry
+from impulse_nnunet.io.files import Stamps, stamps_of
+from impulse_nnunet.jobs.content import Notes, note_files
 
 SECONDS_BETWEEN_WRITES = 30.0  # what a killed shard loses at most, besides the cases in work
 
@@ -39,13 +42,13 @@ def evaluate_shard(
         The part as it was written, its entries in the order of the cases.
     """
     labels: list[int] = part.record["labels"]
-    stamps = {files.case: stamps_of(files) for files in cases}
-    part.stamps.update(stamps)
-    part.entries.update(_kept(part, cases, stamps, path))
+    stamps = {files.case: stamps_of(files_of(files)) for files in cases}
+    _keep(part, cases, path)
     last = time.monotonic()
 
     def finished(files: CaseFiles, outcome: CaseMetrics | str) -> None:
         nonlocal last
+        part.notes[files.case] = _notes(files, stamps[files.case])
         if isinstance(outcome, CaseMetrics):
             part.entries[files.case] = case_entry(files, outcome, scheme, settings, labels)
         else:
@@ -57,18 +60,26 @@ def evaluate_shard(
     todo = [files for files in cases if files.case not in part.entries]
     evaluate_cases(todo, scheme, settings, processes, progress, finished)
     ordered = {files.case: part.entries[files.case] for files in cases if files.case in part.entries}
-    whole = Part(part.shard, part.question, part.record, ordered, part.stamps, dict(sorted(part.failures.items())))
+    whole = replace(part, entries=ordered, failures=dict(sorted(part.failures.items())))
     write_part(whole, path)
     return whole
 
 
-def _kept(part: Part, cases: list[CaseFiles], stamps: dict[str, dict[str, list[int]]], path: Path) -> dict[str, dict]:
+def _notes(files: CaseFiles, stamps: Stamps) -> Notes:
+    """Notes of the files that a result came from; none where one has changed since ``stamps``, so that it is redone."""
+    notes = note_files(files_of(files))
+    return notes if stamps_of(files_of(files)) == stamps else {}
+
+
+def _keep(part: Part, cases: list[CaseFiles], path: Path) -> None:
+    """Take over what still holds of the part that an earlier call wrote."""
     if not path.is_file():
-        return {}
+        return
     try:
         old = read_part(path)
     except InputError:
-        return {}  # whatever it is, this shard writes its own part in its place
+        return  # whatever it is, this shard writes its own part in its place
     if not same_evaluation(old, part.question, part.record):
-        return {}
-    return {files.case: old.entries[files.case] for files in cases if still_valid(old, files, stamps[files.case])}
+        return
+    for case in [files.case for files in cases if still_valid(old, files)]:
+        part.entries[case], part.notes[case] = old.entries[case], old.notes[case]

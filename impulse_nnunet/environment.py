@@ -9,7 +9,6 @@ from pathlib import Path
 FOLDERS = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
 TRAINERS = "nnUNet_extTrainer"
 JOB_CPUS = ("SLURM_CPUS_PER_TASK", "LSB_DJOB_NUMPROC", "NSLOTS")  # Slurm, LSF, Grid Engine
-SAFE_PROCESSES = {"nnUNet_n_proc_DA", "nnUNet_def_n_proc"}
 
 
 def usable_cpus() -> int:

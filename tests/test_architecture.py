@@ -18,7 +18,7 @@ PURE = sorted(
         *(ROOT / "evaluation").rglob("*.py"),
         *[path for path in (PACKAGE / "io").glob("*.py") if path.stem not in ("nnunet", "images")],
         PACKAGE / "coordinates.py",
-        PACKAGE / "shards.py",
+        *(PACKAGE / "jobs").glob("*.py"),
         ROOT / "planners" / "rules.py",
         *[PACKAGE / "trust" / f"{name}.py" for name in ("archives", "checkpoints", "class_names", "pickles")],
         *[PACKAGE / "training" / f"{name}.py" for name in ("boxes", "points", "losses", "images")],

@@ -28,7 +28,7 @@ grid=(--set 'impulse.grid.input_grid=[32,40,40]' --set 'architecture.arch_kwargs
 table() {  # TABLE FOLDER [FLAG...]
     local number=$1 folder=$2
     shift 2
-    impulse_nnunet table -d "$DATASET" --table "$number" --seeds "$SEEDS" --budget "$STEPS" -np 1 -device cpu --resume \
+    impulse_nnunet table -d "$DATASET" --table "$number" --seeds "$SEEDS" --budget "$STEPS" -np 1 -device cpu \
         --tolerance_mm $TOLERANCES -o "$folder" "$@"
 }
 export -f table

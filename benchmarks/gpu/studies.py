@@ -177,7 +177,7 @@ def convergence(context: Context) -> dict[str, Any]:
     def table(name: str, chosen: Sequence[str]) -> str:
         return run(context, "table", "-d", str(data_set.id), "--table", "1", "--seeds", "1", "--budget",
                    f"{context.minutes:g}min", "--rows", *chosen, "-device", context.device.type, "-o",
-                   str(output / name), "-np", "4", "--resume")  # fmt: skip
+                   str(output / name), "-np", "4")  # fmt: skip
 
     with ThreadPoolExecutor(len(rows)) as pool:
         list(pool.map(lambda row: table(row, [row]), rows))

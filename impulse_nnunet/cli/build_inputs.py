@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_device_flag(parser, purpose="for predictions")
     add("--disable_tta", action="store_true", help="predict without mirroring: faster, a little worse")
     add("-np", type=int, default=2, metavar="N", help="cases at a time (default: 2)")
-    add("--overwrite", action="store_true", help="begin anew in the folder of an earlier call")
+    add("--overwrite", action="store_true", help="start over in the folder of an earlier call")
     add("--disable_progress_bar", action="store_true", help="no progress bar")
     add("--verbose", action="store_true", help="tracebacks of errors")
 

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="values of RUL, RML, RLL, LUL, LLL and none in the lobe maps (default: 1 to 5)",
     )
     add("-np", type=int, default=2, metavar="N", help="cases at a time (default: 2)")
-    add("--overwrite", action="store_true", help="begin anew in the folder of an earlier call")
+    add("--overwrite", action="store_true", help="start over in the folder of an earlier call")
     add("--disable_progress_bar", action="store_true", help="no progress bar")
     add("--verbose", action="store_true", help="tracebacks of errors")
 

@@ -100,8 +100,17 @@ def run(options: argparse.Namespace) -> int:
     processes = options.np if options.np is not None else default_processes()
     folders = {name: str(folder) for name, folder in trees.items()}
     if shard is not None:
-        question = Question(str(references), str(predictions), folders, ending, options.chill)
-        part = Part(shard, question, settings_record(scheme, settings, labels, folders), {}, {}, unmatched)
+        question = Question(
+            references=str(references), predictions=str(predictions), trees=folders, ending=ending, chill=options.chill
+        )
+        part = Part(
+            shard=shard,
+            question=question,
+            record=settings_record(scheme, settings, labels, folders),
+            entries={},
+            notes={},
+            failures=unmatched,
+        )
         return _run_shard(part, cases, output, scheme, settings, processes, not options.disable_progress_bar)
     metrics = evaluate_cases(cases, scheme, settings, processes, not options.disable_progress_bar)
     metrics.failures.update(unmatched)

@@ -46,9 +46,17 @@ def run(options: argparse.Namespace) -> int:
     if not options.f.isdigit():
         raise InputError("-f", repr(options.f), "a fold number", "e.g. -f 0")
     raw = Path(os.environ["nnUNet_raw"], dataset_name(options.d))
-    paths = make_figure(FigureOptions(
-        options.number, raw, Path(options.study), Path(options.o), options.case, tuple(options.rows), int(options.f),
-        checked_device(options.device) or "cpu",
-    ))  # fmt: skip
+    paths = make_figure(
+        FigureOptions(
+            number=options.number,
+            raw=raw,
+            study=Path(options.study),
+            output=Path(options.o),
+            case=options.case,
+            rows=tuple(options.rows),
+            fold=int(options.f),
+            device=checked_device(options.device) or "cpu",
+        )
+    )
     print("\n".join(str(path) for path in paths))
     return 0

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from impulse_nnunet import __version__
 from impulse_nnunet.errors import TRACEBACK_VARIABLE, USER_ERROR, CasesFailedError, InputError
+from impulse_nnunet.jobs.signals import StopRequestedError
 
 COMMANDS = {
     "env": "print the export lines that nnU-Net's commands need",
@@ -57,6 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(options.run(options) or 0)
     except (InputError, CasesFailedError, NotImplementedError, OSError) as error:
         return _report(error, options)
+    except StopRequestedError as stop:
+        print(f"impulse_nnunet: ended by {stop}; the same call goes on", file=sys.stderr)
+        return int(stop.code or USER_ERROR)
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:

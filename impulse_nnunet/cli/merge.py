@@ -59,7 +59,7 @@ def _check_predictions(images: Path, folder: Path) -> bool:
     if missing:
         _say(
             f"{len(missing)} of {len(cases)} image(s) without labels: {_first(missing)}",
-            "run the same predict command again, with --continue_prediction",
+            "run the same predict command again",
         )
     else:
         print(f"{len(cases)} image(s), each with labels in {folder}")

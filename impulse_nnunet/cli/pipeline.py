@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--inputs", required=True, choices=["i", "ibav", "l", "lbav"], help="kind of input of the segment stage")
     add("--folds", nargs="+", metavar="FOLD", help="of the segment stage (default: all of the split)")
     add("-o", metavar="FOLDER", help="predictions, scores, report, logs (default: beside the segment model)")
-    add("--resume", action="store_true", help="go on from an earlier call; it always does, so this may be left out")
+    add("--overwrite", action="store_true", help="start over; what earlier calls made is kept in superseded/")
     add("--dry_run", action="store_true", help="say what would be done and why, and do nothing")
     add("--no_report", action="store_true", help="no report.html")
     add_device_flag(parser)
@@ -71,9 +71,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run, or say what would be run."""
+    from impulse_nnunet.jobs.step_runner import StepRunner
     from impulse_nnunet.lungs.pipeline import PipelineOptions, plan_pipeline
     from impulse_nnunet.lungs.stages import CommonOptions, StageOptions
-    from impulse_nnunet.steps import Runner
 
     if options.np < 1 or options.num_gpus < 1:
         raise InputError("-np or -num_gpus", "less than 1", "1 or more", "correct it")
@@ -81,28 +81,46 @@ def run(options: argparse.Namespace) -> int:
         checked_device(options.device)
     stages = {
         part: StageOptions(
-            part if part == "bav" else "lobes",
-            getattr(options, f"{part}_tr"),
-            getattr(options, f"{part}_pl"),
-            getattr(options, f"{part}_c"),
+            part=part if part == "bav" else "lobes",
+            trainer=getattr(options, f"{part}_tr"),
+            planner=getattr(options, f"{part}_pl"),
+            configuration=getattr(options, f"{part}_c"),
             settings=tuple(getattr(options, f"{part}_set")),
         )
         for part in ("bav", "lobe")
     }
     segments = StageOptions(
-        "segments", options.tr, plans=options.p, settings=tuple(options.set), preset=options.preset,
+        part="segments", trainer=options.tr, plans=options.p, settings=tuple(options.set), preset=options.preset,
         memory_gb=options.gpu_memory_target,
     )  # fmt: skip
-    common = CommonOptions(options.device, options.np, options.num_gpus, options.disable_tta)
+    common = CommonOptions(
+        device=options.device, processes=options.np, gpus=options.num_gpus, disable_tta=options.disable_tta
+    )
     pipeline = plan_pipeline(
         PipelineOptions(
-            options.d, options.inputs, stages["bav"], stages["lobe"], segments, common,
-            Path(options.o) if options.o else None, options.bav, tuple(options.bav_labels), options.bav_dataset,
-            options.lobes, tuple(options.lobe_labels), options.segment_dataset,
-            tuple(options.folds) if options.folds else None, not options.no_report,
+            ct=options.d,
+            kind=options.inputs,
+            bav_stage=stages["bav"],
+            lobe_stage=stages["lobe"],
+            segment_stage=segments,
+            common=common,
+            output=Path(options.o) if options.o else None,
+            bav=options.bav,
+            bav_labels=tuple(options.bav_labels),
+            bav_dataset=options.bav_dataset,
+            lobes=options.lobes,
+            lobe_labels=tuple(options.lobe_labels),
+            segment_dataset=options.segment_dataset,
+            folds=tuple(options.folds) if options.folds else None,
+            report=not options.no_report,
         )
-    )  # fmt: skip
-    runner = Runner(pipeline.output / "logs", _say, _show if sys.stderr.isatty() else None)
+    )
+    runner = StepRunner(
+        logs=pipeline.output / "logs",
+        say=_say,
+        show=_show if sys.stderr.isatty() else None,
+        overwrite=options.overwrite,
+    )
     if options.dry_run:
         runner.explain(pipeline.steps)
         return 0

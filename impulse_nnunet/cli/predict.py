@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from impulse_nnunet import __version__
 from impulse_nnunet.cli.device import add_device_flag, chosen_device
+from impulse_nnunet.cli.resume_flags import add_resume_flags
 from impulse_nnunet.cli.shard_flags import add_shard_flags, shard_from
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.jobs.case_records import RECORDS, CaseRecords, model_identity
+from impulse_nnunet.jobs.content import Contents
+from impulse_nnunet.jobs.shards import Shard
 from impulse_nnunet.settings import CONFIGURATION, PLANS
-from impulse_nnunet.shards import Shard
+
+if TYPE_CHECKING:
+    from impulse_nnunet.inference.predictor import ImPulSePredictor, OutputOptions
 
 DESCRIPTION = """Predict the images of a folder (named CASE_0000.nii.gz, ... as nnU-Net asks). The labels are those that
-nnUNetv2_predict writes; files appear only when they are whole, and one bad case does not stop the others."""
+nnUNetv2_predict writes; files appear only when they are whole, and one bad case does not stop the others. Cases that an
+earlier call made with the same model and options from the same image are kept, by records in OUTPUT/records."""
 EXAMPLES = """examples:
   impulse_nnunet predict -d 704 -f 0 -i IMAGES -o LABELS
-  impulse_nnunet predict -m MODEL_FOLDER -f 0 1 2 3 4 -i IMAGES -o LABELS --continue_prediction
+  impulse_nnunet predict -m MODEL_FOLDER -f 0 1 2 3 4 -i IMAGES -o LABELS
   impulse_nnunet predict -d 704 -f 0 -i IMAGES -o LABELS --spacing 0.5 0.5 0.5
-  impulse_nnunet predict -d 704 -f 0 -i IMAGES -o LABELS --shard auto --continue_prediction
+  impulse_nnunet predict -d 704 -f 0 -i IMAGES -o LABELS --shard auto
   impulse_nnunet predict -d 704 -f 0 -i IMAGES -o LABELS --like OTHER_IMAGE.nii.gz --save_displacement
 """
 
@@ -44,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--save_probabilities", action="store_true", help="also nnU-Net's .npz; classes x volume in memory"
     )
-    parser.add_argument("--continue_prediction", "--c", action="store_true", help="skip cases that are done")
+    add_resume_flags(parser)
     parser.add_argument("--disable_progress_bar", action="store_true", help="no progress bar")
     parser.add_argument("--verbose", action="store_true", help="more output; tracebacks of errors")
     grid = parser.add_mutually_exclusive_group()
@@ -62,28 +73,68 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Predict."""
-    from impulse_nnunet.inference.predictor import ImPulSePredictor, OutputOptions
+    from impulse_nnunet.inference.predictor import ImPulSePredictor, OutputOptions, trained_folds
+    from impulse_nnunet.io.listing import list_cases
     from impulse_nnunet.laterality.judgement import prediction_summary
 
     shard = shard_from(options) or Shard()
     predictor = ImPulSePredictor(chosen_device(options.device), not options.disable_progress_bar, options.verbose)
     folds = None if options.f is None else tuple(fold_of(text) for text in options.f)
-    predictor.initialize_from_trained_model_folder(str(_model_folder(options)), folds, options.chk)
-    output = OutputOptions(
-        options.save_probabilities, options.save_displacement,
-        tuple(options.spacing) if options.spacing else None, options.like,
-    )  # fmt: skip
+    model = _model_folder(options)
+    predictor.initialize_from_trained_model_folder(str(model), folds, options.chk)
+    wanted = OutputOptions(
+        probabilities=options.save_probabilities,
+        displacement=options.save_displacement,
+        spacing_mm=tuple(options.spacing) if options.spacing else None,
+        like=options.like,
+    )
+    cases = dict(shard.of(list(list_cases(Path(options.i), predictor.dataset_json["file_ending"]).items())))
+    settings = _settings(model_identity(model, folds or trained_folds(model, options.chk), options.chk), wanted)
     try:
-        done = predictor.predict_folder(
-            options.i, options.o, output, not options.continue_prediction, shard.count, shard.index, options.npp
-        )
+        done = _predict_missing(predictor, cases, wanted, settings, options)
     finally:
         sides = prediction_summary(predictor.side_agreements)
         if sides:
             print(sides)
+    kept = f", {len(cases) - len(done)} kept" if len(done) < len(cases) else ""
     share = f" (shard {shard})" if shard.count > 1 else ""
-    print(f"{len(done)} case(s) predicted into {options.o}{share}")
+    print(f"{len(done)} case(s) predicted into {options.o}{kept}{share}")
     return 0
+
+
+def _predict_missing(
+    predictor: ImPulSePredictor,
+    cases: Mapping[str, list[str]],
+    wanted: OutputOptions,
+    settings: Mapping[str, Any],
+    options: argparse.Namespace,
+) -> list[str]:
+    """Predict the cases that no record proves done; returns them."""
+    output, ending = Path(options.o), predictor.dataset_json["file_ending"]
+
+    def predict(todo: list[str]) -> list[str]:
+        return predictor.predict_cases({case: cases[case] for case in todo}, output, wanted, workers=options.npp)
+
+    return CaseRecords(output / RECORDS, settings).resume(
+        {case: [Path(file) for file in files] for case, files in cases.items()},
+        lambda case: _products(output, case, ending, wanted),
+        predict,
+        options.overwrite,
+    )
+
+
+def _settings(identity: Mapping[str, str], wanted: OutputOptions) -> dict[str, Any]:
+    """What decides the predictions, besides the images."""
+    like = None if wanted.like is None else Contents().digest(Path(wanted.like))
+    return {"model": identity, "options": asdict(wanted) | {"like": like}, "version": __version__}
+
+
+def _products(output: Path, case: str, ending: str, wanted: OutputOptions) -> list[Path]:
+    from impulse_nnunet.inference.predictor import DISPLACEMENT_FOLDER
+
+    files = [output / f"{case}{ending}"]
+    files += [output / f"{case}.npz"] if wanted.probabilities else []
+    return files + ([output / DISPLACEMENT_FOLDER / f"{case}{ending}"] if wanted.displacement else [])
 
 
 def fold_of(text: str) -> int | str:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from impulse_nnunet.cli.device import add_device_flag, chosen_device
 from impulse_nnunet.cli.predict import fold_of
+from impulse_nnunet.cli.resume_flags import add_resume_flags
 from impulse_nnunet.cli.shard_flags import add_shard_flags, shard_from
-from impulse_nnunet.shards import Shard
+from impulse_nnunet.jobs.shards import Shard
 
 DESCRIPTION = """CT in, segments out. What the segment model takes (CT, bronchi, arteries and veins, lobes) is read from
 its dataset.json; shapes are predicted first by their own models, any that nnU-Net trained. One bad case does not stop
@@ -38,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("-npp", type=int, default=2, help="threads and processes that read and write (default: 2)")
     add_shard_flags(parser)
     add("--keep_shapes", action="store_true", help="leave the predicted shapes in OUTPUT/shapes")
-    add("--continue_prediction", "--c", action="store_true", help="skip cases that are done")
+    add_resume_flags(parser)
     add("--disable_progress_bar", action="store_true", help="no progress bars")
     add("--verbose", action="store_true", help="more output; tracebacks of errors")
 
@@ -72,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
             checkpoint=options.chk,
             prediction=PredictionOptions(options.device, options.disable_tta, options.npp),
             keep_shapes=options.keep_shapes,
-            overwrite=not options.continue_prediction,
+            overwrite=options.overwrite,
             shard=shard_from(options) or Shard(),
             progress=not options.disable_progress_bar,
         ),

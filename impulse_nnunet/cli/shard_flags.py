@@ -6,7 +6,7 @@ import argparse
 import os
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.shards import Shard, checked_shard, parse_shard
+from impulse_nnunet.jobs.shards import Shard, checked_shard, parse_shard
 
 
 def add_shard_flags(parser: argparse.ArgumentParser) -> None:

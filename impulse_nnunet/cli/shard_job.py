@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -35,10 +35,11 @@ class ShardJob:
             raise RuntimeError(f"exit code {code} of: {self}")
 
     def checkpoint(self) -> Any:
-        """What submitit asks for before it gives a job back that ran out of time or is preempted: the same call."""
+        """What submitit asks for before it gives back a job, out of time or preempted: a call that resumes."""
         from submitit.helpers import DelayedSubmission
 
-        return DelayedSubmission(self)
+        rest = tuple(argument for argument in self.arguments if argument != "--overwrite")  # it has started over
+        return DelayedSubmission(replace(self, arguments=rest))
 
     def __str__(self) -> str:
         return shlex.join(["impulse_nnunet", *self.arguments])

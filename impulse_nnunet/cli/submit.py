@@ -13,7 +13,7 @@ from pathlib import Path
 from impulse_nnunet.cli.evaluate import merge_command, output_of
 from impulse_nnunet.cli.shard_job import ShardJob
 from impulse_nnunet.errors import USER_ERROR, InputError
-from impulse_nnunet.submission import LOCAL, SCHEDULERS, SLURM, Resources, Submission, array_id, minutes_of
+from impulse_nnunet.jobs.submission import LOCAL, SCHEDULERS, SLURM, Resources, Submission, array_id, minutes_of
 
 DESCRIPTION = """Run a command in N jobs, each with its shard of the cases: a job array of Slurm, or processes of this
 machine. Jobs that are preempted, run out of time or lose their node start again and go on where they were. After
@@ -68,15 +68,21 @@ def _add_job_flags(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Submit, and with --wait see it through."""
     resources = Resources(
-        options.cpus, options.gpus, options.mem_gb, minutes_of(options.time), options.at_once, options.partition,
-        options.account, _pairs(options.slurm),
-    )  # fmt: skip
+        cpus=options.cpus,
+        gpus=options.gpus,
+        mem_gb=options.mem_gb,
+        minutes=minutes_of(options.time),
+        at_once=options.at_once,
+        partition=options.partition,
+        account=options.account,
+        more=_pairs(options.slurm),
+    )
     if options.jobs < 1:
         raise InputError("--jobs", str(options.jobs), "1 or more", "correct it")
     if options.shard is not None or options.num_parts is not None or options.part_id is not None:
         raise InputError("submit", "a shard among the flags", "none: each job gets its own", "give --jobs N only")
     output = output_of(options).parent if options.command == "evaluate" else Path(options.o)
-    tasks = _tasks(options, output, resources.cpus)
+    tasks = _tasks(options, resources.cpus)
     closing = _closing_task(options)
     logs = Path(options.logs) if options.logs else output.resolve().with_name(f"{output.resolve().name}_jobs")
     if options.dry_run:
@@ -96,11 +102,8 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _tasks(options: argparse.Namespace, output: Path, cpus: int) -> list[ShardJob]:
+def _tasks(options: argparse.Namespace, cpus: int) -> list[ShardJob]:
     arguments = _own_arguments(options.command_line)
-    fresh = not output.is_dir() or not any(output.iterdir())
-    if options.command != "evaluate" and not options.continue_prediction and fresh:
-        arguments.append("--continue_prediction")  # whatever lies there later is this submission's own
     return [
         ShardJob((*arguments, "--shard", f"{index}/{options.jobs}"), _cores(options, index, cpus))
         for index in range(options.jobs)

@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 DESCRIPTION = """Make a table of the paper on a data set: each system is trained with each seed under one budget,
 predicts, and is scored with all metrics; seeds are pooled and tested against ImPulSe+. The table has the paper's own
 figures beside what was measured, and parameters, times and memory. Models land in nnUNet_results, each under a
-configuration of its own. A call that was ended goes on with --resume; one failed run does not stop the others.
+configuration of its own. What an earlier call finished is kept while its record still matches; an interrupted call is
+resumed by the same call; one failed run does not stop the others.
 Tables: 1 systems, 2 parts of ImPulSe+, 3 encoders, 4 kinds of input, 5 parts on LBAV, fig10 share of the points inside
 bronchi and vessels."""
 EXAMPLES = """examples:
   impulse_nnunet table -d 803 --table 1 --seeds 3 --budget 2000 -o STUDY --dry_run
   impulse_nnunet table -d 803 --table 1 --seeds 3 --budget 2000 -o STUDY
-  impulse_nnunet table -d 803 --table 2 --budget 30min -o STUDY --resume
+  impulse_nnunet table -d 803 --table 2 --budget 30min -o STUDY
   impulse_nnunet table -d 801 --table 4 --inputs i=801 ibav=804 ibav_truth=803 -o STUDY
   impulse_nnunet table -d 803 --table 1 --rows plus fcn --models nnunet=MODEL_FOLDER,MODEL_FOLDER -o STUDY
 a MODEL_FOLDER is nnUNet_results/DATASET/TRAINER__PLANS__CONFIGURATION with the fold of -f trained
 """
-INTERRUPTED = 130  # exit code
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,8 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("-o", required=True, metavar="FOLDER", help="the table goes to FOLDER/table_N")
     add("--seeds", type=int, default=5, metavar="N", help="trainings of each system (default: 5)")
     add("--budget", metavar="STEPS|MINUTESmin", help="of each training, e.g. 2000 or 30min (default: the plans' own)")
-    add("--resume", action="store_true", help="go on with what earlier calls finished")
-    add("--overwrite", action="store_true", help="begin finished runs anew")
+    add("--overwrite", action="store_true", help="start over; what earlier calls made is kept in superseded/")
     add("--dry_run", action="store_true", help="print what would be done")
     add("--rows", nargs="+", default=[], metavar="KEY", help="only these rows, e.g. plus fcn")
     add("--models", nargs="+", default=[], metavar="NAME=FOLDER,...", help="finished models, one for each seed, of a "
@@ -69,7 +68,6 @@ def run(options: argparse.Namespace) -> int:
 
     ensure_variables()
     from impulse_nnunet.planning import require_folders
-    from impulse_nnunet.studies.child import StoppedError
     from impulse_nnunet.studies.study import RunsFailedError, describe_plan, make_table
 
     require_folders()
@@ -82,9 +80,6 @@ def run(options: argparse.Namespace) -> int:
     except RunsFailedError as error:
         print(f"impulse_nnunet: {error}")
         return USER_ERROR
-    except StoppedError as error:
-        print(f"impulse_nnunet: ended by {error}; go on with --resume")
-        return INTERRUPTED
     print("\n".join(str(path) for path in paths))
     return 0
 
@@ -100,14 +95,29 @@ def _options(options: argparse.Namespace) -> StudyOptions:
     if not options.f.isdigit():
         raise InputError("-f", repr(options.f), "a fold number", "e.g. -f 0")
     return StudyOptions(
-        options.d, options.table, Path(options.o), options.seeds,
-        None if options.budget is None else Budget.parse(options.budget), int(options.f),
-        checked_device(options.device) or ("cuda" if torch.cuda.is_available() else "cpu"), options.np, options.resume,
-        options.overwrite, tuple(options.rows), _models(options.models), _settings(options.set),
-        {kind: _number(value, f"--inputs {kind}") for kind, value in _pairs(options.inputs, "--inputs", "KIND=ID")},
-        tuple(options.shares or DEFAULT_SHARES), options.p, options.c, options.stock_plans,
-        options.stock_configuration, options.mirroring, MetricSettings(tuple(options.tolerance_mm)),
-    )  # fmt: skip
+        dataset=options.d,
+        table=options.table,
+        output=Path(options.o),
+        seeds=options.seeds,
+        budget=None if options.budget is None else Budget.parse(options.budget),
+        fold=int(options.f),
+        device=checked_device(options.device) or ("cuda" if torch.cuda.is_available() else "cpu"),
+        processes=options.np,
+        overwrite=options.overwrite,
+        rows=tuple(options.rows),
+        models=_models(options.models),
+        settings=_settings(options.set),
+        inputs={
+            kind: _number(value, f"--inputs {kind}") for kind, value in _pairs(options.inputs, "--inputs", "KIND=ID")
+        },
+        shares=tuple(options.shares or DEFAULT_SHARES),
+        plans=options.p,
+        configuration=options.c,
+        stock_plans=options.stock_plans,
+        stock_configuration=options.stock_configuration,
+        mirroring=options.mirroring,
+        metrics=MetricSettings(tuple(options.tolerance_mm)),
+    )
 
 
 def _models(texts: list[str]) -> dict[str, tuple[Path, ...]]:

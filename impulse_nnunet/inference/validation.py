@@ -27,7 +27,7 @@ from impulse_nnunet.inference.encoding import Ensemble, encode_working_volume
 from impulse_nnunet.inference.memory import with_less_memory
 from impulse_nnunet.inference.writers import Writers
 from impulse_nnunet.io.files import whole_file
-from impulse_nnunet.orphans import end_with_parent
+from impulse_nnunet.jobs.process_guard import end_with_parent
 from impulse_nnunet.preprocessing.working_volume import stored_working_volume
 from impulse_nnunet.settings import ImPulSeSettings
 

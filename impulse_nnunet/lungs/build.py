@@ -21,13 +21,12 @@ from impulse_nnunet.lungs.inputs import (
     channel_entries,
     channel_file,
     needs_bav,
-    needs_image,
     needs_lobes,
     write_channels,
 )
 from impulse_nnunet.lungs.joined_labels import JOINED, LABELS, SEGMENTS, write_labels
 from impulse_nnunet.lungs.models import read_splits
-from impulse_nnunet.lungs.output_dataset import OutputDataset, is_current
+from impulse_nnunet.lungs.output_dataset import OutputDataset
 from impulse_nnunet.lungs.prediction import PredictionOptions
 from impulse_nnunet.lungs.raw_dataset import LungCase, LungDataset, read_lung_dataset
 from impulse_nnunet.lungs.sources import GROUND_TRUTH, Shapes, SourceOptions, find_shapes, has_ground_truth_trees
@@ -195,7 +194,7 @@ def _find_sources(
     else:
         logger.info("no airway and vessel masks: no share of the training points will be drawn inside them")
     sources = {
-        name: _CaseSources(case=case, **{part: shapes.get(name) for part, shapes in found.items()})
+        name: _CaseSources(case=case, **{part: found[part].get(name) for part in ("bav", "lobes", "sampling")})
         for name, case in dataset.cases.items()
     }
     return sources, trees
@@ -208,18 +207,21 @@ def _write_case(source: _CaseSources, dataset: LungDataset, options: BuildOption
     channels = [channel_file(images, case.name, channel, ending) for channel in range(len(INPUTS[kind]))]
     own_trees = source.sampling is not None and source.sampling.origin != GROUND_TRUTH
     trees = {name: output.folder / SAMPLING / name / f"{case.name}{ending}" for name in BAV} if own_trees else {}
-    made = [*channels[int(needs_image(kind)) :], *trees.values()]  # the CT is a link, with the CT's own time
-    if not is_current(made, source.files) or not channels[0].is_file():
-        masks = _read_masks(source, dataset)
-        write_channels(kind, case.name, case.image, masks, images, ending)
-        for name, file in trees.items():
-            write_label_map(masks[name], case.image, file)
-    labels = output.folder / f"labels{part}" / f"{case.name}{ending}"
-    if case.labels is None:
-        return [*channels, *trees.values()]
     tree_files = [dataset.tree_file(TREE_FOLDERS_OF_BAV[name], case.name) for name in BAV]
-    write_labels(options.labels, case.labels, tree_files, case.image, labels)
-    return [*channels, *trees.values(), labels]
+    labels = [] if case.labels is None else [output.folder / f"labels{part}" / f"{case.name}{ending}"]
+    made, records = [*channels, *trees.values(), *labels], output.records()
+    sources = [*source.files, *(tree_files if options.labels == "bav" else [])]
+    if records.is_made(case.name, sources, made):
+        return made
+    records.begin(case.name, sources, made)
+    masks = _read_masks(source, dataset)
+    write_channels(kind, case.name, case.image, masks, images, ending)
+    for name, file in trees.items():
+        write_label_map(masks[name], case.image, file)
+    if case.labels is not None:
+        write_labels(options.labels, case.labels, tree_files, case.image, labels[0])
+    records.finish(case.name, made)
+    return made
 
 
 def _read_masks(source: _CaseSources, dataset: LungDataset) -> dict[str, np.ndarray]:

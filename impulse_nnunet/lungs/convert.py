@@ -33,7 +33,7 @@ from impulse_nnunet.lungs.lung3d import (
     checked_masks,
     read_lung3d,
 )
-from impulse_nnunet.lungs.output_dataset import OutputDataset, is_current
+from impulse_nnunet.lungs.output_dataset import OutputDataset
 from impulse_nnunet.preprocessing.survey import for_all_cases
 
 logger = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ def convert_lung3d(source: Path, folder: Path, options: ConvertOptions) -> dict[
     output = OutputDataset(folder, settings)
     output.claim(options.overwrite)
     done = for_all_cases(
-        lambda name: _convert_case(cases[name], folder, options.kind, lobes),
+        lambda name: _convert_case(cases[name], output, options.kind, lobes),
         list(cases),
         options.processes,
         "Converting cases",
@@ -117,21 +117,24 @@ def convert_lung3d(source: Path, folder: Path, options: ConvertOptions) -> dict[
     return {subset: counts[subset] for subset in ("train", "val", "test")}
 
 
-def _convert_case(case: Lung3DCase, folder: Path, kind: str, lobes: LabelMapping) -> list[Path]:
+def _convert_case(case: Lung3DCase, output: OutputDataset, kind: str, lobes: LabelMapping) -> list[Path]:
     """Write a case's channels, segments and masks, if they are not there yet; returns the files."""
+    folder = output.folder
     part = "Ts" if case.subset == "test" else "Tr"
     images, labels = folder / f"images{part}", folder / f"labels{part}" / f"{case.name}{ENDING}"
     channels = [channel_file(images, case.name, channel, ENDING) for channel in range(len(INPUTS[kind]))]
     trees = {name: _tree(folder, name, case) for name in TREES if name in case.names()}
     files = [*channels, labels, *trees.values()]
-    made = files if case.is_npz else channels  # the others are links, with the times of the sources
-    if is_current(made, case.sources) and all(file.is_file() for file in files):
+    records = output.records()
+    if records.is_made(case.name, case.sources, files):
         return files
+    records.begin(case.name, case.sources, files)
     maps = case.read()
     masks = checked_masks(case, maps, lobes)
     for name, file in {SEGMENTS_NAME: labels, **trees}.items():
         _store(case, name, maps, file)
     write_channels(kind, case.name, labels, masks, images, ENDING)
+    records.finish(case.name, files)
     return files
 
 

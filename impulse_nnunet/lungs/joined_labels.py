@@ -11,7 +11,6 @@ from impulse_nnunet.io.label_maps import read_label_map, write_label_map
 from impulse_nnunet.io.same_grid import check_files_on_same_grid
 from impulse_nnunet.lungs.anatomy import BAV_LABELS, LOBES
 from impulse_nnunet.lungs.label_mapping import lobes_of_segments
-from impulse_nnunet.lungs.output_dataset import is_current
 
 SEGMENTS = "segments"
 JOINED = {"lobes": {"background": 0} | {name: number for number, name in enumerate(LOBES, 1)}, "bav": BAV_LABELS}
@@ -19,7 +18,7 @@ LABELS = (SEGMENTS, *JOINED)
 
 
 def write_labels(what: str, segments: Path, trees: list[Path], image: Path, target: Path) -> None:
-    """Write a case's label map, unless a current one is there.
+    """Write a case's label map.
 
     Args:
         what: Of :data:`LABELS`; ``segments`` links the file.
@@ -36,9 +35,7 @@ def write_labels(what: str, segments: Path, trees: list[Path], image: Path, targ
         link_whole(segments, target)
         return
     sources = [segments] if what == "lobes" else trees
-    maps = [read_label_map(file).labels for file in sources if not is_current([target], sources)]
-    if not maps:
-        return
+    maps = [read_label_map(file).labels for file in sources]
     for file in sources:
         check_files_on_same_grid(file, image)
     joined = lobes_of_segments().index_map(maps[0], str(segments)) if what == "lobes" else _first_that_shows(maps)

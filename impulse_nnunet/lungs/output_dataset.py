@@ -7,7 +7,7 @@ import logging
 import os
 import platform
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 from impulse_nnunet import __version__
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.io.files import write_json
+from impulse_nnunet.jobs.case_records import RECORDS, CaseRecords
 from impulse_nnunet.lungs.models import SPLITS, read_splits
 
 RECORD = "inputs.json"
@@ -38,6 +39,10 @@ class OutputDataset:
     settings: Mapping[str, Any]
     written: set[Path] = field(default_factory=set)
 
+    def records(self) -> CaseRecords:
+        """Of its cases."""
+        return CaseRecords(self.folder / RECORDS, dict(self.settings) | {"version": __version__})
+
     def claim(self, overwrite: bool) -> None:
         """Make the folder ours; files of a call with the same settings, and predictions, stay.
 
@@ -52,7 +57,7 @@ class OutputDataset:
                     str(self.folder), f"inputs of other settings ({', '.join(keys)})", "a new folder or the same",
                     "choose another -d, or give --overwrite",
                 )  # fmt: skip
-            for name in (*OWN_FOLDERS, *(PREDICTED if overwrite else ())):
+            for name in (*OWN_FOLDERS, RECORDS, *(PREDICTED if overwrite else ())):
                 shutil.rmtree(self.folder / name, ignore_errors=True)
         (self.folder / "dataset.json").unlink(missing_ok=True)  # whole again only at the end
         write_json({"complete": False, "settings": self.settings}, self.folder / RECORD)
@@ -68,6 +73,9 @@ class OutputDataset:
             for file in [path for path in (self.folder / name).rglob("*") if path.is_file()]:
                 if file not in self.written:
                     file.unlink()
+        for file in (self.folder / RECORDS).glob("*.json"):
+            if file.stem not in cases:
+                file.unlink()
         versions = {"impulse_nnunet": __version__, "nnunetv2": version("nnunetv2"), "python": platform.python_version()}
         record = {"complete": True, "settings": self.settings, "versions": versions, "cases": cases}
         write_json(content, self.folder / "dataset.json")
@@ -101,11 +109,3 @@ class OutputDataset:
             raise InputError(
                 str(self.folder), "files that this command did not write", "an empty folder", "choose another -d"
             ) from error
-
-
-def is_current(files: Sequence[Path], sources: Iterable[Path]) -> bool:
-    """Whether files are there and not older than what they are made from."""
-    if not all(file.is_file() for file in files):
-        return False
-    newest = max(source.stat().st_mtime_ns for source in sources)
-    return all(file.stat().st_mtime_ns >= newest for file in files)

@@ -1,6 +1,6 @@
 """From a raw data set of CTs and segments to evaluated segments: the steps of both stages, as a list.
 
-Nothing is done here: each step names nnU-Net's commands or ours (:mod:`impulse_nnunet.steps` runs them).
+Nothing is done here: each step names nnU-Net's commands or ours (:mod:`impulse_nnunet.jobs` runs them).
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ from pathlib import Path
 from impulse_nnunet.environment import FOLDERS
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.io.raw_folders import new_raw_folder
+from impulse_nnunet.jobs.step import Step
 from impulse_nnunet.lungs.anatomy import BAV, TREE_FOLDERS_OF_BAV
 from impulse_nnunet.lungs.inputs import INPUTS, needs_bav, needs_lobes
 from impulse_nnunet.lungs.label_mapping import mapping_from_dataset_json
 from impulse_nnunet.lungs.models import read_splits
 from impulse_nnunet.lungs.output_dataset import RECORD
 from impulse_nnunet.lungs.raw_dataset import LungDataset, read_lung_dataset
+from impulse_nnunet.lungs.result_steps import result_steps
 from impulse_nnunet.lungs.stages import CommonOptions, StageOptions, plan_step, training_steps
 from impulse_nnunet.planning import read_raw_dataset_json
-from impulse_nnunet.steps import Step
 
 TRAIN = "train"
 DEFAULT_FOLDS = 5  # nnU-Net's cross-validation
@@ -29,7 +30,7 @@ ID_OFFSETS = {"bav": 1, "i": 2, "ibav": 3, "l": 4, "lbav": 5, "lobes": 6}  # fro
 INPUTS_STEP = "step_inputs.json"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PipelineOptions:
     """What to run.
 
@@ -68,7 +69,7 @@ class PipelineOptions:
     report: bool = True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Pipeline:
     """The steps, and where their results are.
 
@@ -113,8 +114,13 @@ def plan_pipeline(options: PipelineOptions) -> Pipeline:
     trained = training_steps(folder.name, options.segment_stage, folds, options.common, planned)
     model = trained[-1].record.parent
     output = options.output or model.with_name(f"{model.name}__pipeline")
-    steps += [inputs, planned, *trained, *_result_steps(folder, dataset, options, trained, output)]
-    return Pipeline(steps, output, model, shape_models)
+    steps += [
+        inputs,
+        planned,
+        *trained,
+        *result_steps(folder, dataset, options.segment_stage, options.common, trained, output, options.report),
+    ]
+    return Pipeline(steps=steps, output=output, segment_model=model, shape_models=shape_models)
 
 
 def _check(options: PipelineOptions) -> None:
@@ -183,9 +189,14 @@ def _joined_labels_step(part: str, dataset: LungDataset, number: int, folder: Pa
         part, "--name", _title(dataset, part), "-np", str(common.processes), "--disable_progress_bar",
     )  # fmt: skip
     return Step(
-        f"{part}_data", f"{part}: labels for the first stage", (command,), _inputs_record(folder),
-        sources=tuple(sources), products=(folder / "dataset.json",), anew=("--overwrite",),
-    )  # fmt: skip
+        name=f"{part}_data",
+        title=f"{part}: labels for the first stage",
+        commands=(command,),
+        record=_inputs_record(folder),
+        sources=tuple(sources),
+        products=(folder / "dataset.json",),
+        replace_flags=("--overwrite",),
+    )
 
 
 def _inputs_step(
@@ -206,10 +217,15 @@ def _inputs_step(
     command += ["--disable_tta"] if options.common.disable_tta else []
     places = [*_parts_of(dataset), *_trees_of(dataset), *(place for place in given if place.is_dir())]
     step = Step(
-        "inputs", f"inputs of the segment stage ({', '.join(INPUTS[options.kind])})", (tuple(command),),
-        _inputs_record(folder), sources=tuple(places), products=(folder / "dataset.json",), after=tuple(before),
-        anew=("--overwrite",),
-    )  # fmt: skip
+        name="inputs",
+        title=f"inputs of the segment stage ({', '.join(INPUTS[options.kind])})",
+        commands=(tuple(command),),
+        record=_inputs_record(folder),
+        sources=tuple(places),
+        products=(folder / "dataset.json",),
+        after=tuple(before),
+        replace_flags=("--overwrite",),
+    )
     return step, folder
 
 
@@ -238,69 +254,3 @@ def _folds(dataset: LungDataset, *names: str) -> tuple[str, ...]:
             "add cases, or write splits_final.json into nnUNet_preprocessed",
         )  # fmt: skip
     return tuple(str(fold) for fold in range(DEFAULT_FOLDS))
-
-
-def _result_steps(
-    folder: Path, dataset: LungDataset, options: PipelineOptions, trained: Sequence[Step], output: Path
-) -> list[Step]:
-    """Predictions of the test cases (or the validations, joined), scores and the report."""
-    common, model = options.common, trained[-1].record.parent
-    tested = any(case.is_test for case in dataset.cases.values())
-    scored = not tested or all(case.labels for case in dataset.cases.values() if case.is_test)
-    predictions = output / ("predictions" if tested else "validation")
-    folds = [step.name.rsplit("_", 1)[1] for step in trained]
-    go_on: tuple[str, ...] = ()
-    if tested:
-        command = [
-            "impulse_nnunet", "predict", "-m", str(model), "-f", *folds, "-i", str(folder / "imagesTs"), "-o",
-            str(predictions), "-npp", str(common.processes), "--disable_progress_bar",
-        ]  # fmt: skip
-        command += ["-device", common.device] if common.device else []
-        title, go_on = "segments of the test cases", ("--continue_prediction",)
-    else:
-        stage = options.segment_stage
-        command = [
-            "nnUNetv2_accumulate_crossval_results", folder.name, "-c", stage.configuration, "-tr", stage.trainer, "-p",
-            stage.plans_name, "-f", *folds, "-o", str(predictions),
-        ]  # fmt: skip
-        title = "segments of the validation cases, each by the fold that did not see it"
-    predicted = Step(
-        "predict", title, (tuple(command),), output / "step_predict.json", products=(predictions,),
-        owned=(predictions,), after=tuple(trained), go_on=go_on,
-    )  # fmt: skip
-    if not scored:
-        return [predicted]
-    trees = [name for name in TREE_FOLDERS_OF_BAV.values() if (dataset.folder / "trees" / name).is_dir()]
-    part = "Ts" if tested else "Tr"
-    evaluated = _evaluation_step(folder, predictions, part, output, predicted, common, trees)
-    return [predicted, evaluated, *([_report_step(folder, predictions, tested, output, evaluated)] * options.report)]
-
-
-def _evaluation_step(
-    folder: Path, predictions: Path, part: str, output: Path, predicted: Step, common: CommonOptions,
-    trees: Sequence[str],
-) -> Step:  # fmt: skip
-    command = [
-        "impulse_nnunet", "evaluate", str(folder / f"labels{part}"), str(predictions), "-djfile",
-        str(folder / "dataset.json"), "-np", str(common.processes), "--disable_progress_bar",
-    ]  # fmt: skip
-    command += ["--chill"] if part == "Tr" else []  # some folds have some cases
-    for name in trees:
-        command += [f"--{name}", str(folder / "trees" / name)]
-    products = (predictions / "summary.json", predictions / "metrics.csv")
-    return Step(
-        "evaluate", "scores", (tuple(command),), output / "step_evaluate.json", products=products, owned=products,
-        after=(predicted,),
-    )  # fmt: skip
-
-
-def _report_step(folder: Path, predictions: Path, tested: bool, output: Path, evaluated: Step) -> Step:
-    report = output / "report.html"
-    command = [
-        "impulse_nnunet", "report", str(predictions), "-o", str(report), "--title", folder.name, "--images",
-        str(folder / f"images{'Ts' if tested else 'Tr'}"),
-    ]  # fmt: skip
-    return Step(
-        "report", "report with pictures", (tuple(command),), output / "step_report.json", products=(report,),
-        owned=(report,), after=(evaluated,),
-    )  # fmt: skip

@@ -8,19 +8,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from impulse_nnunet import __version__
 from impulse_nnunet.errors import CasesFailedError, InputError
-from impulse_nnunet.inference.predictor import ImPulSePredictor
+from impulse_nnunet.inference.predictor import ImPulSePredictor, trained_folds
 from impulse_nnunet.io.dataset_json import read_dataset_json
 from impulse_nnunet.io.images import read_case
 from impulse_nnunet.io.listing import list_cases
 from impulse_nnunet.io.nnunet import reader_for
+from impulse_nnunet.jobs.case_records import RECORDS, CaseRecords, model_identity
+from impulse_nnunet.jobs.shards import Shard
 from impulse_nnunet.lungs.inputs import kind_of, needs_bav, needs_lobes, write_channels
 from impulse_nnunet.lungs.label_mapping import LabelMapping
 from impulse_nnunet.lungs.models import ShapeModel
 from impulse_nnunet.lungs.prediction import PredictionOptions, predict_unseen
 from impulse_nnunet.lungs.sources import Shapes, SourceOptions
 from impulse_nnunet.preprocessing.survey import for_all_cases
-from impulse_nnunet.shards import Shard
 
 SHAPES_FOLDER = "shapes"
 
@@ -37,7 +39,7 @@ class ReconstructOptions:
         checkpoint: Of the segment model.
         prediction: Device and speed.
         keep_shapes: Leave the predicted anatomy masks and the channels made of them in ``shapes``.
-        overwrite: Predict cases that are done again.
+        overwrite: Start over; else cases that an earlier call made from the same CT with the same models are kept.
         shard: The share of the cases that this call takes.
         progress: Show bars.
     """
@@ -49,7 +51,7 @@ class ReconstructOptions:
     checkpoint: str = "checkpoint_final.pth"
     prediction: PredictionOptions = field(default_factory=PredictionOptions)
     keep_shapes: bool = False
-    overwrite: bool = True
+    overwrite: bool = False
     shard: Shard = field(default_factory=Shard)
     progress: bool = True
 
@@ -92,13 +94,42 @@ def reconstruct(
         CasesFailedError: After the others are done, if cases failed.
     """
     dataset_json, kind = _segment_stage(options)
-    stages = _shape_stages(kind, options, dataset_json["file_ending"])
+    ending = dataset_json["file_ending"]
+    stages = _shape_stages(kind, options, ending)
     predictor.initialize_from_trained_model_folder(str(options.segment_model), options.folds, options.checkpoint)
-    todo, number = _cases(input_folder, output, dataset_json["file_ending"], options)
-    images, failures = _readable(todo, dataset_json, options)
+    cases = dict(options.shard.of(list(list_cases(input_folder, ending).items())))
+    records = CaseRecords(output / RECORDS, _settings(stages, options))
     work = output / (SHAPES_FOLDER if options.shard.count == 1 else f"{SHAPES_FOLDER}_{options.shard.index}")
     if options.overwrite:  # masks that are kept may be of other CTs with the same names
         shutil.rmtree(work, ignore_errors=True)
+
+    def reconstruct_cases(todo: list[str]) -> list[str]:
+        chosen = {case: cases[case] for case in todo}
+        done, failures = _reconstruct_cases(chosen, output, work, predictor, dataset_json, kind, stages, options)
+        if failures:
+            raise CasesFailedError(dict(sorted(failures.items())), len(cases))
+        return done
+
+    sources = {case: [Path(file) for file in files] for case, files in cases.items()}
+    return records.resume(sources, lambda case: [output / f"{case}{ending}"], reconstruct_cases, options.overwrite)
+
+
+def _settings(stages: list[_ShapeStage], options: ReconstructOptions) -> dict[str, Any]:
+    """What decides the segments, besides the CTs."""
+    folds = options.folds or trained_folds(options.segment_model, options.checkpoint)
+    models = {"segments": model_identity(options.segment_model, folds, options.checkpoint)}
+    models |= {
+        stage.part: model_identity(stage.model.folder, stage.model.folds, stage.model.checkpoint) for stage in stages
+    }
+    return {"models": models, "disable_tta": options.prediction.disable_tta, "version": __version__}
+
+
+def _reconstruct_cases(
+    cases: Mapping[str, list[str]], output: Path, work: Path, predictor: ImPulSePredictor,
+    dataset_json: Mapping[str, Any], kind: str, stages: list[_ShapeStage], options: ReconstructOptions,
+) -> tuple[list[str], dict[str, str]]:  # fmt: skip
+    """Both stages for some cases; returns those that were tried to the end, and why others failed."""
+    images, failures = _readable(cases, dataset_json, options)
     channels: dict[str, list[str]] = {}
     if images:
         shapes = [stage.predict(images, work, options.prediction) for stage in stages]
@@ -110,9 +141,7 @@ def reconstruct(
             failures |= error.failures
     if not options.keep_shapes:
         shutil.rmtree(work, ignore_errors=True)
-    if failures:
-        raise CasesFailedError(dict(sorted(failures.items())), number)
-    return list(channels)
+    return list(channels), failures
 
 
 def _segment_stage(options: ReconstructOptions) -> tuple[Mapping[str, Any], str]:
@@ -148,15 +177,6 @@ def _shape_stages(kind: str, options: ReconstructOptions, ending: str) -> list[_
         mapping = source.mapping(model.folder / "dataset.json")
         stages.append(_ShapeStage(part=source.part, model=model, mapping=mapping, names=source.wanted))
     return stages
-
-
-def _cases(
-    input_folder: Path, output: Path, ending: str, options: ReconstructOptions
-) -> tuple[dict[str, list[str]], int]:
-    """The cases of this part that are not done, and how many the part has."""
-    cases = dict(options.shard.of(list(list_cases(input_folder, ending).items())))
-    done = [case for case in cases if not options.overwrite and (output / f"{case}{ending}").is_file()]
-    return {case: files for case, files in cases.items() if case not in done}, len(cases)
 
 
 def _readable(

@@ -16,16 +16,17 @@ from nnunetv2.utilities.find_class_by_name import recursive_find_python_class
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.jobs.process import LONG_PATIENCE_S
+from impulse_nnunet.jobs.step import Step
 from impulse_nnunet.lungs.prediction import best_device
 from impulse_nnunet.quiet import quiet
 from impulse_nnunet.settings import CONFIGURATION, PLANS
-from impulse_nnunet.steps import Step
 
 OUR_PLANNER = "ImPulSePlanner"
 OUR_TRAINER = "nnUNetTrainerImPulSe"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StageOptions:
     """One model.
 
@@ -72,7 +73,7 @@ class StageOptions:
         return str(inspect.signature(found).parameters["plans_name"].default)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CommonOptions:
     """What all steps share.
 
@@ -105,8 +106,8 @@ def plan_step(folder: Path, stage: StageOptions, common: CommonOptions, before: 
     plans = preprocessed / f"{stage.plans_name}.json"
     sources = [folder / name for name in ("dataset.json", "imagesTr", "labelsTr")] if not before else []
     return Step(
-        f"{stage.part}_plan", f"{stage.part}: plans and preprocessing", (tuple(command),),
-        preprocessed / f"step_{stage.plans_name}_{stage.configuration}.json", sources=tuple(sources),
+        name=f"{stage.part}_plan", title=f"{stage.part}: plans and preprocessing", commands=(tuple(command),),
+        record=preprocessed / f"step_{stage.plans_name}_{stage.configuration}.json", sources=tuple(sources),
         products=(plans, preprocessed / "gt_segmentations"), owned=(plans,), after=tuple(before),
     )  # fmt: skip
 
@@ -123,11 +124,17 @@ def training_steps(
         command += ["-num_gpus", str(common.gpus)] if common.gpus > 1 else []
         folder = model / f"fold_{fold}"
         step = Step(
-            f"{stage.part}_train_{fold}", f"{stage.part}: training of fold {fold}", (tuple(command),),
-            model / f"step_fold_{fold}.json", partial(_planned, planned.products[0], stage.configuration),
-            products=(folder / "checkpoint_final.pth", folder / "validation" / "summary.json"), owned=(folder,),
-            after=(planned,), go_on=("--c",),
-        )  # fmt: skip
+            name=f"{stage.part}_train_{fold}",
+            title=f"{stage.part}: training of fold {fold}",
+            commands=(tuple(command),),
+            record=model / f"step_fold_{fold}.json",
+            facts=partial(_planned, planned.products[0], stage.configuration),
+            products=(folder / "checkpoint_final.pth", folder / "validation" / "summary.json"),
+            owned=(folder,),
+            after=(planned,),
+            resume_flags=("--c",),
+            patience_s=LONG_PATIENCE_S,
+        )
         steps.append(step)
     return steps
 

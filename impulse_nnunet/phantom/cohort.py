@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.io.files import write_json
-from impulse_nnunet.orphans import end_with_parent
+from impulse_nnunet.jobs.process_guard import end_with_parent
 from impulse_nnunet.phantom.case import make_case
 from impulse_nnunet.phantom.compiled import use_threads
 from impulse_nnunet.phantom.layout import FIRST_TEST_NUMBER, OWN_FOLDERS, Layout, write_case, write_descriptions

@@ -86,9 +86,11 @@ class ImPulSePreprocessor(DefaultPreprocessor):
         def one(case: str) -> None:
             entry, reader = dataset[case], plans_manager.image_reader_writer_class()
             trees = [str(raw_folder / name / f"{case}{dataset_json['file_ending']}") for name in tree_folders]
-            stamps = stamps_of([*entry["images"], entry["label"], *trees])
-            if progress.has(case, stamps):
+            files = [Path(file) for file in (*entry["images"], entry["label"], *trees)]
+            if progress.has(case, files):
                 return
+            stamps = stamps_of(files)
+            progress.begin(case, files)
             raw = read_case(reader, case, entry["images"], channels, entry["label"], labels, ignore)
             if trees:
                 raw.properties[TREES_PROPERTY] = read_masks(reader, trees, raw)
@@ -96,7 +98,7 @@ class ImPulSePreprocessor(DefaultPreprocessor):
             volume, segmentation, properties = self.run_case_npy(
                 raw.images, raw.segmentation, raw.properties, plans_manager, configuration, dataset_json
             )
-            progress.save(case, volume, segmentation, properties, stamps)
+            progress.save(case, volume, segmentation, properties)
 
         for_all_cases(one, list(dataset), num_processes, "Preprocessing cases", self.show_progress_bar)
         progress.finish()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,9 @@ import numpy as np
 from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.io.files import Stamps, remove_leftovers, whole_file, write_json
+from impulse_nnunet.io.files import remove_leftovers, whole_file
+from impulse_nnunet.jobs.case_records import CaseRecords
+from impulse_nnunet.jobs.record import BEGUN, Inputs, Record
 
 SETTINGS = "settings.json"
 PARTS = ("_seg.b2nd", ".b2nd", ".pkl")
@@ -29,28 +30,30 @@ class FolderInProgress:
     def __init__(self, final: Path, settings: Mapping[str, Any]) -> None:
         self.final = final
         self.folder = final.with_name(f"{final.name}.incomplete")
-        self.notes = self.folder / "progress"
-        if _read_json(self.notes / SETTINGS) != json.loads(json.dumps(settings)):
+        self.progress = self.folder / "progress"
+        record, inputs = Record(self.progress / SETTINGS), Inputs(settings)
+        if record.status(inputs).state != BEGUN:
             shutil.rmtree(self.folder, ignore_errors=True)
-            write_json(settings, self.notes / SETTINGS)
+            record.begin(inputs)
+        self._records = CaseRecords(self.progress / "cases", settings)
         remove_leftovers(self.folder, older_than_s=0)
 
-    def has(self, case: str, stamps: Stamps) -> bool:
+    def has(self, case: str, sources: Sequence[Path]) -> bool:
         """Whether a case is there, made from these files as they are now."""
-        noted = _read_json(self.notes / f"{case}.json")
-        files = [self.folder / f"{case}{part}" for part in PARTS]
-        return noted == {name: list(stamp) for name, stamp in stamps.items()} and all(f.is_file() for f in files)
+        return self._records.is_made(case, sources, self._files(case))
 
-    def save(
-        self, case: str, volume: np.ndarray, segmentation: np.ndarray, properties: dict, stamps: Stamps
-    ) -> None:  # fmt: skip
+    def begin(self, case: str, sources: Sequence[Path]) -> None:
+        """Note what a case is going to be made from; call before the files are read."""
+        self._records.begin(case, sources, self._files(case))
+
+    def save(self, case: str, volume: np.ndarray, segmentation: np.ndarray, properties: dict) -> None:
         """Store a case in nnU-Net's layout; it counts as done only when all its files are whole."""
         try:
             with whole_file(self.folder / f"{case}{PARTS[-1]}") as path:
                 save_case(volume, segmentation, properties, path.with_suffix(""))
                 for part in PARTS[:-1]:
                     path.with_name(f"{case}{part}").replace(self.folder / f"{case}{part}")
-            write_json(stamps, self.notes / f"{case}.json")
+            self._records.finish(case, self._files(case))
         except InputError as error:
             raise InputError(
                 case, error.found, f"room in {self.folder.parent}",
@@ -59,13 +62,16 @@ class FolderInProgress:
 
     def finish(self) -> None:
         """Give the folder its name; one that was there before gives way in one step."""
-        shutil.rmtree(self.notes)
+        shutil.rmtree(self.progress)
         old = self.final.with_name(f"{self.final.name}.old")
         shutil.rmtree(old, ignore_errors=True)
         if self.final.exists():
             self.final.rename(old)
         self.folder.rename(self.final)
         shutil.rmtree(old, ignore_errors=True)
+
+    def _files(self, case: str) -> list[Path]:
+        return [self.folder / f"{case}{part}" for part in PARTS]
 
 
 def save_case(volume: np.ndarray, segmentation: np.ndarray, properties: dict, truncated: Path) -> None:
@@ -79,10 +85,3 @@ def save_case(volume: np.ndarray, segmentation: np.ndarray, properties: dict, tr
 
 def _slabs(shape: tuple[int, ...], thickness: int) -> tuple[int, ...]:
     return 1, min(thickness, shape[1]), *shape[2:]
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return None

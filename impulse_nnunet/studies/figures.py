@@ -17,10 +17,10 @@ from impulse_nnunet.evaluation.report.scenes import NoViewsError
 from impulse_nnunet.evaluation.report.summaries import CaseResult
 from impulse_nnunet.evaluation.report.volumes import CaseVolumes
 from impulse_nnunet.io.dataset_json import channel_names, read_dataset_json
-from impulse_nnunet.studies.child import CommandError, run_measured
-from impulse_nnunet.studies.runs import STAGES
+from impulse_nnunet.jobs.process import CommandError, run_command
+from impulse_nnunet.studies.runs import PREDICT_STAGES
 from impulse_nnunet.studies.scoring import EvaluationCases
-from impulse_nnunet.studies.stages import STAGES as STAGE_NAMES
+from impulse_nnunet.studies.stages import STAGES
 from impulse_nnunet.studies.study import STUDY, read_runs, read_study
 from impulse_nnunet.studies.systems import MAIN, PARTS, PLUS
 
@@ -30,7 +30,7 @@ STAGE_TITLES = {"template": "template", "deformed": "after deformation", "correc
 PLANE, VIEW = "coronal", "front"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FigureOptions:
     """A figure of a data set.
 
@@ -141,7 +141,7 @@ def _stage_files(folder: Path, options: FigureOptions) -> tuple[dict[str, Path],
     case = options.case or _median_case(Path(run["summary"]))
     test = EvaluationCases.of(options.raw, options.fold)
     ending = read_dataset_json(options.raw / "dataset.json")["file_ending"]
-    targets = {stage: options.output / "stages" / stage for stage in STAGE_NAMES}
+    targets = {stage: options.output / "stages" / stage for stage in STAGES}
     for target in targets.values():
         (target / f"{case}{ending}").unlink(missing_ok=True)
     arguments = [
@@ -149,7 +149,9 @@ def _stage_files(folder: Path, options: FigureOptions) -> tuple[dict[str, Path],
         "-m", run["model"], "-f", str(run["fold"]), "-device", options.device, "--cases", case,
     ]  # fmt: skip
     try:
-        run_measured(STAGES, arguments, options.output / "stages", "stages")
+        run_command(
+            [PREDICT_STAGES, *arguments], options.output / "stages" / "stages.log", name="stages", patience_s=0.0
+        )
     except CommandError as error:
         raise InputError(f"case {case}", str(error), "its stages", "look into the log") from error
     files = {STAGE_TITLES[stage]: target / f"{case}{ending}" for stage, target in targets.items()}

@@ -18,7 +18,7 @@ READ_BY_PREPROCESSING = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StudyOptions:
     """A table on a data set.
 
@@ -31,8 +31,7 @@ class StudyOptions:
         fold: Fold to train on.
         device: ``cpu`` or ``cuda``.
         processes: Cases at a time in preprocessing and evaluation.
-        resume: Go on with what earlier calls finished.
-        overwrite: Begin finished runs anew.
+        overwrite: Start over, setting aside what earlier calls made; else they are resumed.
         rows: Keys of the rows to make; all if empty.
         models: Row key or new name -> folders of finished models, one for each seed.
         settings: Dotted settings that all of our systems get.
@@ -54,7 +53,6 @@ class StudyOptions:
     fold: int | str = 0
     device: str = "cuda"
     processes: int = 2
-    resume: bool = False
     overwrite: bool = False
     rows: tuple[str, ...] = ()
     models: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
@@ -75,8 +73,6 @@ class StudyOptions:
             raise InputError("--seeds", str(self.seeds), "1 or more", "correct it")
         if self.processes < 1:
             raise InputError("-np", str(self.processes), "1 or more", "correct it")
-        if self.resume and self.overwrite:
-            raise InputError("--resume and --overwrite", "both", "one of them", "leave one out")
         self._check_data()
         self._check_settings()
 

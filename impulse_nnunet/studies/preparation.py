@@ -7,17 +7,16 @@ import os
 from pathlib import Path
 
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.jobs.process import run_command
 from impulse_nnunet.lungs.output_dataset import RECORD
 from impulse_nnunet.planning import dataset_name, plan_dataset, preprocess_dataset, read_raw_dataset_json
 from impulse_nnunet.settings import CONFIGURATION, PLANS
-from impulse_nnunet.studies.child import run_measured
 from impulse_nnunet.studies.options import StudyOptions
 from impulse_nnunet.studies.runs import Say
 from impulse_nnunet.studies.variants import plans_file, read_configuration
 
 STOCK = "nnunetv2.experiment_planning.plan_and_preprocess_entrypoints:plan_and_preprocess_entry"
 STOCK_PLANS, STOCK_CONFIGURATION = "nnUNetPlans", "3d_fullres"
-STORED = (".b2nd", ".npz", ".npy")
 
 
 def is_preprocessed(dataset: str, plans: str, configuration: str) -> bool:
@@ -67,10 +66,9 @@ def prepare_stock(dataset: str, options: StudyOptions, say: Say) -> None:
         )  # fmt: skip
     workers = str(options.processes)
     number = str(int(dataset[len("Dataset") :].split("_")[0]))
-    run_measured(
-        STOCK, ["-d", number, "-c", STOCK_CONFIGURATION, "-np", workers, "-npfp", workers], options.output / "logs",
-        f"stock_preprocessing_{number}",
-    )  # fmt: skip
+    name = f"stock_preprocessing_{number}"
+    command = [STOCK, "-d", number, "-c", STOCK_CONFIGURATION, "-np", workers, "-npfp", workers]
+    run_command(command, options.output / "logs" / f"{name}.log", name=name)
     say(f"{dataset}: planned and preprocessed by stock nnU-Net ({STOCK_CONFIGURATION})")
 
 

@@ -20,8 +20,7 @@ from impulse_nnunet.evaluation.metric_names import is_secondary
 from impulse_nnunet.evaluation.paper import PAPER
 from impulse_nnunet.evaluation.statistics import finite_mean
 from impulse_nnunet.studies.options import StudyOptions
-from impulse_nnunet.studies.records import Record
-from impulse_nnunet.studies.runs import Run, cost_of
+from impulse_nnunet.studies.runs import Run
 from impulse_nnunet.studies.systems import System, Table
 
 
@@ -63,7 +62,7 @@ def _compare(table: Table, scored: Mapping[str, Sequence[Run]]) -> Comparison | 
 def _row(
     row: System, table: Table, runs: Sequence[Run], scored: Sequence[Run], failures: Mapping[str, str]
 ) -> SystemRow:
-    costs = [cost_of(Record(run.work)) for run in scored]
+    costs = [run.cost() for run in scored]
     means = {
         field.name: None if any(cost[field.name] is None for cost in costs) or not costs
         else finite_mean(cost[field.name] for cost in costs)

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+import platform
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from impulse_nnunet import __version__
 from impulse_nnunet.evaluation.settings import MetricSettings
-from impulse_nnunet.locks import locked
-from impulse_nnunet.studies.child import run_measured
-from impulse_nnunet.studies.models import TrainedModel
-from impulse_nnunet.studies.records import Record, fingerprint, versions
+from impulse_nnunet.jobs.locks import locked
+from impulse_nnunet.jobs.process import LONG_PATIENCE_S, run_command
+from impulse_nnunet.jobs.record import BEGUN, CHANGED, DONE, Inputs, Record
+from impulse_nnunet.studies.models import CHECKPOINT, TrainedModel
 from impulse_nnunet.studies.scoring import EvaluationCases, means_of, score
 from impulse_nnunet.studies.systems import System
 from impulse_nnunet.studies.variants import Variant
 
 TRAIN = "nnunetv2.run.run_training:run_training_entry"
 PREDICT = "nnunetv2.inference.predict_from_raw_data:predict_entry_point_modelfolder"
-STAGES = "impulse_nnunet.studies.stages:main"
+PREDICT_STAGES = "impulse_nnunet.studies.stages:main"
 SUMMARY = "summary.json"
+PARTS = ("train", "predict", "evaluate")
+OLD_RECORD = "run.json"  # of 0.1.0 in development
 
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Place:
     """What all runs on a data set share.
 
@@ -46,7 +51,7 @@ class Place:
     metrics: MetricSettings
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """One system with one seed.
 
@@ -88,63 +93,69 @@ class Run:
         """The scores."""
         return self.work / SUMMARY
 
-    def training_inputs(self) -> dict[str, Any]:
+    def record(self, part: str) -> Record:
+        """The record of one of :data:`PARTS`."""
+        return Record(self.work / f"record_{part}.json")
+
+    def training_inputs(self) -> Inputs:
         """What decides the weights; for a finished model, which one it is."""
         if self.variant is None:
-            return {"model": str(self.model_folder.resolve()), "fold": self.place.fold}
-        data = fingerprint([self.place.raw / "imagesTr", self.place.raw / "labelsTr"])
-        return {
+            return Inputs({"fold": self.place.fold}, {"checkpoint": self._checkpoint})
+        settings = {
             "trainer": self.variant.trainer, "configuration": dict(self.variant.resolved), "fold": self.place.fold,
-            "training_data": data, "versions": versions(),
+            "versions": _versions(),
         }  # fmt: skip
+        return Inputs(settings, {name: self.place.raw / name for name in ("imagesTr", "labelsTr")})
 
-    def prediction_inputs(self) -> dict[str, Any]:
-        """What decides the predictions, besides the weights."""
-        checkpoint = self.fold_folder / "checkpoint_final.pth"
-        time = checkpoint.stat().st_mtime_ns if checkpoint.is_file() else None
-        return {"checkpoint": time, "images": fingerprint([self.place.test.images])}
+    def prediction_inputs(self) -> Inputs:
+        """What decides the predictions."""
+        return Inputs(sources={"checkpoint": self._checkpoint, "images": self.place.test.images})
 
-    def evaluation_inputs(self) -> dict[str, Any]:
-        """What decides the scores, besides the predictions."""
+    def evaluation_inputs(self) -> Inputs:
+        """What decides the scores."""
         test = self.place.test
-        return {
-            "metrics": asdict(self.place.metrics),
-            "references": fingerprint([test.references]),
-            "trees": {name: fingerprint([folder]) for name, folder in test.trees.items()},
-        }
+        sources = {"references": test.references, "predictions": self.predictions, **test.trees}
+        return Inputs({"metrics": asdict(self.place.metrics)}, sources)
 
     def state(self) -> str:
         """What is left to do: one word for --dry_run."""
-        record = Record(self.work)
-        if self.system.trains and not self._is_trained(record):
-            begun = record.was_begun("train", self.training_inputs())
-            return "train (goes on)" if begun else "train"
-        if not (record.is_done("predict", self.prediction_inputs())):
+        if self.system.trains and not self._is_trained():
+            return "train (goes on)" if self._state("train") == BEGUN else "train"
+        if self._state("predict") != DONE:
             return "predict"
-        return "done" if self._is_scored(record) else "evaluate"
+        return "done" if self.is_scored() else "evaluate"
 
-    def is_begun(self) -> bool:
-        """Whether an earlier call trained here, whatever its settings."""
-        return self.variant is not None and ("train" in Record(self.work).steps or self.fold_folder.is_dir())
-
-    def _is_trained(self, record: Record) -> bool:
-        if self.variant is None:
-            return True
-        final = (self.fold_folder / "checkpoint_final.pth").is_file()
-        return final and record.is_done("train", self.training_inputs())
+    def foreign_result(self) -> Path | None:
+        """A training that lies where this run's would go, and that no record says to be a run's."""
+        known = self.record("train").read() or (self.work / OLD_RECORD).is_file()
+        return None if known or self.variant is None or not self.fold_folder.is_dir() else self.fold_folder
 
     def is_scored(self) -> bool:
         """Whether there are scores that still hold."""
-        return self._is_scored(Record(self.work))
+        return self._state("evaluate") == DONE
 
-    def _is_scored(self, record: Record) -> bool:
-        return self.summary.is_file() and record.is_done("evaluate", self.evaluation_inputs())
+    def start_over(self) -> None:
+        """Set aside what an earlier call left."""
+        made = [*([self.fold_folder] if self.variant is not None else []), self.summary]
+        made += [self.predictions] if self.predictions.parent == self.work else []
+        self.record("train").set_aside(made, "run")
+        for part in PARTS:
+            self.record(part).forget()
 
-    def forget(self) -> None:
-        """Begin anew: remove what an earlier call left."""
-        if self.variant is not None:
-            shutil.rmtree(self.fold_folder, ignore_errors=True)
-        shutil.rmtree(self.work, ignore_errors=True)
+    @property
+    def _checkpoint(self) -> Path:
+        return self.fold_folder / CHECKPOINT
+
+    def _state(self, part: str) -> str:
+        inputs, products = {
+            "train": (self.training_inputs, [self._checkpoint]),
+            "predict": (self.prediction_inputs, [self.predictions]),
+            "evaluate": (self.evaluation_inputs, [self.summary]),
+        }[part]
+        return self.record(part).status(inputs(), products).state
+
+    def _is_trained(self) -> bool:
+        return self.variant is None or self._state("train") == DONE
 
     def do(self, say: Say) -> None:
         """Do what is left of the run.
@@ -161,45 +172,47 @@ class Run:
             self._evaluate(say)
 
     def _train(self, say: Say, lock: int) -> None:
-        record, inputs = Record(self.work), self.training_inputs()
-        if self.variant is None:
-            if self.system.trains and not record.is_done("train", inputs):
-                facts = TrainedModel(self.model_folder, self.place.fold).facts()
-                record.begin("train", inputs)
-                record.finish("train", facts)
+        record, inputs = self.record("train"), self.training_inputs()
+        status = record.status(inputs, [self._checkpoint])
+        if status.state == DONE or not self.system.trains:
             return
-        if self._is_trained(record):
-            return
-        goes_on = record.was_begun("train", inputs)
-        if not goes_on:
-            differing = record.differing("train", inputs)
-            if differing:
-                say(f"{self.title}: trained anew, for the record has another {', '.join(differing[:3])}")
-            shutil.rmtree(self.fold_folder, ignore_errors=True)
-            self.work.mkdir(parents=True, exist_ok=True)
-            record.begin("train", inputs)
-        self.variant.write()
-        arguments = [
-            self.variant.dataset, self.variant.name, str(self.place.fold), "-tr", self.variant.trainer,
-            "-p", self.variant.plans, "-device", self.place.device, *(["--c"] if goes_on else []),
-        ]  # fmt: skip
-        measured = run_measured(TRAIN, arguments, self.work, "train", lock)
+        measured: dict[str, Any] = {}
+        if self.variant is not None:
+            if status.state != BEGUN:
+                place = record.set_aside([self.fold_folder], "training")
+                if status.state == CHANGED and place is not None:
+                    say(f"{self.title}: trained again, since this changed: {status.reason}; the earlier is in {place}")
+            record.begin(inputs)
+            measured = self._run_training(self.variant, status.state == BEGUN, lock)
+        else:
+            record.begin(inputs)
         facts = TrainedModel(self.model_folder, self.place.fold).facts()
-        record.finish("train", {**measured, **facts})
-        say(f"{self.title}: trained in {facts['training_seconds'] / 60:.1f} min, {facts['steps']} steps")
+        record.finish({**measured, **facts})
+        if self.variant is not None:
+            say(f"{self.title}: trained in {facts['training_seconds'] / 60:.1f} min, {facts['steps']} steps")
+
+    def _run_training(self, variant: Variant, resume: bool, lock: int) -> dict[str, Any]:
+        variant.write()
+        arguments = [
+            variant.dataset, variant.name, str(self.place.fold), "-tr", variant.trainer, "-p", variant.plans,
+            "-device", self.place.device, *(["--c"] if resume else []),
+        ]  # fmt: skip
+        return self._run_command("train", TRAIN, arguments, lock, LONG_PATIENCE_S)
 
     def _predict(self, say: Say, lock: int) -> None:
-        record, inputs = Record(self.work), self.prediction_inputs()
-        if record.is_done("predict", inputs):
+        record, inputs = self.record("predict"), self.prediction_inputs()
+        state = record.status(inputs, [self.predictions]).state
+        if state == DONE:
             return
-        if self.predictions.parent == self.work and not record.was_begun("predict", inputs):
+        own = self.predictions.parent == self.work
+        if own and state != BEGUN:
             shutil.rmtree(self.predictions, ignore_errors=True)
-        record.begin("predict", inputs)
+        record.begin(inputs)
         measured: dict[str, Any] = {}
-        if self.predictions.parent == self.work:
+        if own:
             measured = self._predict_images(lock)
             say(f"{self.title}: {len(self.place.test.cases)} cases predicted in {measured['seconds']:.0f} s")
-        record.finish("predict", {**measured, "cases": len(self.place.test.cases)})
+        record.finish({**measured, "cases": len(self.place.test.cases)})
 
     def _predict_images(self, lock: int) -> dict[str, Any]:
         arguments = [
@@ -208,30 +221,41 @@ class Run:
         ]  # fmt: skip
         if self.system.trains:
             arguments += ["-npp", "1", "-nps", "1", "--continue_prediction", "--disable_progress_bar"]
-            return run_measured(PREDICT, arguments, self.work, "predict", lock)
+            return self._run_command("predict", PREDICT, arguments, lock)
         cases = ["--cases", *self.place.test.cases]
-        return run_measured(STAGES, ["--stage", "template", *arguments, *cases], self.work, "predict", lock)
+        return self._run_command("predict", PREDICT_STAGES, ["--stage", "template", *arguments, *cases], lock)
+
+    def _run_command(
+        self, name: str, command: str, arguments: list[str], lock: int, patience_s: float = 0.0
+    ) -> dict[str, Any]:
+        log = self.work / f"{name}.log"
+        return run_command([command, *arguments], log, name=name, patience_s=patience_s, lock=lock)
 
     def _evaluate(self, say: Say) -> None:
-        record, inputs = Record(self.work), self.evaluation_inputs()
-        if not self._is_scored(record):
-            record.begin("evaluate", inputs)
-            place = self.place
-            score(self.predictions, place.test, place.metrics, place.processes, self.summary)
-            record.finish("evaluate", {"summary": self.summary.name})
-            means = means_of(self.summary)
-            say(f"{self.title}: " + ", ".join(f"{name} {value:.4g}" for name, value in means.items()))
+        if self.is_scored():
+            return
+        record, place = self.record("evaluate"), self.place
+        record.begin(self.evaluation_inputs())
+        score(self.predictions, place.test, place.metrics, place.processes, self.summary)
+        record.finish({"summary": self.summary.name})
+        means = means_of(self.summary)
+        say(f"{self.title}: " + ", ".join(f"{name} {value:.4g}" for name, value in means.items()))
+
+    def cost(self) -> dict[str, Any]:
+        """Parameters, seconds and memory from the records; None where unknown."""
+        trained, predicted = self.record("train").result(), self.record("predict").result()
+        cases, seconds = predicted.get("cases"), predicted.get("seconds")
+        return {
+            "parameters": trained.get("parameters"),
+            "training_seconds": trained.get("training_seconds"),
+            "steps": trained.get("steps"),
+            "prediction_seconds": seconds / cases if seconds and cases else None,
+            "training_memory_gb": trained.get("gpu_memory_gb") or trained.get("memory_gb"),
+            "prediction_memory_gb": predicted.get("gpu_memory_gb") or predicted.get("memory_gb"),
+        }
 
 
-def cost_of(record: Record) -> dict[str, Any]:
-    """Parameters, seconds and memory from a run's record; None where unknown."""
-    trained, predicted = record.result("train"), record.result("predict")
-    cases, seconds = predicted.get("cases"), predicted.get("seconds")
-    return {
-        "parameters": trained.get("parameters"),
-        "training_seconds": trained.get("training_seconds"),
-        "steps": trained.get("steps"),
-        "prediction_seconds": seconds / cases if seconds and cases else None,
-        "training_memory_gb": trained.get("gpu_memory_gb") or trained.get("memory_gb"),
-        "prediction_memory_gb": predicted.get("gpu_memory_gb") or predicted.get("memory_gb"),
-    }
+def _versions() -> dict[str, str]:
+    """Of what decides the numbers."""
+    packages = {name: version(name) for name in ("nnunetv2", "torch", "numpy")}
+    return {"impulse_nnunet": __version__, **packages, "python": platform.python_version()}

@@ -22,7 +22,7 @@ TREES = ("airway", "artery")  # the paper's: veins are left out
 TREE_FOLDER = "trees"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EvaluationCases:
     """The cases that are scored: those of imagesTs and labelsTs, else the fold's validation cases.
 
@@ -61,7 +61,14 @@ class EvaluationCases:
             cases = _validation_cases(raw.name, training, fold)
         trees = {name: raw / TREE_FOLDER / name for name in TREES}
         whole = all((folder / f"{case}{ending}").is_file() for folder in trees.values() for case in cases)
-        return cls(raw, images, references, tuple(cases), references == labels, trees if whole else {})
+        return cls(
+            raw=raw,
+            images=images,
+            references=references,
+            cases=tuple(cases),
+            has_images=references == labels,
+            trees=trees if whole else {},
+        )
 
 
 def score(predictions: Path, test: EvaluationCases, metrics: MetricSettings, processes: int, summary: Path) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 
 from impulse_nnunet.errors import CasesFailedError, InputError
 from impulse_nnunet.io.files import write_json
-from impulse_nnunet.studies.child import CommandError, stoppable
+from impulse_nnunet.jobs.process import CommandError
+from impulse_nnunet.jobs.signals import stoppable
 from impulse_nnunet.studies.options import StudyOptions
 from impulse_nnunet.studies.preparation import find_inputs, kind_of_inputs, prepare, prepare_stock, resolve_dataset
 from impulse_nnunet.studies.results import write_results
@@ -64,7 +65,7 @@ def make_table(options: StudyOptions, say: Say) -> list[Path]:
     Raises:
         InputError: For what a user can mend, before anything is trained.
         RunsFailedError: After everything else is done.
-        StoppedError: This process was asked to stop; ``--resume`` goes on.
+        StopRequestedError: This process was asked to stop; the same call goes on.
     """
     chosen = chosen_table(options)
     _prepare(chosen, options, say)
@@ -100,7 +101,12 @@ def describe_plan(options: StudyOptions) -> list[str]:
     stock = any(row.stock and row.key not in options.models for row in chosen.systems)
     if stock and not plans_file(resolve_dataset(options.dataset), options.stock_plans).is_file():
         lines.append(f"{resolve_dataset(options.dataset)}: plan and preprocess by stock nnU-Net")
-        chosen = Table(chosen.key, chosen.title, chosen.reference, tuple(r for r in chosen.systems if not r.stock))
+        chosen = Table(
+            key=chosen.key,
+            title=chosen.title,
+            reference=chosen.reference,
+            systems=tuple(r for r in chosen.systems if not r.stock),
+        )
     study = plan_study(chosen, options)
     for run in study.runs:
         name = run.variant.name if run.variant is not None else run.model_folder.name
@@ -129,9 +135,9 @@ def chosen_table(options: StudyOptions) -> Table:
     if unknown:
         raise InputError("--rows", unknown[0], f"some of {', '.join(row.key for row in full.systems)}", "correct it")
     rows = [row for row in full.systems if not options.rows or row.key in options.rows]
-    rows += [System(name, name, dataset=None) for name in options.models if name not in known]
+    rows += [System(key=name, name=name, dataset=None) for name in options.models if name not in known]
     reference = full.reference if any(row.key == full.reference for row in rows) else rows[0].key
-    return Table(full.key, full.title, reference, tuple(rows))
+    return Table(key=full.key, title=full.title, reference=reference, systems=tuple(rows))
 
 
 def _known_inputs(options: StudyOptions) -> dict[str, int]:
@@ -163,7 +169,14 @@ def _run(row: System, seed: int, place: Place, options: StudyOptions) -> Run | N
         folders = options.models[row.key]
         if seed >= len(folders):
             return None
-        return Run(row, seed, place, None, folders[seed], options.output / "models" / f"{row.key}_{seed}")
+        return Run(
+            system=row,
+            seed=seed,
+            place=place,
+            variant=None,
+            model_folder=folders[seed],
+            work=options.output / "models" / f"{row.key}_{seed}",
+        )
     if not row.trains:  # the template of the first run of ImPulSe+
         if seed > 0:
             return None
@@ -172,10 +185,10 @@ def _run(row: System, seed: int, place: Place, options: StudyOptions) -> Run | N
         else:
             folder = variant(PLUS, seed, dataset, options).model_folder
             work = folder / f"fold_{options.fold}" / "template_alone"
-        return Run(row, seed, place, None, folder, work)
+        return Run(system=row, seed=seed, place=place, variant=None, model_folder=folder, work=work)
     wanted = variant(row, seed, dataset, options)
     work = wanted.model_folder / f"study_fold_{options.fold}"
-    return Run(row, seed, place, wanted, wanted.model_folder, work)
+    return Run(system=row, seed=seed, place=place, variant=wanted, model_folder=wanted.model_folder, work=work)
 
 
 def _dataset(row: System, options: StudyOptions) -> str:
@@ -189,7 +202,14 @@ def _datasets(chosen: Table, options: StudyOptions) -> list[str]:
 def _place(name: str, options: StudyOptions) -> Place:
     raw = Path(os.environ["nnUNet_raw"], name)
     test = EvaluationCases.of(raw, options.fold)
-    return Place(raw, test, options.fold, options.device, options.processes, options.metrics)
+    return Place(
+        raw=raw,
+        test=test,
+        fold=options.fold,
+        device=options.device,
+        processes=options.processes,
+        metrics=options.metrics,
+    )
 
 
 def _prepare(chosen: Table, options: StudyOptions, say: Say) -> None:
@@ -203,16 +223,16 @@ def _prepare(chosen: Table, options: StudyOptions, say: Say) -> None:
 
 
 def _claim(study: Study, options: StudyOptions) -> None:
-    """Refuse to train over finished runs without a word; note what the table is made of."""
-    begun = [run for run in study.runs if run.is_begun()]
-    if begun and not (options.resume or options.overwrite):
-        raise InputError(
-            str(begun[0].model_folder), f"{len(begun)} run(s) of an earlier call", "none",
-            "give --resume to go on with them, or --overwrite to begin anew",
-        )  # fmt: skip
+    """Refuse to train over what this command did not make; note what the table is made of."""
     if options.overwrite:
         for run in study.runs:
-            run.forget()
+            run.start_over()
+    foreign = next((place for run in study.runs if (place := run.foreign_result()) is not None), None)
+    if foreign is not None:
+        raise InputError(
+            str(foreign), "a training that this command did not make", "none",
+            "use it by --models, move it away, or give --overwrite to set it aside",
+        )  # fmt: skip
     runs = [{"row": run.system.key, "seed": run.seed, "model": str(run.model_folder), "fold": run.place.fold,
              "summary": str(run.summary), "predictions": str(run.predictions)} for run in study.runs]  # fmt: skip
     content = {

@@ -19,7 +19,7 @@ _LD = "impulse.loss.displacement"
 _ARCHITECTURE = "architecture.arch_kwargs"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class System:
     """One row of a table.
 
@@ -45,7 +45,7 @@ class System:
         return bool(self.trainer)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Table:
     """A table of the paper.
 
@@ -62,34 +62,34 @@ class Table:
     systems: tuple[System, ...]
 
 
-PLUS = System("plus", "ImPulSe+")
-IMPULSE = System("impulse", "ImPulSe", "nnUNetTrainerImPulSeV1")
-TEMPLATE = System("template", "template alone", "")
+PLUS = System(key="plus", name="ImPulSe+")
+IMPULSE = System(key="impulse", name="ImPulSe", trainer="nnUNetTrainerImPulSeV1")
+TEMPLATE = System(key="template", name="template alone", trainer="")
 
 MAIN = (
-    System("nnunet", "nnU-Net, sliding window", STOCK_TRAINER, stock=True),
-    System("deeplabv3", "DeepLabv3, input grid", "nnUNetTrainerDeepLabV3"),
-    System("fcn", "FCN, input grid", "nnUNetTrainerFCN"),
-    System("lowres", "nnU-Net, input grid", "nnUNetTrainerLowRes"),
+    System(key="nnunet", name="nnU-Net, sliding window", trainer=STOCK_TRAINER, stock=True),
+    System(key="deeplabv3", name="DeepLabv3, input grid", trainer="nnUNetTrainerDeepLabV3"),
+    System(key="fcn", name="FCN, input grid", trainer="nnUNetTrainerFCN"),
+    System(key="lowres", name="nnU-Net, input grid", trainer="nnUNetTrainerLowRes"),
     IMPULSE,
     PLUS,
     TEMPLATE,
 )
 PARTS = (
-    System("impulse", "none (ImPulSe)", "nnUNetTrainerImPulSeV1"),
+    System(key="impulse", name="none (ImPulSe)", trainer="nnUNetTrainerImPulSeV1"),
     System(
-        "co_trained", "T D, template co-trained",
+        key="co_trained", name="T D, template co-trained",
         changes={"impulse.template.mode": "co_trained", f"{_ARCHITECTURE}.correction": False, _LD: 0.0},
     ),
-    System("no_correction", "T D PT", changes={f"{_ARCHITECTURE}.correction": False, _LD: 0.0}),
-    System("no_displacement_loss", "T D C PT", changes={_LD: 0.0}),
-    System("plus", "T D C LD PT (ImPulSe+)"),
+    System(key="no_correction", name="T D PT", changes={f"{_ARCHITECTURE}.correction": False, _LD: 0.0}),
+    System(key="no_displacement_loss", name="T D C PT", changes={_LD: 0.0}),
+    System(key="plus", name="T D C LD PT (ImPulSe+)"),
     TEMPLATE,
 )  # fmt: skip
 ENCODERS = (
-    System("plus", "ResNet-18", changes={f"{_ARCHITECTURE}.encoder": "resnet18"}),
-    System("unet_encoder", "U-Net encoder", changes={f"{_ARCHITECTURE}.encoder": "unet_encoder"}),
-    System("unet", "U-Net", changes={f"{_ARCHITECTURE}.encoder": "unet"}),
+    System(key="plus", name="ResNet-18", changes={f"{_ARCHITECTURE}.encoder": "resnet18"}),
+    System(key="unet_encoder", name="U-Net encoder", changes={f"{_ARCHITECTURE}.encoder": "unet_encoder"}),
+    System(key="unet", name="U-Net", changes={f"{_ARCHITECTURE}.encoder": "unet"}),
 )
 
 
@@ -103,26 +103,40 @@ def table(key: str, inputs: Mapping[str, int] | None = None, shares: Sequence[fl
     """
     inputs = inputs or {}
     if key == "1":
-        return Table("1", "Table 1: systems", "plus", MAIN)
+        return Table(key="1", title="Table 1: systems", reference="plus", systems=MAIN)
     if key == "2":
-        return Table("2", "Table 2: parts of ImPulSe+ (T template, D deformation, C correction, LD loss on the "
-                          "displacement, PT template made before training)", "plus", PARTS)  # fmt: skip
+        return Table(
+            key="2",
+            title="Table 2: parts of ImPulSe+ (T template, D deformation, C correction, LD loss on the "
+            "displacement, PT template made before training)",
+            reference="plus",
+            systems=PARTS,
+        )
     if key == "3":
-        return Table("3", "Table 3: encoders", "plus", ENCODERS)
+        return Table(key="3", title="Table 3: encoders", reference="plus", systems=ENCODERS)
     if key == "4":
-        rows = [System(kind, name, dataset=inputs[kind]) for kind, name in INPUT_NAMES.items() if kind in inputs]
+        rows = [
+            System(key=kind, name=name, dataset=inputs[kind]) for kind, name in INPUT_NAMES.items() if kind in inputs
+        ]
         reference = "ibav" if "ibav" in inputs else rows[-1].key
-        return Table("4", "Table 4: kinds of input", reference, tuple(rows))
+        return Table(key="4", title="Table 4: kinds of input", reference=reference, systems=tuple(rows))
     if key == "5":
         rows = [
-            System(row.key, row.name, row.trainer, row.changes, inputs["lbav"]) for row in PARTS if row is not TEMPLATE
+            System(key=row.key, name=row.name, trainer=row.trainer, changes=row.changes, dataset=inputs["lbav"])
+            for row in PARTS
+            if row is not TEMPLATE
         ]
-        return Table("5", "Table 5: parts of ImPulSe+ on LBAV", "plus", tuple(rows))
+        return Table(key="5", title="Table 5: parts of ImPulSe+ on LBAV", reference="plus", systems=tuple(rows))
     rows = [
-        System(f"share{round(100 * share):02d}", f"1 - gamma = {share:g}", changes={MASK_SHARE: float(share)})
+        System(key=f"share{round(100 * share):02d}", name=f"1 - gamma = {share:g}", changes={MASK_SHARE: float(share)})
         for share in shares
     ]
-    return Table("fig10", "Fig. 10: share of training points inside bronchi and vessels", rows[0].key, tuple(rows))
+    return Table(
+        key="fig10",
+        title="Fig. 10: share of training points inside bronchi and vessels",
+        reference=rows[0].key,
+        systems=tuple(rows),
+    )
 
 
 MASK_SHARE = "impulse.sampling.mask_share"

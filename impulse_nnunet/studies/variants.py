@@ -15,7 +15,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.io.files import write_json
-from impulse_nnunet.locks import locked
+from impulse_nnunet.jobs.locks import locked
 from impulse_nnunet.settings import (
     PLAN_KEY,
     network_settings_from_configuration,
@@ -31,7 +31,7 @@ SEED = "impulse.training.seed"
 OWN_ENTRIES = ("batch_size", "architecture", PLAN_KEY)  # of a configuration, that a variant may change
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Variant:
     """A configuration that one training needs.
 
@@ -102,7 +102,9 @@ def variant(system: System, seed: int, dataset: str, options: StudyOptions) -> V
     _check(content, system)
     name = f"{options.configuration}_{key}_{budget.slug}_seed{seed}{_mark(options.settings)}"
     entry = {"inherits_from": options.configuration} | {name: content[name] for name in OWN_ENTRIES}
-    return Variant(dataset, options.plans, name, entry, content, system.trainer)
+    return Variant(
+        dataset=dataset, plans=options.plans, name=name, entry=entry, resolved=content, trainer=system.trainer
+    )
 
 
 def _stock_variant(system: System, seed: int, dataset: str, options: StudyOptions) -> Variant:
@@ -114,7 +116,14 @@ def _stock_variant(system: System, seed: int, dataset: str, options: StudyOption
     entry = {"inherits_from": options.stock_configuration, "budget": budget.stock_entry(seed, options.mirroring)}
     mirrored = "_mirrored" if options.mirroring else ""
     name = f"{options.stock_configuration}_{budget.slug}_seed{seed}{mirrored}"
-    return Variant(dataset, options.stock_plans, name, entry, base | entry, system.trainer)
+    return Variant(
+        dataset=dataset,
+        plans=options.stock_plans,
+        name=name,
+        entry=entry,
+        resolved=base | entry,
+        trainer=system.trainer,
+    )
 
 
 def _completed(content: dict[str, Any]) -> dict[str, Any]:

@@ -112,6 +112,33 @@ def test_a_file_that_changed_is_not_joined_with_its_old_numbers(folders, capsys)
     assert outputs(folders) == whole(folders)
 
 
+def test_a_touched_file_keeps_its_numbers_and_one_edited_at_equal_size_does_not(folders, capsys):
+    for index in range(2):
+        assert evaluate("--shard", f"{index}/2") == 0
+    os.utime("pred/c.nii.gz", (1, 1))
+    assert main(["merge", "pred"]) == 0
+    content = bytearray((folders / "pred/c.nii.gz").read_bytes())
+    content[4] ^= 1  # the time in the header of gzip
+    (folders / "pred/c.nii.gz").write_bytes(content)
+    assert main(["merge", "pred"]) == 2
+    assert list(failures()) == ["c"]
+
+
+def test_parts_of_an_earlier_form_are_made_again(folders):
+    expected = whole(folders)
+    assert evaluate("--shard", "0/1") == 0
+    path = folders / "pred" / "summary_parts" / "shard_0_of_1.json"
+    part = json.loads(path.read_text())
+    part["stamps"] = {
+        case: {file: note[:2] for file, note in notes.items()} for case, notes in part.pop("notes").items()
+    }
+    path.write_text(json.dumps(part))
+    assert main(["merge", "pred"]) == 2
+    assert evaluate("--shard", "0/1") == 0
+    assert main(["merge", "pred"]) == 0
+    assert outputs(folders) == expected
+
+
 def test_cases_that_fail(folders, capsys):
     """A broken prediction, one without a reference, one that is not there, a tree that is not there."""
     save(np.zeros((5, 7, 6), np.uint8), folders / "pred" / "b.nii.gz", spacing=(1, 1, 1))

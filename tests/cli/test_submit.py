@@ -8,7 +8,7 @@ import pytest
 from impulse_nnunet.cli.main import main
 from impulse_nnunet.cli.shard_job import ShardJob
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.submission import minutes_of
+from impulse_nnunet.jobs.submission import minutes_of
 from tests.evaluation.brute_force import blobs, disturbed
 from tests.evaluation.image_files import dataset_json, save_all
 
@@ -50,9 +50,9 @@ def test_dry_run_shows_the_commands(here, capsys):
     assert capsys.readouterr().out == (
         f"5 job(s) on slurm, logs in {here / 'LABELS_jobs'}\n"
         "each with cpus 4, gpus 1, mem_gb 16, minutes 240, at_once 256, more {'qos': 'low', 'nice': '100'}\n"
-        "  impulse_nnunet predict -m MODEL -f 0 1 -i IMAGES -o LABELS --continue_prediction --shard 0/5\n"
-        "  impulse_nnunet predict -m MODEL -f 0 1 -i IMAGES -o LABELS --continue_prediction --shard 1/5\n"
-        "  impulse_nnunet predict -m MODEL -f 0 1 -i IMAGES -o LABELS --continue_prediction --shard 2/5\n"
+        "  impulse_nnunet predict -m MODEL -f 0 1 -i IMAGES -o LABELS --shard 0/5\n"
+        "  impulse_nnunet predict -m MODEL -f 0 1 -i IMAGES -o LABELS --shard 1/5\n"
+        "  impulse_nnunet predict -m MODEL -f 0 1 -i IMAGES -o LABELS --shard 2/5\n"
         "  ... to --shard 4/5\n"
         "after them:\n"
         "  impulse_nnunet merge LABELS -i IMAGES\n"
@@ -60,13 +60,9 @@ def test_dry_run_shows_the_commands(here, capsys):
     assert list(here.iterdir()) == []
 
 
-def test_labels_of_an_earlier_run_are_kept_only_on_the_users_word(here, capsys):
-    (here / "LABELS").mkdir()
-    (here / "LABELS" / "a.nii.gz").touch()
-    assert main([*PREDICT, *JOBS, "--dry_run"]) == 0
-    assert "--continue_prediction" not in capsys.readouterr().out
-    assert main([*PREDICT, *JOBS, "--c", "--dry_run"]) == 0
-    assert "-o LABELS --c --shard 0/5\n" in capsys.readouterr().out
+def test_a_job_that_is_given_back_resumes_and_does_not_start_over():
+    job = ShardJob(("predict", "-o", "LABELS", "--overwrite", "--shard", "0/5"))
+    assert job.checkpoint().function == ShardJob(("predict", "-o", "LABELS", "--shard", "0/5"))
 
 
 def test_the_merge_of_an_evaluation(here, capsys):

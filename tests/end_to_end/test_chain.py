@@ -179,6 +179,12 @@ def test_one_bad_case_does_not_stop_the_others(trained, labels):
     assert "1 case(s) predicted" in finished.stdout
     assert (output / f"{CASES[0]}.nii.gz").stat().st_mtime_ns == before
     assert_same_labels(output, labels)
+    assert "0 case(s) predicted" in trained.run(*command).stdout  # it resumes without a flag
+    shutil.copyfile(images / f"{CASES[0]}_0000.nii.gz", images / f"{CASES[2]}_0000.nii.gz")
+    (output / f"{CASES[1]}.nii.gz").write_bytes(b"of another program")
+    assert "2 case(s) predicted into" in trained.run(*command).stdout
+    assert "3 case(s) predicted into" in trained.run(*command, "--spacing", "2", "2", "2").stdout  # other options
+    assert "3 case(s) predicted into" in trained.run(*command, "--spacing", "2", "2", "2", "--overwrite").stdout
 
 
 def test_parts_share_the_cases(trained):

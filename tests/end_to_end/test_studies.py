@@ -57,9 +57,7 @@ def test_a_table_goes_on_after_a_kill_and_keeps_what_was_done(study):
     (model,) = (base / "results").glob("*/*no_displacement_loss*")
     checkpoint = model / "fold_0/checkpoint_final.pth"
     trained_at = checkpoint.stat().st_mtime_ns
-    refused = workplace.run(*command, expect=2)
-    assert "run(s) of an earlier call, expected none; give --resume to go on" in refused.stderr
-    finished = workplace.run(*command, "--resume").stdout
+    finished = workplace.run(*command).stdout
     assert checkpoint.stat().st_mtime_ns == trained_at
     assert "T D C PT, seed 0: trained" not in finished
     assert "[2/3] T D C LD PT (ImPulSe+), seed 0: trained" in finished
@@ -74,7 +72,7 @@ def test_a_table_goes_on_after_a_kill_and_keeps_what_was_done(study):
     assert 0 < float(rows["template alone"]["mean"]) < 1
     assert "± " not in (folder / "table_2.md").read_text().splitlines()[4]
     assert (folder / "comparison.md").is_file()
-    assert workplace.run(*command, "--resume", "--dry_run").stdout.count(": done;") == 3
+    assert workplace.run(*command, "--dry_run").stdout.count(": done;") == 3
 
 
 def test_one_failed_run_does_not_stop_the_others(study):
@@ -82,12 +80,22 @@ def test_one_failed_run_does_not_stop_the_others(study):
     (model,) = (base / "results").glob("*/*no_displacement_loss*")
     (model / "fold_0/checkpoint_final.pth").write_bytes(b"no checkpoint")
     (model / "study_fold_0/summary.json").unlink()
-    finished = workplace.run(*command, "--resume", expect=2)
+    finished = workplace.run(*command, expect=2)
     assert "1 of 3 runs failed; the table has the others" in finished.stdout
     assert "T D C PT, seed 0: predict ended with exit code" in finished.stdout
     table = (base / "out/table_2/table_2.md").read_text()
     assert "failed" in next(line for line in table.splitlines() if line.startswith("| T D C PT"))
     assert "Failed: T D C PT, seed 0: predict ended" in table
+
+
+def test_a_training_of_someone_else_is_refused_and_overwrite_sets_it_aside(study):
+    workplace, command, base = study
+    (model,) = (base / "results").glob("*/*no_displacement_loss*")
+    (model / "study_fold_0/record_train.json").unlink()
+    refused = workplace.run(*command, expect=2)
+    assert "fold_0: found a training that this command did not make, expected none" in refused.stderr
+    workplace.run(*command, "--overwrite")
+    assert list((model / "study_fold_0/superseded").glob("*/fold_0/checkpoint_final.pth"))
 
 
 def test_a_figure_is_drawn_from_the_table(study):

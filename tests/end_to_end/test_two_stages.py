@@ -84,7 +84,7 @@ def test_the_pipeline_goes_from_raw_folders_to_scores(workplace):
         "segments: training of fold 0", "segments of the test cases", "scores", "report with pictures",
     ]  # fmt: skip
     weights = (segment_model / "fold_0" / "checkpoint_final.pth").stat().st_mtime_ns
-    again = run_pipeline(workplace, "--resume")
+    again = run_pipeline(workplace)
     assert again.stdout.count("done before") == 9
     assert (segment_model / "fold_0" / "checkpoint_final.pth").stat().st_mtime_ns == weights
     changed = run_pipeline(workplace, "--dry_run", "--disable_tta", "--set", "impulse.training.seed=1")

@@ -1,4 +1,5 @@
 import json
+import os
 
 import nibabel
 import numpy as np
@@ -229,10 +230,19 @@ def test_a_second_call_keeps_what_is_done_and_redoes_what_changed(ct, nnunet_fol
     times = {case: file.stat().st_mtime_ns for case, file in files.items()}
     other = made_up.tree("airway")
     other[0, 0, 0] = 1
-    made_up.write(ct / "trees" / "airway" / "b.nii.gz", other)
+    path = made_up.write(ct / "trees" / "airway" / "b.nii.gz", other)
+    os.utime(path, (1, 1))  # an older file, as copied with its time
+    os.utime(ct / "trees" / "airway" / "a.nii.gz")  # touched
     build(nnunet_folders)
     assert files["a"].stat().st_mtime_ns == times["a"]
     np.testing.assert_array_equal(made_up.read(files["b"]), other)
+
+
+def test_a_product_that_someone_else_wrote_over_is_made_again(ct, nnunet_folders):
+    folder = build(nnunet_folders)
+    made_up.write(folder / "imagesTr" / "a_0001.nii.gz", made_up.bav())
+    build(nnunet_folders)
+    np.testing.assert_array_equal(channels_of(folder, "a")[1], made_up.tree("airway"))
 
 
 def test_cases_that_are_no_more_are_taken_out(ct, nnunet_folders):
@@ -242,6 +252,7 @@ def test_cases_that_are_no_more_are_taken_out(ct, nnunet_folders):
     build(nnunet_folders)
     assert sorted({path.name[0] for path in (folder / "imagesTr").iterdir()}) == ["a", "b", "c"]
     assert content(folder)["numTraining"] == 3
+    assert sorted(path.stem for path in (folder / "records").iterdir()) == ["a", "b", "c", "t"]
 
 
 def test_a_folder_of_other_settings_needs_overwrite(ct, nnunet_folders):

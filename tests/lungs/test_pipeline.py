@@ -9,7 +9,7 @@ from impulse_nnunet.lungs.stages import CommonOptions, StageOptions
 from tests.lungs import made_up
 from tests.lungs.test_build import build, content
 
-STOCK = StageOptions("bav", "nnUNetTrainer", "ExperimentPlanner", "3d_fullres")
+STOCK = StageOptions(part="bav", trainer="nnUNetTrainer", planner="ExperimentPlanner", configuration="3d_fullres")
 SPLITS = [{"train": ["c", "d"], "val": ["a", "b"]}, {"train": ["a", "b"], "val": ["c", "d"]}]
 
 
@@ -24,8 +24,10 @@ def split(ct, nnunet_folders):
 
 def plan(kind, **more):
     bav = more.pop("bav_stage", STOCK)
-    options = {"common": CommonOptions("cpu", 1), "lobe_stage": StageOptions("lobes")} | more
-    return plan_pipeline(PipelineOptions("1", kind, bav, segment_stage=StageOptions("segments"), **options))
+    options = {"common": CommonOptions(device="cpu", processes=1), "lobe_stage": StageOptions(part="lobes")} | more
+    return plan_pipeline(
+        PipelineOptions(ct="1", kind=kind, bav_stage=bav, segment_stage=StageOptions(part="segments"), **options)
+    )
 
 
 def names(kind, **more):
@@ -71,12 +73,23 @@ def test_commands_and_places(split, nnunet_folders):
 
 
 def test_the_planners_own_plans_name(split):
-    stage = StageOptions("bav", "nnUNetTrainer", "nnUNetPlannerResEncL", "3d_fullres")
+    stage = StageOptions(
+        part="bav", trainer="nnUNetTrainer", planner="nnUNetPlannerResEncL", configuration="3d_fullres"
+    )
     assert stage.plans_name == "nnUNetResEncUNetLPlans"
     with pytest.raises(InputError, match="bav: planner: found 'Nobody', expected ImPulSePlanner or one of nnU-Net's"):
-        plan("ibav", bav_stage=StageOptions("bav", "nnUNetTrainer", "Nobody", "3d_fullres"))
+        plan(
+            "ibav",
+            bav_stage=StageOptions(part="bav", trainer="nnUNetTrainer", planner="Nobody", configuration="3d_fullres"),
+        )
     with pytest.raises(InputError, match="nnU-Net's planners have no such settings"):
-        StageOptions("bav", "nnUNetTrainer", "ExperimentPlanner", "3d_fullres", settings=("a=1",))
+        StageOptions(
+            part="bav",
+            trainer="nnUNetTrainer",
+            planner="ExperimentPlanner",
+            configuration="3d_fullres",
+            settings=("a=1",),
+        )
 
 
 def test_a_data_set_with_bav_labels_is_used_as_it_is(split, nnunet_folders):

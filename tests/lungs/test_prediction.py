@@ -1,10 +1,11 @@
 import json
+import os
 
 import pytest
 import torch
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.lungs.prediction import RECORD, PredictionOptions, predict_unseen
+from impulse_nnunet.lungs.prediction import PredictionOptions, predict_unseen
 from tests.lungs import made_up
 from tests.lungs.test_models import model_of
 from tests.trust.harmful import Harmful
@@ -38,8 +39,15 @@ def test_predictions_of_another_model_are_dropped_and_those_of_this_one_kept(mod
     assert not done.is_file()  # nothing said whose it was
     made_up.write(done, made_up.bav())
     assert predict_unseen(model, images, output, CPU) == {"new": done}  # the record is this model's now
-    record = json.loads((output / RECORD).read_text())
-    assert record["model"] == str(model.folder)
+    record = json.loads((output / "records" / "new.json").read_text())
+    assert record["state"] == "done"
+    os.utime(images["new"], (1, 1))
+    predict_unseen(model, images, output, CPU)  # a touched image is the same image
+    made_up.write(images["new"], made_up.bav())
+    with pytest.raises(InputError, match="found a prediction that failed"):
+        predict_unseen(model, images, output, CPU)
+    assert not done.is_file()  # another image under the same name
+    made_up.write(done, made_up.bav())
     torch.save({"other": 1}, model.folder / "fold_0" / "checkpoint_final.pth")
     with pytest.raises(InputError, match="found a prediction that failed"):
         predict_unseen(model, images, output, CPU)

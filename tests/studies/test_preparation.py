@@ -38,22 +38,28 @@ def test_a_folder_without_a_record_is_of_no_kind(nnunet_folders):
 def test_tables_of_inputs_say_what_they_need(nnunet_folders):
     (nnunet_folders / "nnUNet_raw" / "Dataset801_Lungs").mkdir()
     with pytest.raises(InputError, match=r"--table 4: found inputs none of data set 801, expected two or more"):
-        chosen_table(StudyOptions(801, "4", nnunet_folders))
+        chosen_table(StudyOptions(dataset=801, table="4", output=nnunet_folders))
     with pytest.raises(InputError, match=r"--table 5: .*expected lbav; build them with impulse_nnunet build_inputs"):
-        chosen_table(StudyOptions(801, "5", nnunet_folders, inputs={"i": 801}))
+        chosen_table(StudyOptions(dataset=801, table="5", output=nnunet_folders, inputs={"i": 801}))
 
 
 def test_unknown_rows_are_refused_and_the_reference_follows_the_rows(nnunet_folders):
     with pytest.raises(InputError, match=r"--rows: found fnc, expected some of nnunet, deeplabv3, fcn"):
-        chosen_table(StudyOptions(801, "1", nnunet_folders, rows=("fnc",)))
-    assert chosen_table(StudyOptions(801, "1", nnunet_folders, rows=("fcn", "plus"))).reference == "plus"
-    assert chosen_table(StudyOptions(801, "1", nnunet_folders, rows=("fcn", "lowres"))).reference == "fcn"
+        chosen_table(StudyOptions(dataset=801, table="1", output=nnunet_folders, rows=("fnc",)))
+    assert (
+        chosen_table(StudyOptions(dataset=801, table="1", output=nnunet_folders, rows=("fcn", "plus"))).reference
+        == "plus"
+    )
+    assert (
+        chosen_table(StudyOptions(dataset=801, table="1", output=nnunet_folders, rows=("fcn", "lowres"))).reference
+        == "fcn"
+    )
 
 
 def test_plans_of_another_name_are_not_made_up(nnunet_folders):
     assert not is_preprocessed("Dataset801_Lungs", "Mine", "3d_impulse")
     with pytest.raises(InputError, match=r"-p Mine: found no such plans of Dataset801_Lungs"):
-        prepare("Dataset801_Lungs", StudyOptions(801, "1", nnunet_folders, plans="Mine"), print)
+        prepare("Dataset801_Lungs", StudyOptions(dataset=801, table="1", output=nnunet_folders, plans="Mine"), print)
 
 
 def raw_with(folders, **parts):

@@ -43,11 +43,11 @@ def dataset(nnunet_folders):
 
 
 def options(tmp_path, **changes):
-    return StudyOptions(901, changes.pop("table", "1"), tmp_path, **changes)
+    return StudyOptions(dataset=901, table=changes.pop("table", "1"), output=tmp_path, **changes)
 
 
 def test_a_variant_changes_what_it_names_and_nothing_else(dataset, tmp_path):
-    wanted = variant(System("x", "X", changes={"impulse.loss.displacement": 0.0}), 3, dataset,
+    wanted = variant(System(key="x", name="X", changes={"impulse.loss.displacement": 0.0}), 3, dataset,
                      options(tmp_path, budget=Budget(400)))  # fmt: skip
     assert wanted.name == "3d_impulse_x_400steps_seed3"
     base = settings_from_configuration(read_configuration(dataset, "ImPulSePlans", "3d_impulse"))
@@ -123,7 +123,6 @@ def test_points_in_vessels_need_vessels(dataset, tmp_path):
         ({"table": "7"}, "--table: found '7'"),
         ({"seeds": 0}, "--seeds: found 0"),
         ({"processes": 0}, "-np: found 0"),
-        ({"resume": True, "overwrite": True}, "--resume and --overwrite: found both"),
         ({"inputs": {"ct": 5}}, "--inputs ct: found no such kind"),
         ({"shares": (0.5, 0.5)}, "--shares"),
         ({"shares": (1.0,)}, "--shares"),

@@ -8,7 +8,7 @@ import torch
 
 from impulse_nnunet.cli.shard_job import ShardJob
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.submission import OnGpus, shares_of_gpus
+from impulse_nnunet.jobs.submission import OnGpus, shares_of_gpus
 
 UUIDS = "GPU-5ebe9f43-ac33-8d02-8b4d-d3dd3a1a1a01, MIG-GPU-5ebe9f43/1/0"
 

@@ -10,36 +10,61 @@ import time
 import pytest
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.steps import Runner, Step
+from impulse_nnunet.jobs.step import Step
+from impulse_nnunet.jobs.step_runner import StepRunner
+
+SCRIPT = """
+import pathlib, signal, sys, time
+def write():
+    target = pathlib.Path(sys.argv[1])
+    target.parent.mkdir(exist_ok=True, parents=True)
+    with target.open('a') as stream:
+        stream.write(' '.join(sys.argv[2:]) + '\\n')
+    print('working')
+    if 'fail' in sys.argv: sys.exit('it went wrong')
+def wait():
+    def stop(number, frame):
+        pathlib.Path(sys.argv[1] + ".stopped").write_text("saved")
+        sys.exit(143)
+    signal.signal(signal.SIGTERM, stop)
+    pathlib.Path(sys.argv[1] + ".running").write_text("")
+    time.sleep(60)
+"""
 
 
 @pytest.fixture
-def script(tmp_path):
+def script(tmp_path, monkeypatch):
     """A command that appends its arguments to a file, and fails where it is told to."""
-    path = tmp_path / "script.py"
-    path.write_text(
-        "import pathlib, sys\n"
-        "target = pathlib.Path(sys.argv[1])\n"
-        "target.parent.mkdir(exist_ok=True, parents=True)\n"
-        "target.open('a').write(' '.join(sys.argv[2:]) + '\\n')\n"
-        "print('working')\n"
-        "if 'fail' in sys.argv: sys.exit('it went wrong')\n"
-    )
-    return str(path)
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "made_up_commands.py").write_text(SCRIPT)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "modules"), os.environ.get("PYTHONPATH", "")]))
+    return "made_up_commands:write"
+
+
+class Lines(list):
+    """What a runner says; makes one."""
+
+    def __init__(self, folder):
+        super().__init__()
+        self.folder, self.lines = folder, self
+
+    def run(self, steps, **more):
+        StepRunner(logs=self.folder / "logs", say=self.append, **more).run(steps)
+
+    def explain(self, steps):
+        StepRunner(logs=self.folder / "logs", say=self.append).explain(steps)
 
 
 @pytest.fixture
 def runner(tmp_path):
-    lines = []
-    runner = Runner(tmp_path / "logs", lines.append, launcher=(sys.executable,))
-    runner.lines = lines
-    return runner
+    return Lines(tmp_path)
 
 
 def step(tmp_path, script, name="a", words=("once",), **more):
     product = tmp_path / name / "product.txt"
     more = {"products": (product,), "owned": (product,)} | more
-    return Step(name, f"step {name}", ((script, str(product), *words),), tmp_path / f"{name}.json", **more)
+    commands = ((script, str(product), *words),)
+    return Step(name=name, title=f"step {name}", commands=commands, record=tmp_path / f"{name}.json", **more)
 
 
 def content(tmp_path, name="a"):
@@ -53,7 +78,7 @@ def test_a_step_runs_once(tmp_path, script, runner):
     assert runner.lines[-1] == "[1/1] step a: done before"
     record = json.loads((tmp_path / "a.json").read_text())
     assert record["state"] == "done"
-    assert set(record["key"]["versions"]) == {"impulse_nnunet", "nnunetv2", "torch"}
+    assert set(record["inputs"]["versions"]) == {"impulse_nnunet", "nnunetv2", "torch"}
 
 
 def test_a_changed_setting_redoes_the_step_and_what_depends_on_it_and_keeps_the_old_result(tmp_path, script, runner):
@@ -82,14 +107,46 @@ def test_changed_sources_are_seen(tmp_path, script, runner):
     source.write_text("1")
     wanted = step(tmp_path, script, sources=(source, folder))
     runner.run([wanted])
-    assert wanted.state().state == "done"
+    assert wanted.status().state == "done"
     os.utime(source, (1, 1))  # another time, the same content
-    assert wanted.state().state == "done"
+    assert wanted.status().state == "done"
     (folder / "new.nii.gz").write_text("x")
-    assert wanted.state().reason == f"sources: {folder}"
+    assert wanted.status().reason == f"sources: {folder}"
     (folder / "new.nii.gz").unlink()
     source.write_text("2")
-    assert wanted.state().reason == f"sources: {source}"
+    assert wanted.status().reason == f"sources: {source}"
+
+
+def test_a_file_edited_at_equal_size_is_seen_whatever_its_time(tmp_path, script, runner):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for file, text in ((folder / "1.nii", "ab"), (folder / "2.nii", "cd")):
+        file.write_text(text)
+        os.utime(file, (1, 1))
+    wanted = step(tmp_path, script, sources=(folder,))
+    runner.run([wanted])
+    os.utime(folder / "1.nii", (2, 2))  # copied or touched
+    assert wanted.status().state == "done"
+    (folder / "1.nii").write_text("ba")
+    assert wanted.status().reason == f"sources: {folder}"
+
+
+def test_a_record_of_an_earlier_form_redoes_the_step_and_keeps_its_result(tmp_path, script, runner):
+    wanted = step(tmp_path, script)
+    runner.run([wanted])
+    (tmp_path / "a.json").write_text(json.dumps({"state": "done", "key": {"commands": []}}))
+    runner.run([wanted])
+    assert "[1/1] step a: again, since this changed: its record has another form" in runner.lines
+    assert content(tmp_path) == "once\n"
+    (kept,) = (tmp_path / "superseded").glob("*/product.txt")
+    assert kept.read_text() == "once\n"
+
+
+def test_overwrite_starts_over_and_keeps_the_old_result(tmp_path, script, runner):
+    runner.run([step(tmp_path, script)])
+    runner.run([step(tmp_path, script)], overwrite=True)
+    assert "[1/1] step a: again, to start over" in runner.lines
+    assert len(list((tmp_path / "superseded").glob("*/product.txt"))) == 1
 
 
 def test_moved_folders_are_the_same_folders(tmp_path, script, runner, monkeypatch):
@@ -100,8 +157,8 @@ def test_moved_folders_are_the_same_folders(tmp_path, script, runner, monkeypatc
             (tmp_path / "here" / "raw" / "a").rename(tmp_path / "there" / "raw" / "a")
             (tmp_path / "here" / "a.json").rename(tmp_path / "there" / "a.json")
         wanted = Step(
-            "a", "step a", ((script, str(tmp_path / place / "raw" / "a" / "product.txt")),),
-            tmp_path / place / "a.json", sources=(tmp_path / place / "raw" / "dataset.json",),
+            name="a", title="step a", commands=((script, str(tmp_path / place / "raw" / "a" / "product.txt")),),
+            record=tmp_path / place / "a.json", sources=(tmp_path / place / "raw" / "dataset.json",),
         )  # fmt: skip
         runner.run([wanted])
     assert runner.lines[-1] == "[1/1] step a: done before"
@@ -124,11 +181,13 @@ def test_a_result_of_someone_else_is_refused_and_stays(tmp_path, script, runner)
 
 def test_a_failure_names_the_log_and_the_next_call_goes_on(tmp_path, script, runner):
     first = step(tmp_path, script, "a")
-    with pytest.raises(InputError, match=r"step b: found a failure of .*script\.py \(it went wrong\).*b\.log"):
-        runner.run([first, step(tmp_path, script, "b", words=("fail",), after=(first,), go_on=("--c",))])
+    with pytest.raises(
+        InputError, match=r"step b: found a failure of made_up_commands:write \(it went wrong\).*b\.log"
+    ):
+        runner.run([first, step(tmp_path, script, "b", words=("fail",), after=(first,), resume_flags=("--c",))])
     assert (tmp_path / "logs" / "b.log").read_text().endswith("working\nit went wrong\n")
-    again = step(tmp_path, script, "b", words=("fail",), after=(first,), go_on=("--c",))
-    assert again.state().state == "begun"
+    again = step(tmp_path, script, "b", words=("fail",), after=(first,), resume_flags=("--c",))
+    assert again.status().state == "begun"
     with pytest.raises(InputError):
         runner.run([first, again])
     assert content(tmp_path, "b") == "fail\nfail --c\n"  # with the argument that goes on, and the first part kept
@@ -137,7 +196,7 @@ def test_a_failure_names_the_log_and_the_next_call_goes_on(tmp_path, script, run
 
 def test_a_command_that_replaces_its_own_result_is_told_to(tmp_path, script, runner):
     def wanted(value, words=("once",)):
-        return step(tmp_path, script, words=words, facts=lambda: {"v": value}, owned=(), anew=("--overwrite",))
+        return step(tmp_path, script, words=words, facts=lambda: {"v": value}, owned=(), replace_flags=("--overwrite",))
 
     runner.run([wanted(1)])
     with pytest.raises(InputError):
@@ -158,47 +217,36 @@ def test_what_an_interrupted_step_left_is_cleared_where_it_cannot_go_on(tmp_path
 def test_a_missing_product_is_no_success(tmp_path, script, runner):
     with pytest.raises(InputError, match=r"found no .*other\.txt after its commands"):
         runner.run([step(tmp_path, script, products=(tmp_path / "other.txt",))])
-    assert step(tmp_path, script).read()["state"] == "begun"
+    assert json.loads((tmp_path / "a.json").read_text())["state"] == "begun"
 
 
 def test_a_dry_run_writes_nothing(tmp_path, script, runner):
     runner.explain([step(tmp_path, script)])
     assert runner.lines[0] == "[1/1] step a: to do"
     assert runner.lines[1].strip().endswith("product.txt once")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["script.py"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["modules"]
 
 
-SLOW = """
-import pathlib, signal, sys, time
-def stop(number, frame):
-    pathlib.Path(sys.argv[1] + ".stopped").write_text("saved")
-    sys.exit(143)
-signal.signal(signal.SIGTERM, stop)
-pathlib.Path(sys.argv[1] + ".running").write_text("")
-time.sleep(60)
-"""
 DRIVER = """
 import sys
 from pathlib import Path
-from impulse_nnunet.steps import Runner, Step
+from impulse_nnunet.jobs.step import Step
+from impulse_nnunet.jobs.step_runner import StepRunner
 base = Path(sys.argv[1])
-launcher = (sys.executable, "-c", "import runpy, sys; from impulse_nnunet.steps.launch import end_with_parent;"
-            " end_with_parent(); sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')")
-step = Step("a", "step a", ((str(base / "slow.py"), str(base / "x")),), base / "a.json")
-Runner(base / "logs", print, launcher=launcher).run([step])
+command = ("made_up_commands:wait", str(base / "x"))
+step = Step(name="a", title="step a", commands=(command,), record=base / "a.json")
+StepRunner(logs=base / "logs", say=print).run([step])
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_stop_reaches_the_command(tmp_path, number):
-    (tmp_path / "slow.py").write_text(SLOW)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_stop_reaches_the_command(tmp_path, script, number):
     (tmp_path / "driver.py").write_text(DRIVER)
     driver = subprocess.Popen([sys.executable, str(tmp_path / "driver.py"), str(tmp_path)])
     _wait_for(tmp_path / "x.running")
     driver.send_signal(number)
-    assert driver.wait(20) == (128 + number if number == signal.SIGTERM else -number)
-    if number == signal.SIGTERM or sys.platform == "linux":
-        _wait_for(tmp_path / "x.stopped")
+    assert driver.wait(20) == (-number if number == signal.SIGKILL else 128 + number)
+    _wait_for(tmp_path / "x.stopped")
 
 
 def _wait_for(path):

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.shards import Shard, checked_shard, parse_shard, shard_of_array
+from impulse_nnunet.jobs.shards import Shard, checked_shard, parse_shard, shard_of_array
 
 
 @given(st.integers(0, 60), st.integers(1, 20))

@@ -1,0 +1,1 @@
+"""Long work: records of what it was made from, the processes that do it, locks, shards and submission."""

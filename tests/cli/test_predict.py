@@ -1,0 +1,39 @@
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from impulse_nnunet.cli.main import main
+from impulse_nnunet.cli.predict import _products, _settings
+from impulse_nnunet.inference.predictor import OutputOptions
+from impulse_nnunet.jobs.content import digest_of
+
+MODEL = {"fold_0/checkpoint_final.pth": "0123"}
+
+
+def test_records_tell_apart_models_options_and_the_grid_of_another_image(tmp_path):
+    def settings(identity=None, **options):
+        return digest_of(_settings(identity or MODEL, OutputOptions(**options)))
+
+    other = tmp_path / "grid.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(np.zeros((4, 4, 4), np.uint8), np.eye(4)), other)
+    like = settings(like=str(other))
+    nibabel.save(nibabel.Nifti1Image(np.zeros((5, 4, 4), np.uint8), np.eye(4)), other)
+    found = [
+        settings(), settings({"fold_0/checkpoint_final.pth": "4567"}), settings(displacement=True), like,
+        settings(probabilities=True), settings(spacing_mm=(1, 1, 1)), settings(like=str(other)),
+    ]  # fmt: skip
+    assert len(set(found)) == len(found)
+    assert settings() == settings()
+
+
+def test_products_of_a_case():
+    found = _products(Path("out"), "a", ".nii.gz", OutputOptions(probabilities=True, displacement=True))
+    assert [str(path) for path in found] == ["out/a.nii.gz", "out/a.npz", "out/displacement/a.nii.gz"]
+
+
+def test_resuming_and_starting_over_exclude_each_other(capsys):
+    with pytest.raises(SystemExit):
+        main(["predict", "-m", "M", "-i", "I", "-o", "O", "--continue_prediction", "--overwrite"])
+    assert "not allowed with argument" in capsys.readouterr().err
