@@ -17,7 +17,7 @@ DIRECT = [Requirement(text) for text in PROJECT["dependencies"]]
 EXTRAS = [Requirement(text) for part in PROJECT["optional-dependencies"].values() for text in part]
 NNUNETS = {"nnunetv2", "dynamic-network-architectures", "batchgenerators", "acvl-utils"}
 LOCK = ROOT / "requirements" / "lock-py311.txt"
-WITH_TORCH = {"triton"}  # comes with PyTorch where it has GPUs; imported only there, and done without where it is missing
+WITH_TORCH = {"triton"}  # comes with PyTorch for GPUs; done without where it is missing
 OWN = {"impulse_nnunet", "tests", "benchmarks", "trainers", "planners", "evaluation"}
 
 
