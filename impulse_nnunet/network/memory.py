@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 BYTES_PER_ACTIVATION = 2  # half precision on a GPU
 BYTES_PER_PARAMETER = 16  # weight, gradient and AdamW's two moments in float32
-FIXED_GB = 0.8  # CUDA context and workspaces
+FIXED_GB = 1.1  # CUDA's context (0.95 on an H200) and the batch that is made ahead of a small grid
+RESERVED_TO_LIVE = 1.35  # what PyTorch takes from the device, cuDNN's workspaces included: 1.07 to 1.38 on an H200
 GIGABYTE = 1e9
 PEAK_TO_SAVED = 1.4  # room for gradients and copies beside what is saved
 
@@ -41,7 +42,12 @@ def training_gb(saved: int, parameters: int, batch_size: int, points: int, value
         values_per_point: float32 values at each point: encoding, hidden layers, logits and their gradients.
     """
     sample = saved * PEAK_TO_SAVED * BYTES_PER_ACTIVATION + points * values_per_point * 4
-    return FIXED_GB + (batch_size * sample + parameters * BYTES_PER_PARAMETER) / GIGABYTE
+    return peak_gb(batch_size * sample + parameters * BYTES_PER_PARAMETER)
+
+
+def peak_gb(live_bytes: float) -> float:
+    """What a training takes of a GPU, as nvidia-smi shows it, from the bytes of its tensors (docs/benchmarks.md)."""
+    return FIXED_GB + RESERVED_TO_LIVE * live_bytes / GIGABYTE
 
 
 def _place(tensor: Tensor) -> int:

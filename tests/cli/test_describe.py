@@ -31,7 +31,7 @@ def test_the_papers_sizes_are_the_default(capsys):
     assert "124 755  any point" in rows["correction"]
     assert "47 173 209  128 x 128 x 128  learned" in rows["template"]
     assert "16 x 16 x 16     512 channels" in printed
-    assert "a training step: 4 samples of 4 096 points, about 21." in printed
+    assert "a training step: 4 samples of 4 096 points, about 28." in printed
 
 
 def test_channels_and_classes_change_what_they_touch(capsys):

@@ -6,7 +6,7 @@ import torch
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.network import SYSTEMS, Task
 from impulse_nnunet.network.description import count, describe
-from impulse_nnunet.network.memory import FIXED_GB, saved_values, training_gb
+from impulse_nnunet.network.memory import FIXED_GB, RESERVED_TO_LIVE, saved_values, training_gb
 from impulse_nnunet.network.settings import PAPER
 from impulse_nnunet.network.systems import system_of
 from tests.support import SMALL
@@ -69,7 +69,7 @@ def test_what_is_saved_is_counted_as_with_real_tensors(system):
 
 def test_memory_by_hand():
     # 2 samples x (1e9 values x 1.4 x 2 bytes + 10 points x 5 values x 4 bytes) + 1e8 parameters x 16 bytes
-    assert training_gb(10**9, 10**8, 2, 10, 5) == pytest.approx(FIXED_GB + 5.6 + 4e-7 + 1.6)
+    assert training_gb(10**9, 10**8, 2, 10, 5) == pytest.approx(FIXED_GB + RESERVED_TO_LIVE * (5.6 + 4e-7 + 1.6))
 
 
 def test_a_trainer_of_another_package_is_refused():

@@ -56,11 +56,25 @@ def test_points_grow_with_the_classes(classes, points):
 
 def test_a_small_gpu_gives_up_cases_in_a_batch_before_more_than_half_of_the_grid():
     # width 16, strides 2: a voxel of the input grid costs about 16 x 14 x 2 x (1 + 1/4 + 1/16 + 1/64) = 595 bytes a
-    # sample. The data allow 128^3 = 2.1 million voxels: 1.25 GB a sample, so half of them takes 0.62 GB a sample
-    # and 0.8 GB fixed: a batch of 4 needs about 3.3 GB, of 3 2.7 GB, of 2 2.05 GB.
+    # sample, 1.35 times that on the device. The data allow 128^3 = 2.1 million voxels: 1.69 GB a sample, so half of
+    # them takes 0.84 GB a sample and 1.1 GB fixed: a batch of 4 needs about 4.5 GB, of 3 3.6 GB, of 2 2.8 GB.
     cube = properties((512, 512, 512))
-    assert [plan_sizes(cube, memory).batch_size for memory in (8, 4, 3, 2.3, 1.5)] == [4, 4, 3, 2, 2]
-    assert all(plan_sizes(cube, memory).memory_gb <= memory for memory in (8, 4, 3, 2.3, 1.5))
+    assert [plan_sizes(cube, memory).batch_size for memory in (10, 5, 4, 3, 2)] == [4, 4, 3, 2, 2]
+    assert all(plan_sizes(cube, memory).memory_gb <= memory for memory in (10, 5, 4, 3, 2))
+
+
+# On an NVIDIA H200, torch 2.11: what PyTorch reserved in training steps of ImPulSe+, and CUDA's context of 0.95 GB.
+MEASURED_GB = (
+    ((36, 48, 32), 16, 1, 3, 1.34), ((36, 48, 32), 24, 1, 3, 1.56), ((36, 48, 32), 64, 1, 3, 2.42),
+    ((96, 128, 144), 16, 1, 9, 6.92), ((96, 128, 144), 24, 1, 9, 9.55), ((128, 128, 128), 64, 4, 19, 25.38),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("grid", "width", "channels", "classes", "measured"), MEASURED_GB)
+def test_the_estimate_is_not_below_what_was_measured_and_within_15_percent(grid, width, channels, classes, measured):
+    network = NetworkSettings(tuple(width * 2**i for i in range(4)), template_grid=grid)
+    estimate = estimate_memory_gb(grid, network, 4, 4096, properties((1, 1, 1), channels=channels, classes=classes))
+    assert measured <= estimate <= 1.15 * measured
 
 
 HALVING = ((1, 1, 1), (2, 2, 2), (2, 2, 2), (2, 2, 2))
@@ -164,7 +178,7 @@ def test_strides_by_hand(grid, expected):
 
 
 def test_the_papers_network_on_a_large_gpu():
-    network = network_for((128, 128, 128), 24)
+    network = network_for((128, 128, 128), 32)
     assert network.features_per_stage == (64, 128, 256, 512)
     assert network.template_grid == (128, 128, 128)
 
