@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from impulse_nnunet.coordinates import sample_points
 from impulse_nnunet.network.channels_last import channels_last
 from impulse_nnunet.network.precision import encoder_autocast, full_precision
+from impulse_nnunet.network.shallow import ShallowPadded
 from impulse_nnunet.network.template import Template
 
 
@@ -124,11 +125,14 @@ class ImPulSeNet(nn.Module):
 
     def encode(self, image: Tensor) -> list[Tensor]:
         """The feature pyramid of (batch, channel, d, h, w) images on the input grid; on CUDA in half precision."""
-        if not self.encoder_bfloat16 or image.device.type != "cpu":
+        if image.device.type != "cpu":
             with encoder_autocast(image.device):
                 return self.encoder(image)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            return self.encoder(channels_last(image))
+        with ShallowPadded():
+            if not self.encoder_bfloat16:
+                return self.encoder(image)
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                return self.encoder(channels_last(image))
 
     def forward(
         self,

@@ -115,10 +115,13 @@ def test_sizes_of_the_release():
 def test_the_fast_encoder_agrees_with_the_exact_one():
     network = small_network().eval()
     image, _ = image_and_points()
-    network.encoder_bfloat16 = False
-    exact = network.encode(image)
-    network.encoder_bfloat16 = True
-    for fast, level in zip(network.encode(image), exact, strict=True):
+    with torch.no_grad():
+        network.encoder_bfloat16 = False
+        exact = network.encode(image)
+        network.encoder_bfloat16 = True
+        fast_levels = network.encode(image)
+    for fast, level in zip(fast_levels, exact, strict=True):
+        assert fast.dtype == torch.bfloat16
         # bfloat16 keeps 8 bits: half a per cent in each of a handful of layers, on values of order 1
         assert (fast.float() - level).abs().mean() < 0.03 * level.abs().mean()
 
