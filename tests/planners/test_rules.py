@@ -137,10 +137,17 @@ def test_a_grid_is_in_proportion_to_what_it_covers(image, memory):
 
 @settings(max_examples=20)
 @given(datasets)
-def test_more_memory_never_gives_a_smaller_grid(data):
+def test_more_memory_never_gives_a_smaller_batch_nor_fewer_voxels_in_a_step(data):
+    # the grid alone may shrink where the batch grows: a batch of 4 is taken as soon as half of the grid fits
     image, spacing = data
-    voxels = [math.prod(plan_sizes(properties(image, spacing), m).grid.input_grid) for m in MEMORY]
-    assert voxels == sorted(voxels)
+    sizes = [plan_sizes(properties(image, spacing), memory) for memory in MEMORY]
+    batches, voxels = [s.batch_size for s in sizes], [math.prod(s.grid.input_grid) for s in sizes]
+    assert batches == sorted(batches)
+    steps = [batch * number for batch, number in zip(batches, voxels, strict=True)]
+    assert steps == sorted(steps)
+    for batch in set(batches):
+        same = [number for number, of in zip(voxels, batches, strict=True) if of == batch]
+        assert same == sorted(same)
 
 
 def test_the_working_grid_is_a_quarter_finer_over_the_whole_image():
