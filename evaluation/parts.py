@@ -109,7 +109,7 @@ def read_part(path: Path) -> Part:
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             str(path), f"no part of an evaluation ({' '.join(str(error).split())[:120]})",
-            "a file of impulse_nnunet evaluate --shard", "remove it and run that shard again",
+            "a file of impulse_nnunet evaluate with `shard`", "remove it and run that shard again",
         ) from error  # fmt: skip
     return Part(shard=shard, question=question, record=record, entries=entries, notes=notes, failures=failures)
 
@@ -125,7 +125,7 @@ def read_parts(summary: Path) -> list[Part]:
     if not paths:
         raise InputError(
             str(folder), "no part of an evaluation", "one for each shard",
-            f"run impulse_nnunet evaluate ... -o {summary} --shard I/N for each I",
+            f"run impulse_nnunet evaluate with `output` {summary} and `shard` I/N for each I",
         )  # fmt: skip
     parts: list[Part] = []
     for path in paths:

@@ -261,7 +261,7 @@ def settings_from_configuration(configuration: Mapping[str, Any]) -> ImPulSeSett
     if PLAN_KEY not in configuration:
         raise InputError(
             "plans", f"a configuration without {PLAN_KEY!r}", f"{CONFIGURATION} of {PLANS}",
-            "run impulse_nnunet plan_and_preprocess and give -p ImPulSePlans and configuration 3d_impulse",
+            "run impulse_nnunet plan_and_preprocess and give `plans` ImPulSePlans and configuration 3d_impulse",
         )  # fmt: skip
     return from_json(ImPulSeSettings, configuration[PLAN_KEY], PLAN_KEY)
 
@@ -272,7 +272,7 @@ def network_settings_from_configuration(configuration: Mapping[str, Any]) -> Net
     if architecture["network_class_name"] != NETWORK_CLASS:
         raise InputError(
             "plans", f"the network {architecture['network_class_name']}", NETWORK_CLASS,
-            "give -p ImPulSePlans and configuration 3d_impulse",
+            "give `plans` ImPulSePlans and configuration 3d_impulse",
         )  # fmt: skip
     network = from_json(NetworkSettings, architecture["arch_kwargs"], "architecture.arch_kwargs")
     settings = settings_from_configuration(configuration)
@@ -336,7 +336,8 @@ def with_overrides(content: dict[str, Any], overrides: Mapping[str, Any]) -> dic
             entry = entry.get(parent) if isinstance(entry, dict) else None
         if not isinstance(entry, dict) or last not in entry:
             raise InputError(
-                f"--set {name}", "no such setting", "a dotted name from the plans file, e.g. impulse.training.epochs",
+                f"`overrides` {name}", "no such setting",
+                "a dotted name from the plans file, e.g. impulse.training.epochs",
                 "see docs/planning.md",
             )  # fmt: skip
         entry[last] = value

@@ -132,7 +132,7 @@ def test_overrides_reach_nested_entries():
 @pytest.mark.parametrize("name", ["impulse.training.epoch", "epochs", "batch_size.x", "impulse.train.epochs"])
 def test_an_override_of_nothing_is_refused(name):
     content = {"batch_size": 2, "impulse": {"training": {"epochs": 100}}}
-    with pytest.raises(InputError, match=rf"--set {name}: found no such setting, expected a dotted name"):
+    with pytest.raises(InputError, match=rf"`overrides` {name}: found no such setting, expected a dotted name"):
         with_overrides(content, {name: 1})
 
 

@@ -14,7 +14,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 from torch import distributed
 
 from impulse_nnunet.devices import check_device
-from impulse_nnunet.errors import InputError
+from impulse_nnunet.errors import InputError, with_users_names
 from impulse_nnunet.io.files import remove_leftovers
 from impulse_nnunet.network import SYSTEMS, ImPulSeNet, PointPrediction
 from impulse_nnunet.network.precision import needs_scaler
@@ -173,12 +173,12 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
             except _TimeUpError:
                 self.on_train_end()
             except (_InterruptedError, StoppedError):
-                self.print_to_log_file("SIGTERM: the state is saved; go on with --c")
+                self.print_to_log_file(with_users_names("SIGTERM: the state is saved; go on with `continue_training`"))
                 raise SystemExit(EXIT_CODE) from None
             except OSError as error:
                 raise InputError(
                     error.filename or self.output_folder, f"an error ({error.strerror or error})",
-                    "files that can be read and written", "mend it, then go on with --c",
+                    "files that can be read and written", "fix it, then go on with `continue_training`",
                 ) from error  # fmt: skip
             finally:
                 for loader in (self.dataloader_train, self.dataloader_val):

@@ -33,7 +33,7 @@ def whole_checkpoint(filename: str) -> Iterator[Path]:
     except InputError as error:
         raise InputError(
             filename, error.found, "room for the checkpoint",
-            "free disk space and go on with --c; the checkpoint before it is whole",
+            "free disk space and go on with `continue_training`; the checkpoint before it is whole",
         ) from error  # fmt: skip
 
 
@@ -72,7 +72,7 @@ def take_over(trainer: nnUNetTrainerImPulSe, checkpoint: dict[str, Any], name: s
     except (RuntimeError, KeyError, ValueError) as error:
         raise InputError(
             name[:200], "a checkpoint of another network", "one of these plans",
-            "use the plans it was trained with, or train anew without --c",
+            "use the plans it was trained with, or train from the start without `continue_training`",
         ) from error  # fmt: skip
     trainer.partial_epoch = PartialEpoch.load(
         Path(trainer.output_folder), trainer.current_epoch, steps_of(trainer.optimizer)

@@ -11,7 +11,7 @@ from impulse_nnunet.evaluation.comparison.methods import Method, Summary
 from impulse_nnunet.evaluation.statistics import Resampling
 
 NAMED = 5  # cases that a note names
-ALLOW = "--allow_different_settings"
+ALLOW = "`allow_different_settings`"
 FEW = 20  # cases; below, percentile intervals are noticeably too narrow
 ONLY_MORE = ("hd95", "assd")  # settings that add metrics and change no other
 

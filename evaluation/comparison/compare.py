@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from impulse_nnunet.errors import InputError
+from impulse_nnunet.errors import InputError, with_users_names
 from impulse_nnunet.evaluation.comparison.checks import (
     check_references,
     check_settings,
@@ -113,7 +113,7 @@ def compare(
     resampling = resampling or Resampling()
     names = [method.name for method in methods]
     if reference is not None and reference not in names:
-        raise InputError("--reference", reference, f"one of {', '.join(names)}", "names are given as NAME=PATH")
+        raise InputError("`reference`", reference, f"one of {', '.join(names)}", "names are given as NAME=PATH")
     base = methods[0 if reference is None else names.index(reference)]
     notes = check_settings(methods, allow_different_settings) + check_references(methods, allow_different_settings)
     n_common = {method.name: number_of_common_cases(method, base) for method in methods if method is not base}
@@ -157,11 +157,11 @@ def _choose_metrics(methods: Sequence[Method], wanted: Sequence[str] | None) -> 
         unknown = [metric for metric in wanted if metric not in available]
         if unknown:
             expected = f"{ALL} or some of {', '.join(available)}"
-            raise InputError("--metrics", ", ".join(unknown), expected, "check the names")
+            raise InputError("`metrics`", ", ".join(unknown), expected, "check the names")
         return beside_their_numbers(wanted, available), []
     if not shared:
         raise InputError("compare", "no metric with numbers in two methods", "common metrics", "evaluate them alike")
     main = [metric for metric in shared if wanted or not is_secondary(metric)] or shared
     left_out = [metric for metric in shared if metric not in main]
-    note = f"Also in the summaries, shown with --metrics {ALL}: {', '.join(left_out)}."
+    note = with_users_names(f"Also in the summaries, shown with `metrics` {ALL}: {', '.join(left_out)}.")
     return beside_their_numbers(main, available), [note] if left_out else []

@@ -126,7 +126,7 @@ def choose_cases(methods: Sequence[Method], wanted: Sequence[str]) -> dict[str, 
         unknown = next((case for case in wanted if case not in ordered), None)
         if unknown is not None:
             some = ", ".join(ordered[:NAMED]) + (", ..." if len(ordered) > NAMED else "")
-            raise InputError("--cases", repr(unknown), f"evaluated cases ({some}) or a number", "correct it")
+            raise InputError("`cases`", repr(unknown), f"evaluated cases ({some}) or a number", "correct it")
         return dict.fromkeys(wanted, "chosen")
     first = methods[0].cases
     ranked = [case for case in ordered if case in first and not math.isnan(first[case].dice)] or ordered

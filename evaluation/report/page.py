@@ -59,9 +59,9 @@ def write_report(folders: Sequence[str], output: Path, options: ReportOptions | 
     """
     options = options or ReportOptions()
     if output.is_dir():
-        raise InputError("-o", f"{output}, a folder", "a file", f"e.g. -o {output / 'report.html'}")
+        raise InputError("`output`", f"{output}, a folder", "a file", f"e.g. `output` {output / 'report.html'}")
     if options.images is not None and not options.images.is_dir():
-        raise InputError("--images", f"no folder {options.images}", "a folder of CASE_0000.* files", "check the path")
+        raise InputError("`images`", f"no folder {options.images}", "a folder of CASE_0000.* files", "check the path")
     methods = read_methods(folders)
     content = _content(methods, options)
     environment = Environment(

@@ -55,7 +55,7 @@ class OutputDataset:
                 keys = sorted(key for key in {*found, *self.settings} if found.get(key) != self.settings.get(key))
                 raise InputError(
                     str(self.folder), f"inputs of other settings ({', '.join(keys)})", "a new folder or the same",
-                    "choose another -d, or give --overwrite",
+                    "choose another `dataset`, or give `overwrite`",
                 )  # fmt: skip
             for name in (*OWN_FOLDERS, RECORDS, *(PREDICTED if overwrite else ())):
                 shutil.rmtree(self.folder / name, ignore_errors=True)
@@ -93,7 +93,7 @@ class OutputDataset:
         if found is not None and found != wanted and not overwrite:
             raise InputError(
                 str(path), "another split", "none, or the one of the data that this is built from",
-                "remove it, or give --overwrite",
+                "remove it, or give `overwrite`",
             )  # fmt: skip
         if found != wanted:
             write_json(wanted, path)
@@ -107,5 +107,5 @@ class OutputDataset:
             return dict(record["settings"]), bool(record["complete"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
-                str(self.folder), "files that this command did not write", "an empty folder", "choose another -d"
+                str(self.folder), "files that this command did not write", "an empty folder", "choose another `dataset`"
             ) from error

@@ -36,9 +36,9 @@ class StageOptions:
         planner: Any of nnU-Net's, or ours.
         configuration: Of the plans.
         plans: Name of the plans; the planner's own by default.
-        settings: ``NAME=VALUE`` for our planner's ``--set``.
+        settings: ``NAME=VALUE`` for our planner.
         preset: For our planner.
-        memory_gb: ``-gpu_memory_target``; the planner's own by default.
+        memory_gb: GPU memory to plan for; the planner's own by default.
     """
 
     part: str
@@ -53,7 +53,7 @@ class StageOptions:
     def __post_init__(self) -> None:
         if self.planner != OUR_PLANNER and (self.settings or self.preset != "auto"):
             raise InputError(
-                f"{self.part}: --set or --preset", f"the planner {self.planner}", OUR_PLANNER,
+                f"{self.part}: `settings` or `preset`", f"the planner {self.planner}", OUR_PLANNER,
                 "nnU-Net's planners have no such settings; leave them out",
             )  # fmt: skip
 

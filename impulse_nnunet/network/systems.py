@@ -132,5 +132,5 @@ def system_of(trainer: str) -> str:
     """
     names = {system.trainer: name for name, system in SYSTEMS.items()}
     if trainer not in names:
-        raise InputError(f"-tr {trainer}", "no trainer of this package", ", ".join(names), "choose one")
+        raise InputError(f"`trainer` {trainer}", "no trainer of this package", ", ".join(names), "choose one")
     return names[trainer]

@@ -91,7 +91,9 @@ def read_curves(path: Path) -> tuple[list[float], dict[str, list[tuple[float, fl
         InputError: There is no such file, or fewer than two shares are done.
     """
     if not path.is_file():
-        raise InputError(str(path), "no such file", "the table fig10", "run impulse_nnunet table --table fig10 first")
+        raise InputError(
+            str(path), "no such file", "the table fig10", "run impulse_nnunet table with `table` fig10 first"
+        )
     found: dict[str, dict[float, tuple[float, float, float]]] = {}
     with path.open(encoding="utf-8", newline="") as stream:
         for row in csv.DictReader(stream):
@@ -113,7 +115,7 @@ def _table_folder(options: FigureOptions) -> Path:
     wanted = " or ".join(TABLES_OF[options.number])
     raise InputError(
         str(options.study), f"no table {wanted}", f"what figure {options.number} is drawn from",
-        f"run impulse_nnunet table --table {TABLES_OF[options.number][0]} -o {options.study} first",
+        f"run impulse_nnunet table with `table` {TABLES_OF[options.number][0]} and `output` {options.study} first",
     )  # fmt: skip
 
 
@@ -170,7 +172,7 @@ def _volumes(files: Mapping[str, Path], case: str, options: FigureOptions) -> tu
     content = read_dataset_json(path)
     scheme, test = label_scheme(content, path), EvaluationCases.of(options.raw, options.fold)
     if case not in test.cases:
-        raise InputError(f"--case {case}", "no such case", f"one of {', '.join(test.cases[:5])}, ...", "choose one")
+        raise InputError(f"`case` {case}", "no such case", f"one of {', '.join(test.cases[:5])}, ...", "choose one")
     reference = test.references / f"{case}{content['file_ending']}"
     results = {name: CaseResult(case, reference, file, {}, {}, {}, {}) for name, file in files.items()}
     images = None if "noNorm" in next(iter(channel_names(content)), "") else test.images

@@ -68,32 +68,32 @@ class StudyOptions:
 
     def __post_init__(self) -> None:
         if self.table not in TABLES:
-            raise InputError("--table", repr(self.table), f"one of {', '.join(TABLES)}", "choose one")
+            raise InputError("`table`", repr(self.table), f"one of {', '.join(TABLES)}", "choose one")
         if self.seeds < 1:
-            raise InputError("--seeds", str(self.seeds), "1 or more", "correct it")
+            raise InputError("`seeds`", str(self.seeds), "1 or more", "correct it")
         if self.processes < 1:
-            raise InputError("-np", str(self.processes), "1 or more", "correct it")
+            raise InputError("`processes`", str(self.processes), "1 or more", "correct it")
         self._check_data()
         self._check_settings()
 
     def _check_data(self) -> None:
         for kind in self.inputs:
             if kind not in INPUT_NAMES:
-                raise InputError(f"--inputs {kind}", "no such kind", f"one of {', '.join(INPUT_NAMES)}", "correct it")
+                raise InputError(f"`inputs` {kind}", "no such kind", f"one of {', '.join(INPUT_NAMES)}", "correct it")
         if len(set(self.shares)) < len(self.shares) or not all(0 <= share < 1 for share in self.shares):
-            raise InputError("--shares", str(list(self.shares)), "different shares in [0, 1)", "correct them")
+            raise InputError("`shares`", str(list(self.shares)), "different shares in [0, 1)", "correct them")
 
     def _check_settings(self) -> None:
         for name in READ_BY_PREPROCESSING:
             if name in self.settings:
                 raise InputError(
-                    f"--set {name}", "a setting that preprocessing reads", "one of training",
-                    "give it to plan_and_preprocess with another -overwrite_plans_name, and -p here",
+                    f"`settings` {name}", "a setting that preprocessing reads", "one of training",
+                    "give it to plan_and_preprocess with another `overwrite_plans_name`, and as `plans` here",
                 )  # fmt: skip
         for name, folders in self.models.items():
             for folder in folders:
                 if not (folder / "plans.json").is_file():
                     raise InputError(
-                        f"--models {name}={folder}", "no plans.json", "TRAINER__PLANS__CONFIGURATION of nnUNet_results",
+                        f"`models` {name}={folder}", "no plans.json", "TRAINER__PLANS__CONFIGURATION of nnUNet_results",
                         "check the path",
                     )  # fmt: skip

@@ -113,6 +113,6 @@ def _validation_cases(dataset: str, training: list[str], fold: int | str) -> lis
     if splits is None or not isinstance(fold, int) or fold >= len(splits):
         raise InputError(
             f"fold {fold} of {dataset}", "no validation cases", "imagesTs and labelsTs, or a fold of a split",
-            "add test cases, or choose another -f",
+            "add test cases, or choose another `fold`",
         )  # fmt: skip
     return sorted(splits[fold]["val"])

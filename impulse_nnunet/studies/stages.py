@@ -60,7 +60,7 @@ class StagePredictor(ImPulSePredictor):
 
     def __init__(self, stage: str, device: torch.device) -> None:
         if stage not in STAGES:
-            raise InputError("--stage", repr(stage), f"one of {', '.join(STAGES)}", "choose one")
+            raise InputError("`stage`", repr(stage), f"one of {', '.join(STAGES)}", "choose one")
         super().__init__(device, progress_bar=False)
         self.stage = stage
 

@@ -126,14 +126,14 @@ def chosen_table(options: StudyOptions) -> Table:
     needed = {"4": "two or more", "5": "lbav"}.get(options.table)
     if (options.table == "4" and len(inputs) < 2) or (options.table == "5" and "lbav" not in inputs):
         raise InputError(
-            f"--table {options.table}", f"inputs {', '.join(inputs) or 'none'} of data set {options.dataset}",
-            str(needed), "build them with impulse_nnunet build_inputs, or name them: --inputs lbav=804",
+            f"`table` {options.table}", f"inputs {', '.join(inputs) or 'none'} of data set {options.dataset}",
+            str(needed), "build them with impulse_nnunet build_inputs, or name them: `inputs` lbav=804",
         )  # fmt: skip
     full = table(options.table, inputs, options.shares)
     known = {row.key for row in full.systems}
     unknown = [key for key in options.rows if key not in known]
     if unknown:
-        raise InputError("--rows", unknown[0], f"some of {', '.join(row.key for row in full.systems)}", "correct it")
+        raise InputError("`rows`", unknown[0], f"some of {', '.join(row.key for row in full.systems)}", "correct it")
     rows = [row for row in full.systems if not options.rows or row.key in options.rows]
     rows += [System(key=name, name=name, dataset=None) for name in options.models if name not in known]
     reference = full.reference if any(row.key == full.reference for row in rows) else rows[0].key
@@ -231,7 +231,7 @@ def _claim(study: Study, options: StudyOptions) -> None:
     if foreign is not None:
         raise InputError(
             str(foreign), "a training that this command did not make", "none",
-            "use it by --models, move it away, or give --overwrite to set it aside",
+            "use it by `models`, move it away, or give `overwrite` to set it aside",
         )  # fmt: skip
     runs = [{"row": run.system.key, "seed": run.seed, "model": str(run.model_folder), "fold": run.place.fold,
              "summary": str(run.summary), "predictions": str(run.predictions)} for run in study.runs]  # fmt: skip

@@ -89,9 +89,7 @@ def test_it_trains_dies_resumes_predicts_and_evaluates(planned, plans, tmp_path,
     ours.predict_cases({"case": [image_of(planned)]}, tmp_path / "ours")
     assert np.array_equal(labels_in(tmp_path / "ours"), labels_in(tmp_path / "stock"))
     if not has_template:
-        with pytest.raises(
-            InputError, match=f"--save_displacement: found a model of {name}, expected one that deforms"
-        ):
+        with pytest.raises(InputError, match=f"`displacement`: found a model of {name}, expected one that deforms"):
             ours.predict_folder(planned.raw / "imagesTs", tmp_path / "moved", OutputOptions(displacement=True))
 
 

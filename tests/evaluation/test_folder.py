@@ -183,7 +183,7 @@ def test_too_little_memory_is_a_failure(monkeypatch, tmp_path):
     monkeypatch.setattr("impulse_nnunet.evaluation.folder.read_label_map", no_room)
     found = evaluate_cases([write(tmp_path, 0)[0]], SCHEME, SETTINGS, progress=False)
     assert found.failures["case0"] == (
-        "case0: found too little memory, expected room for its label maps; try a smaller -np"
+        "case0: found too little memory, expected room for its label maps; try a smaller `processes`"
     )
 
 

@@ -81,9 +81,11 @@ def test_npz_files_give_the_same_with_the_given_spacing(source, nnunet_folders):
 
 def test_npz_files_need_a_spacing_and_nifti_files_none(source, nnunet_folders):
     made_up.write_lung3d_npz(nnunet_folders / "npz", SUBSETS)
-    with pytest.raises(InputError, match=r"npz: found \.npz files, which have no voxel size, expected --spacing Z Y X"):
+    with pytest.raises(
+        InputError, match=r"npz: found \.npz files, which have no voxel size, expected `spacing_mm` Z Y X"
+    ):
         convert(nnunet_folders, source=nnunet_folders / "npz")
-    with pytest.raises(InputError, match="--spacing: found NIfTI files, which have a spacing"):
+    with pytest.raises(InputError, match="`spacing_mm`: found NIfTI files, which have a spacing"):
         convert(nnunet_folders, spacing_mm=(1, 1, 1))
     with pytest.raises(InputError, match="three positive numbers Z Y X"):
         convert(nnunet_folders, spacing_mm=(1, 0, 1))
@@ -167,7 +169,7 @@ def test_a_folder_without_cases_or_split(tmp_path, source):
         read_lung3d(tmp_path / "nowhere")
     (source / "lung3d.csv").rename(source / "other.csv")
     with pytest.raises(
-        InputError, match=r"found no lung3d\.csv, expected one with the columns pid,subset; give --split"
+        InputError, match=r"found no lung3d\.csv, expected one with the columns pid,subset; give `split`"
     ):
         read_lung3d(source)
     assert len(read_lung3d(source, source / "other.csv")) == 4

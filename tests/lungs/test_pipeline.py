@@ -116,7 +116,7 @@ def test_without_test_cases_the_validations_are_scored(nnunet_folders):
 def test_what_is_refused_before_anything_is_written(ct, nnunet_folders):
     with pytest.raises(InputError, match=r"Dataset001_Chest: found 4 training cases, expected 5 for nnU-Net's folds"):
         plan("ibav")
-    with pytest.raises(InputError, match=r"--lobes: found ground_truth, expected none with --inputs i"):
+    with pytest.raises(InputError, match=r"`lobes`: found ground_truth, expected none with `kind` i"):
         plan("i", lobes="ground_truth")
     for name in ("airway", "artery", "vein"):
         for file in (ct / "trees" / name).iterdir():

@@ -75,7 +75,7 @@ def test_memory_by_hand():
 def test_a_trainer_of_another_package_is_refused():
     assert system_of("nnUNetTrainerDeepLabV3") == "deeplabv3"
     with pytest.raises(
-        InputError, match="-tr nnUNetTrainer: found no trainer of this package, expected nnUNetTrainerIm"
+        InputError, match="`trainer` nnUNetTrainer: found no trainer of this package, expected nnUNetTrainerIm"
     ):
         system_of("nnUNetTrainer")
 

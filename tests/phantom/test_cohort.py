@@ -151,7 +151,7 @@ def test_processes_make_the_same_cases(cohort, tmp_path):
 
 @pytest.mark.parametrize(
     ("numbers", "message"),
-    [((0, 0, 1), "-n: found 0"), ((1, -1, 1), "--test: found -1"), ((1, 0, 0), "-np: found 0")],
+    [((0, 0, 1), "`training`: found 0"), ((1, -1, 1), "`test`: found -1"), ((1, 0, 0), "`processes`: found 0")],
 )
 def test_numbers_that_make_no_sense_are_refused(tmp_path, numbers, message):
     with pytest.raises(InputError, match=message):
@@ -162,14 +162,14 @@ def test_numbers_that_make_no_sense_are_refused(tmp_path, numbers, message):
 def test_ids_and_names_are_checked(tmp_path):
     with pytest.raises(InputError, match="nnUNet_raw: found no value"):
         find_layout(None, 801, 802, "A", "B")
-    with pytest.raises(InputError, match="--bav_id: found 801, expected another ID"):
+    with pytest.raises(InputError, match="`bav_id`: found 801, expected another ID"):
         find_layout(str(tmp_path), 801, 801, "A", "B")
     with pytest.raises(InputError, match="-d: found 0"):
         find_layout(str(tmp_path), 0, 802, "A", "B")
     with pytest.raises(InputError, match=re.escape("found '../B'")):
         find_layout(str(tmp_path), 801, 802, "A", "../B")
     (tmp_path / "Dataset802_Other").mkdir()
-    with pytest.raises(InputError, match="--bav_id: found data set Dataset802_Other"):
+    with pytest.raises(InputError, match="`bav_id`: found data set Dataset802_Other"):
         find_layout(str(tmp_path), 801, 802, "A", "B")
 
 

@@ -120,12 +120,12 @@ def test_points_in_vessels_need_vessels(dataset, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"table": "7"}, "--table: found '7'"),
-        ({"seeds": 0}, "--seeds: found 0"),
-        ({"processes": 0}, "-np: found 0"),
-        ({"inputs": {"ct": 5}}, "--inputs ct: found no such kind"),
-        ({"shares": (0.5, 0.5)}, "--shares"),
-        ({"shares": (1.0,)}, "--shares"),
+        ({"table": "7"}, "`table`: found '7'"),
+        ({"seeds": 0}, "`seeds`: found 0"),
+        ({"processes": 0}, "`processes`: found 0"),
+        ({"inputs": {"ct": 5}}, "`inputs` ct: found no such kind"),
+        ({"shares": (0.5, 0.5)}, "`shares`"),
+        ({"shares": (1.0,)}, "`shares`"),
         (
             {"settings": {"impulse.grid.working_grid": [1, 1, 1]}},
             "--set impulse.grid.working_grid: found a setting that",
@@ -138,10 +138,10 @@ def test_bad_options_are_refused(tmp_path, changes, text):
 
 
 def test_a_models_folder_must_be_one(tmp_path):
-    with pytest.raises(InputError, match=r"--models plus=.*: found no plans.json"):
+    with pytest.raises(InputError, match=r"`models` plus=.*: found no plans.json"):
         options(tmp_path, models={"plus": (tmp_path,)})
 
 
 def test_an_unknown_setting_is_refused(dataset, tmp_path):
-    with pytest.raises(InputError, match=r"--set impulse.training.speed: found no such setting"):
+    with pytest.raises(InputError, match=r"`overrides` impulse.training.speed: found no such setting"):
         variant(PLUS, 0, dataset, options(tmp_path, settings={"impulse.training.speed": 2}))

@@ -104,7 +104,7 @@ def test_the_checkpoint_knows_how_much_of_the_time_is_used_up(monkeypatch):
 def test_a_missing_gpu_is_named_before_any_folder_is_made(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     plans = {"configurations": {"3d_fullres": {"budget": {}}}}
-    with pytest.raises(InputError, match="-device: found cuda, expected a device of this machine"):
+    with pytest.raises(InputError, match="`device`: found cuda, expected a device of this machine"):
         nnUNetTrainerBudget(plans, "3d_fullres", 0, {}, torch.device("cuda"))
 
 

@@ -179,7 +179,7 @@ def test_neither_trees_nor_lobes_nor_surface_metrics(tmp_path):
 def test_a_failed_report_leaves_the_old_one(tmp_path):
     output = tmp_path / "report.html"
     output.write_text("old")
-    with pytest.raises(InputError, match=re.escape("--cases: found 'c7', expected evaluated cases (c0, c2, c1)")):
+    with pytest.raises(InputError, match=re.escape("`cases`: found 'c7', expected evaluated cases (c0, c2, c1)")):
         write_report([str(write_method(tmp_path))], output, ReportOptions(("c7",)))
     assert output.read_text() == "old"
 
@@ -188,7 +188,7 @@ def test_bad_outputs_and_folders(tmp_path):
     folder = str(write_method(tmp_path, dices=(0.5,)))
     with pytest.raises(InputError, match=r"-o: found .*, a folder, expected a file"):
         write_report([folder], tmp_path)
-    with pytest.raises(InputError, match="--images: found no folder nowhere"):
+    with pytest.raises(InputError, match="`images`: found no folder nowhere"):
         write_report([folder], tmp_path / "r.html", ReportOptions(images=type(tmp_path)("nowhere")))
 
 
