@@ -40,7 +40,7 @@ def _row(*means: float, sd: tuple[float, ...] = ()) -> Row:
     }  # fmt: skip
 
 
-# table -> row -> metric -> number; the rows' keys are those of impulse_nnunet.studies.systems
+# table -> row -> metric -> number; the rows' keys are those of impulse_nnunet.studies.rows
 PAPER: Mapping[str, Mapping[str, Row]] = {
     "1": {
         "nnunet": _row(84.58, 61.69, 26.30, 2.22, 52.36, 1.53),

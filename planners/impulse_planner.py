@@ -27,7 +27,7 @@ from impulse_nnunet.planners.rules import (
     BATCH_SIZES,
     POINTS,
     DatasetProperties,
-    Sizes,
+    PlannedSizes,
     estimate_memory_gb,
     plan_sizes,
     search_grid,
@@ -141,7 +141,9 @@ class ImPulSePlanner(ExperimentPlanner):
             len([name for name in self.dataset_json["labels"] if name != "ignore"]),
         )
 
-    def _choose(self, properties: DatasetProperties, laterality: str) -> tuple[ImPulSeSettings, NetworkSettings, Sizes]:
+    def _choose(
+        self, properties: DatasetProperties, laterality: str
+    ) -> tuple[ImPulSeSettings, NetworkSettings, PlannedSizes]:
         schemes = [get_normalization_scheme(name).__name__ for name in self._channel_names()]
         masks = tuple(i for i, scheme in enumerate(schemes) if scheme == MASK_NORMALISATION)
         sampled = sampled_channels(self.dataset_json, masks)
@@ -206,7 +208,7 @@ def check_override_names(overrides: Mapping[str, Any]) -> None:
 
 
 def _paper(
-    settings: ImPulSeSettings, sizes: Sizes, properties: DatasetProperties
+    settings: ImPulSeSettings, sizes: PlannedSizes, properties: DatasetProperties
 ) -> tuple[ImPulSeSettings, NetworkSettings]:
     """The paper's sizes (FACTS of section 4 and of the release), whatever the data and the GPU."""
     grid = PAPER.template_grid

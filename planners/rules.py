@@ -56,7 +56,7 @@ class DatasetProperties:
 
 
 @dataclass(frozen=True)
-class Sizes:
+class PlannedSizes:
     """What the rules decide.
 
     Args:
@@ -87,7 +87,9 @@ class _Budget:
     points: int
 
 
-def plan_sizes(properties: DatasetProperties, memory_target_gb: float, region: RegionSettings | None = None) -> Sizes:
+def plan_sizes(
+    properties: DatasetProperties, memory_target_gb: float, region: RegionSettings | None = None
+) -> PlannedSizes:
     """Choose grids, network, batch size and region mode for a data set and a GPU.
 
     Args:
@@ -106,7 +108,7 @@ def plan_sizes(properties: DatasetProperties, memory_target_gb: float, region: R
     input_grid, batch_size = _grid_and_batch(extent, spacing, budget)
     network = network_for(input_grid, memory_target_gb)
     settings = RegionSettings(mode, region.margin, region.whole_share, region.jitter)
-    return Sizes(
+    return PlannedSizes(
         GridSettings(input_grid, working_grid(input_grid, image, extent)),
         settings,
         network,

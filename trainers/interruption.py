@@ -23,7 +23,10 @@ import torch
 from impulse_nnunet.io.files import whole_file
 
 PARTIAL_EPOCH = "checkpoint_partial_epoch.pth"
-EXIT_CODE = 128 + signal.SIGTERM  # what a shell reports for a process that SIGTERM ended
+
+
+class TimeUpError(Exception):
+    """The wall-clock limit of the plans is reached; ends nnU-Net's loop."""
 
 
 class Interruption:

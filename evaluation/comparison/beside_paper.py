@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from impulse_nnunet.evaluation.comparison.cells import Cell, cells, percent
+from impulse_nnunet.evaluation.comparison.cells import MethodCell, cells, percent
 from impulse_nnunet.evaluation.comparison.compare import Comparison
 from impulse_nnunet.evaluation.comparison.tables import latex_text, markdown_table
 from impulse_nnunet.evaluation.metric_names import direction, label, scale
@@ -78,7 +78,7 @@ class StudyTable:
     metrics: Mapping[str, str]
     notes: tuple[str, ...]
 
-    def cell(self, row: SystemRow, metric: str) -> Cell | None:
+    def cell(self, row: SystemRow, metric: str) -> MethodCell | None:
         """What was measured of a row; None if nothing was."""
         if self.comparison is None or row.name not in self.comparison.methods:
             return None
@@ -232,7 +232,7 @@ def _line(table: StudyTable, row: SystemRow, bold: str) -> list[str]:
     ]  # fmt: skip
 
 
-def _measured(cell: Cell, bold: str) -> str:
+def _measured(cell: MethodCell, bold: str) -> str:
     text = cell.mean + (f" ± {cell.spread}" if cell.spread else "")
     return (bold.format(text) if cell.best else text) + ("†" if cell.significant else "")
 

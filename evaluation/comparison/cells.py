@@ -16,7 +16,7 @@ from impulse_nnunet.evaluation.metric_names import (
 
 
 @dataclass(frozen=True)
-class Cell:
+class MethodCell:
     """A metric of a method as texts: n only where it may be fewer than all cases, spread only of several runs."""
 
     mean: str
@@ -38,7 +38,7 @@ class PairedLine:
     p_values: tuple[str, str, str, str]  # t-test, Holm, permutation, Holm
 
 
-def cells(comparison: Comparison, metric: str) -> list[Cell]:
+def cells(comparison: Comparison, metric: str) -> list[MethodCell]:
     """One cell per method."""
     rows = [comparison.row(method, metric) for method in comparison.methods]
     numbers = [round(row.mean * scale(metric), 2) * direction(metric) for row in rows]
@@ -46,7 +46,7 @@ def cells(comparison: Comparison, metric: str) -> list[Cell]:
     best = max(finite) if len(finite) > 1 and direction(metric) else math.nan
     alpha = 1 - comparison.resampling.level
     return [
-        Cell(
+        MethodCell(
             shown(metric, row.mean),
             "" if math.isnan(row.sd_runs) else shown(metric, row.sd_runs),
             _interval(metric, row.ci_low, row.ci_high),

@@ -30,7 +30,7 @@ ALL = "all"
 
 
 @dataclass(frozen=True)
-class Row:
+class ComparisonRow:
     """One metric of one method; the fields are the columns of comparison.csv. NaN where there is no number.
 
     Args:
@@ -81,10 +81,10 @@ class Comparison:
     metrics: tuple[str, ...]
     resampling: Resampling
     n_common: dict[str, int]  # other method -> cases it shares with the reference
-    rows: tuple[Row, ...]
+    rows: tuple[ComparisonRow, ...]
     notes: tuple[str, ...]
 
-    def row(self, method: str, metric: str) -> Row:
+    def row(self, method: str, metric: str) -> ComparisonRow:
         """The one row of a method and a metric."""
         return self.rows[self.methods.index(method) * len(self.metrics) + self.metrics.index(metric)]
 
@@ -123,7 +123,7 @@ def compare(
     return Comparison(tuple(names), base.name, tuple(chosen), resampling, n_common, tuple(rows), tuple(notes))
 
 
-def _rows(method: Method, base: Method, metrics: Sequence[str], resampling: Resampling) -> list[Row]:
+def _rows(method: Method, base: Method, metrics: Sequence[str], resampling: Resampling) -> list[ComparisonRow]:
     cases = method.cases
     common = sorted(set(cases) & set(base.cases))
     means: list[dict[str, Any]] = []
@@ -136,11 +136,11 @@ def _rows(method: Method, base: Method, metrics: Sequence[str], resampling: Resa
             "ci_low": low, "ci_high": high,
         })  # fmt: skip
     if method is base:
-        return [Row(**mean) for mean in means]
+        return [ComparisonRow(**mean) for mean in means]
     tests = [paired_test(method.values(metric, common), base.values(metric, common), resampling) for metric in metrics]
     p_t, p_permutation = (np.array([getattr(test, name) for test in tests]) for name in ("p_t", "p_permutation"))
     return [
-        Row(
+        ComparisonRow(
             **mean, n_pairs=test.n_pairs, difference=test.difference,
             difference_ci_low=test.low, difference_ci_high=test.high, p_t=test.p_t, p_t_holm=float(t_holm),
             p_permutation=test.p_permutation, p_permutation_holm=float(permutation_holm),

@@ -14,7 +14,7 @@ from impulse_nnunet.evaluation.metric_names import scale
 from impulse_nnunet.evaluation.report.colours import METHODS, LabelStyle
 from impulse_nnunet.evaluation.report.metrics import heading
 from impulse_nnunet.evaluation.report.pictures import Picture, from_figure
-from impulse_nnunet.evaluation.report.summaries import Method
+from impulse_nnunet.evaluation.report.summaries import Evaluation
 
 BOXES_IN_A_ROW = 60
 WIDTH, ROW_HEIGHT = 11.0, 2.7  # inches
@@ -24,7 +24,7 @@ GROUP = 0.8  # share of a label's place that its boxes fill
 LONGEST_LEVEL_NAME, LONGEST_NAME = 5, 24  # characters; longer names are turned, and cut
 
 
-def box_plots(methods: Sequence[Method], labels: Sequence[int], metric: str, style: LabelStyle) -> Picture:
+def box_plots(methods: Sequence[Evaluation], labels: Sequence[int], metric: str, style: LabelStyle) -> Picture:
     """Draw a metric's distribution over cases.
 
     Args:
@@ -90,7 +90,7 @@ def _cut(name: str) -> str:
     return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
-def _values(method: Method, label: int, metric: str) -> np.ndarray:
+def _values(method: Evaluation, label: int, metric: str) -> np.ndarray:
     values = np.array([case.labels.get(label, {}).get(metric, math.nan) for case in method.cases.values()])
     return scale(metric) * values[~np.isnan(values)]
 

@@ -26,7 +26,7 @@ from impulse_nnunet.evaluation.report.scenes import (
     tree_key,
 )
 from impulse_nnunet.evaluation.report.slices import LONGEST_SIDE, draw_planes
-from impulse_nnunet.evaluation.report.summaries import Method
+from impulse_nnunet.evaluation.report.summaries import Evaluation
 from impulse_nnunet.evaluation.report.tables import cases_by_dice
 from impulse_nnunet.evaluation.report.volumes import CaseVolumes
 
@@ -36,7 +36,7 @@ NAMED = 8  # cases that an error names
 
 
 @dataclass(frozen=True)
-class Row:
+class PictureRow:
     """Pictures beside each other.
 
     Args:
@@ -66,7 +66,7 @@ class CaseSection:
     why: str
     facts: list[str]
     notes: list[str]
-    rows: list[Row]
+    rows: list[PictureRow]
 
 
 @dataclass
@@ -81,7 +81,7 @@ class Gallery:
         no_views: Why there are none, empty as long as there are.
     """
 
-    methods: Sequence[Method]
+    methods: Sequence[Evaluation]
     style: LabelStyle
     images: Path | None = None
     views: bool = True
@@ -108,7 +108,7 @@ class Gallery:
         return CaseSection(case, why, facts, notes + volumes.notes, rows)
 
 
-def choose_cases(methods: Sequence[Method], wanted: Sequence[str]) -> dict[str, str]:
+def choose_cases(methods: Sequence[Evaluation], wanted: Sequence[str]) -> dict[str, str]:
     """Cases to show.
 
     Args:
@@ -135,31 +135,33 @@ def choose_cases(methods: Sequence[Method], wanted: Sequence[str]) -> dict[str, 
     return {ranked[place]: _rank(place, len(ranked), number) for place in places}
 
 
-def slice_rows(planes: dict[str, dict[str, Picture]]) -> list[Row]:
+def slice_rows(planes: dict[str, dict[str, Picture]]) -> list[PictureRow]:
     """One method: the planes side by side; several: a row for each plane, a column for each method."""
     if all(len(pictures) == 1 for pictures in planes.values()):
         return [
-            Row(
+            PictureRow(
                 "Slices", [("", picture) for pictures in planes.values() for picture in pictures.values()], LONGEST_SIDE
             )
         ]
-    return [Row(f"Slices, {plane}", list(pictures.items()), LONGEST_SIDE) for plane, pictures in planes.items()]
+    return [PictureRow(f"Slices, {plane}", list(pictures.items()), LONGEST_SIDE) for plane, pictures in planes.items()]
 
 
-def view_rows(volumes: CaseVolumes, views: dict[Key, Picture]) -> list[Row]:
+def view_rows(volumes: CaseVolumes, views: dict[Key, Picture]) -> list[PictureRow]:
     """Segments of reference and methods from front and back; then each tree."""
     methods = list(volumes.predictions)
     several = len(methods) > 1
     rows = []
     for view in VIEWS:
         predicted = [(method, views[prediction_key(method, view)]) for method in methods]
-        rows.append(Row(f"Segments from the {view}", [("reference", views[reference_key(view)]), *predicted], PIXELS))
+        rows.append(
+            PictureRow(f"Segments from the {view}", [("reference", views[reference_key(view)]), *predicted], PIXELS)
+        )
     for tree in volumes.trees:
         title = f"{tree}, intruding branches in red" if tree in volumes.own else tree
         for views_together in [[view] for view in VIEWS] if several else [VIEWS]:
             pictures = [(method if several else f"from the {view}", views[tree_key(method, tree, view)])
                         for method in methods for view in views_together]  # fmt: skip
-            rows.append(Row(f"{title}, from the {views_together[0]}" if several else title, pictures, PIXELS))
+            rows.append(PictureRow(f"{title}, from the {views_together[0]}" if several else title, pictures, PIXELS))
     return rows
 
 
@@ -171,7 +173,7 @@ def _rank(place: int, of: int, number: int) -> str:
     return "median" if number == 3 else f"rank {place + 1} of {of}"
 
 
-def _facts(method: Method, case: str) -> str:
+def _facts(method: Evaluation, case: str) -> str:
     result = method.cases.get(case)
     if result is None:
         return ""

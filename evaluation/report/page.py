@@ -14,8 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from impulse_nnunet import __version__
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.evaluation.comparison.checks import check_references, check_settings
-from impulse_nnunet.evaluation.comparison.methods import Method as ComparedMethod
-from impulse_nnunet.evaluation.comparison.methods import read_summary
+from impulse_nnunet.evaluation.comparison.methods import Method
 from impulse_nnunet.evaluation.report import tables
 from impulse_nnunet.evaluation.report.boxplots import box_plots
 from impulse_nnunet.evaluation.report.cells import Cell, Table, words
@@ -23,7 +22,7 @@ from impulse_nnunet.evaluation.report.colours import INTRUSION, TREE, LabelStyle
 from impulse_nnunet.evaluation.report.gallery import Gallery, choose_cases
 from impulse_nnunet.evaluation.report.metrics import is_nsd
 from impulse_nnunet.evaluation.report.pictures import Picture
-from impulse_nnunet.evaluation.report.summaries import Method, read_methods
+from impulse_nnunet.evaluation.report.summaries import Evaluation, read_evaluations
 from impulse_nnunet.io.files import whole_file
 
 FEW_CASES = 20  # below, bootstrap intervals are noticeably too narrow
@@ -62,7 +61,7 @@ def write_report(folders: Sequence[str], output: Path, options: ReportOptions | 
         raise InputError("`output`", f"{output}, a folder", "a file", f"e.g. `output` {output / 'report.html'}")
     if options.images is not None and not options.images.is_dir():
         raise InputError("`images`", f"no folder {options.images}", "a folder of CASE_0000.* files", "check the path")
-    methods = read_methods(folders)
+    methods = read_evaluations(folders)
     content = _content(methods, options)
     environment = Environment(
         loader=PackageLoader("impulse_nnunet.evaluation.report", ""), autoescape=True, undefined=StrictUndefined,
@@ -74,7 +73,7 @@ def write_report(folders: Sequence[str], output: Path, options: ReportOptions | 
     return output
 
 
-def _content(methods: Sequence[Method], options: ReportOptions) -> dict[str, Any]:
+def _content(methods: Sequence[Evaluation], options: ReportOptions) -> dict[str, Any]:
     style = label_style(
         {label: name for method in methods for label, name in method.label_names.items()}, _lobes(methods)
     )
@@ -106,7 +105,7 @@ def _content(methods: Sequence[Method], options: ReportOptions) -> dict[str, Any
     }
 
 
-def settings_table(methods: Sequence[Method]) -> Table:
+def settings_table(methods: Sequence[Evaluation]) -> Table:
     """Every setting of the evaluation, with those in bold that differ."""
     flat = [_flat(method.settings) for method in methods]
     rows = []
@@ -121,9 +120,9 @@ def settings_table(methods: Sequence[Method]) -> Table:
     return Table("Settings of the evaluation", [[words("setting"), *map(words, tables.names_of(methods))]], rows)
 
 
-def _notes(methods: Sequence[Method]) -> list[str]:
+def _notes(methods: Sequence[Evaluation]) -> list[str]:
     """What a reader must know before comparing the numbers."""
-    compared = [ComparedMethod(method.name, (read_summary(method.path),)) for method in methods]
+    compared = [Method(method.name, (method.summary,)) for method in methods]
     notes = [*check_settings(compared, True), *check_references(compared, True)] if len(methods) > 1 else []
     everywhere = set.intersection(*(set(method.cases) for method in methods))
     if any(set(method.cases) != everywhere for method in methods):
@@ -138,18 +137,18 @@ def _notes(methods: Sequence[Method]) -> list[str]:
     return notes
 
 
-def _box_plots(methods: Sequence[Method], style: LabelStyle) -> list[Picture]:
+def _box_plots(methods: Sequence[Evaluation], style: LabelStyle) -> list[Picture]:
     labels = tables.evaluated_labels(methods)
     names = tables.union(values for method in methods for values in method.mean.values())
     metrics = [name for name in ("Dice", next((name for name in names if is_nsd(name)), None)) if name in names]
     return [box_plots(methods, labels, metric, style) for metric in metrics if metric and labels]
 
 
-def _lobes(methods: Sequence[Method]) -> dict[str, list[int]]:
+def _lobes(methods: Sequence[Evaluation]) -> dict[str, list[int]]:
     return next((method.lobes for method in methods if method.lobes), {})
 
 
-def _legend(methods: Sequence[Method], style: LabelStyle) -> list[tuple[str, list[tuple[str, str, str]]]]:
+def _legend(methods: Sequence[Evaluation], style: LabelStyle) -> list[tuple[str, list[tuple[str, str, str]]]]:
     """Lobe -> (colour, short name, name) of its labels; one nameless group without lobes."""
     labels = tables.evaluated_labels(methods)
     groups = {lobe: [label for label in members if label in labels] for lobe, members in style.lobes.items()}

@@ -13,7 +13,7 @@ from impulse_nnunet.errors import CasesFailedError, InputError
 
 if TYPE_CHECKING:
     from impulse_nnunet.evaluation.folder import CaseFiles
-    from impulse_nnunet.evaluation.parts import Part
+    from impulse_nnunet.evaluation.parts import ShardResult
     from impulse_nnunet.evaluation.settings import LabelScheme, MetricSettings
 
 DESCRIPTION = """Compare predictions with references: Dice, surface Dice (NSD) and, where the trees are given, how many
@@ -80,7 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Evaluate."""
     from impulse_nnunet.evaluation.folder import default_processes, evaluate_cases, match_files
-    from impulse_nnunet.evaluation.parts import Part, Question
+    from impulse_nnunet.evaluation.parts import Question, ShardResult
     from impulse_nnunet.evaluation.settings import MetricSettings
     from impulse_nnunet.evaluation.summary import settings_record, summarise, write_summary
 
@@ -103,7 +103,7 @@ def run(options: argparse.Namespace) -> int:
         question = Question(
             references=str(references), predictions=str(predictions), trees=folders, ending=ending, chill=options.chill
         )
-        part = Part(
+        part = ShardResult(
             shard=shard,
             question=question,
             record=settings_record(scheme, settings, labels, folders),
@@ -128,7 +128,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _run_shard(
-    part: Part,
+    part: ShardResult,
     cases: list[CaseFiles],
     output: Path,
     scheme: LabelScheme,

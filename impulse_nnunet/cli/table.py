@@ -90,7 +90,7 @@ def _options(options: argparse.Namespace) -> StudyOptions:
     from impulse_nnunet.evaluation.settings import MetricSettings
     from impulse_nnunet.studies.budget import Budget
     from impulse_nnunet.studies.options import StudyOptions
-    from impulse_nnunet.studies.systems import DEFAULT_SHARES
+    from impulse_nnunet.studies.rows import DEFAULT_SHARES
 
     if not options.f.isdigit():
         raise InputError("-f", repr(options.f), "a fold number", "e.g. -f 0")

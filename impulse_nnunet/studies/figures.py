@@ -18,11 +18,11 @@ from impulse_nnunet.evaluation.report.summaries import CaseResult
 from impulse_nnunet.evaluation.report.volumes import CaseVolumes
 from impulse_nnunet.io.dataset_json import channel_names, read_dataset_json
 from impulse_nnunet.jobs.process import CommandError, run_command
+from impulse_nnunet.studies.rows import MAIN, PARTS, PLUS
 from impulse_nnunet.studies.runs import PREDICT_STAGES
 from impulse_nnunet.studies.scoring import EvaluationCases
 from impulse_nnunet.studies.stages import STAGES
 from impulse_nnunet.studies.study import STUDY, read_runs, read_study
-from impulse_nnunet.studies.systems import MAIN, PARTS, PLUS
 
 FIGURES = ("6", "7", "8", "9", "10")
 TABLES_OF = {"6": ("1", "2", "3"), "7": ("2", "1"), "8": ("1",), "9": ("1",), "10": ("fig10",)}

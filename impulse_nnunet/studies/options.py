@@ -11,7 +11,7 @@ from impulse_nnunet.errors import InputError
 from impulse_nnunet.evaluation.settings import MetricSettings
 from impulse_nnunet.settings import CONFIGURATION, PLANS
 from impulse_nnunet.studies.budget import Budget
-from impulse_nnunet.studies.systems import DEFAULT_SHARES, INPUT_NAMES, TABLES
+from impulse_nnunet.studies.rows import DEFAULT_SHARES, INPUT_NAMES, TABLES
 
 READ_BY_PREPROCESSING = (
     "impulse.grid.working_grid", "impulse.sampling.mask_channels", "impulse.sampling.tree_folders"
@@ -24,7 +24,7 @@ class StudyOptions:
 
     Args:
         dataset: ID.
-        table: Of :data:`~impulse_nnunet.studies.systems.TABLES`.
+        table: Of :data:`~impulse_nnunet.studies.rows.TABLES`.
         output: Folder of the tables.
         seeds: Trainings of each system, with seeds 0, 1, ...
         budget: Of each training; None takes that of the plans.

@@ -17,7 +17,7 @@ from impulse_nnunet.settings import (
 )
 from impulse_nnunet.studies.budget import Budget
 from impulse_nnunet.studies.options import StudyOptions
-from impulse_nnunet.studies.systems import PLUS, TABLES, System, table
+from impulse_nnunet.studies.rows import PLUS, TABLES, StudyRow, table
 from impulse_nnunet.studies.variants import plans_file, read_configuration, variant
 
 NAME = "Dataset901_Lungs"
@@ -47,7 +47,7 @@ def options(tmp_path, **changes):
 
 
 def test_a_variant_changes_what_it_names_and_nothing_else(dataset, tmp_path):
-    wanted = variant(System(key="x", name="X", changes={"impulse.loss.displacement": 0.0}), 3, dataset,
+    wanted = variant(StudyRow(key="x", name="X", changes={"impulse.loss.displacement": 0.0}), 3, dataset,
                      options(tmp_path, budget=Budget(400)))  # fmt: skip
     assert wanted.name == "3d_impulse_x_400steps_seed3"
     base = settings_from_configuration(read_configuration(dataset, "ImPulSePlans", "3d_impulse"))
@@ -74,7 +74,7 @@ def test_rows_that_are_the_full_system_share_its_runs(dataset, tmp_path):
     asked = options(tmp_path, budget=Budget(100))
     names = {
         (row.key, key): variant(row, 0, dataset, asked).name
-        for key in ("2", "3", "fig10") for row in table(key, shares=(0.0, 0.3)).systems if row.trains
+        for key in ("2", "3", "fig10") for row in table(key, shares=(0.0, 0.3)).rows if row.trains
     }  # fmt: skip
     full = variant(PLUS, 0, dataset, asked).name
     # the plans' own share is 0.3
@@ -91,7 +91,7 @@ def test_common_settings_make_runs_of_their_own(dataset, tmp_path):
 
 
 def test_the_stock_row_gets_a_budget_under_its_own_plans(dataset, tmp_path):
-    stock = next(row for row in table("1").systems if row.stock)
+    stock = next(row for row in table("1").rows if row.stock)
     wanted = variant(stock, 1, dataset, options(tmp_path, budget=Budget(400)))
     assert wanted.entry["inherits_from"] == "3d_fullres"
     assert (wanted.plans, wanted.name) == ("nnUNetPlans", "3d_fullres_400steps_seed1")
@@ -102,7 +102,7 @@ def test_the_stock_row_gets_a_budget_under_its_own_plans(dataset, tmp_path):
 def test_all_rows_of_all_tables_are_settings_that_the_plans_know(dataset, tmp_path):
     inputs = {"lbav": 901, "i": 901, "ibav": 901}
     for key in TABLES:
-        for row in table(key, inputs).systems:
+        for row in table(key, inputs).rows:
             if row.trains:
                 assert variant(row, 0, dataset, options(tmp_path, budget=Budget(50))).name
 
@@ -112,7 +112,7 @@ def test_points_in_vessels_need_vessels(dataset, tmp_path):
     content = json.loads(path.read_text())
     content["configurations"]["3d_impulse"]["impulse"]["sampling"] |= {"mask_share": 0.0, "mask_channels": []}
     path.write_text(json.dumps(content))
-    row = table("fig10", shares=(0.5,)).systems[0]
+    row = table("fig10", shares=(0.5,)).rows[0]
     with pytest.raises(InputError, match=r"1 - gamma = 0.5: found a data set without bronchi and vessels"):
         variant(row, 0, dataset, options(tmp_path))
 

@@ -10,7 +10,7 @@ from PIL import Image
 from impulse_nnunet.evaluation.report.boxplots import box_plots
 from impulse_nnunet.evaluation.report.colours import label_style
 from impulse_nnunet.evaluation.report.pictures import from_pixels
-from impulse_nnunet.evaluation.report.summaries import CaseResult, Method
+from impulse_nnunet.evaluation.report.summaries import CaseResult, Evaluation
 
 
 def method_of(name, numbers):
@@ -19,7 +19,7 @@ def method_of(name, numbers):
     for index in range(len(next(iter(numbers.values())))):
         labels = {label: {"Dice": values[index]} for label, values in numbers.items()}
         cases[f"c{index}"] = CaseResult(f"c{index}", Path("r"), Path("p"), labels, {}, {}, {})
-    return Method(name, Path("s"), {}, {}, {}, cases, {}, {})
+    return Evaluation(name, Path("s"), {}, {}, {}, cases, {}, {})
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ import pytest
 import SimpleITK as sitk
 
 from impulse_nnunet.evaluation.report.loading import NoPictureError, load_case
-from impulse_nnunet.evaluation.report.summaries import read_methods
+from impulse_nnunet.evaluation.report.summaries import read_evaluations
 from tests.evaluation.report import folders
 
 
 def results_of(folder, case="c0"):
-    (method,) = read_methods([str(folder)])
+    (method,) = read_evaluations([str(folder)])
     return {method.name: method.cases[case]}, method.settings
 
 

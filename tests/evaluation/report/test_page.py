@@ -9,7 +9,7 @@ from impulse_nnunet.errors import InputError
 from impulse_nnunet.evaluation.report import scenes
 from impulse_nnunet.evaluation.report.gallery import choose_cases
 from impulse_nnunet.evaluation.report.page import ReportOptions, settings_table, write_report
-from impulse_nnunet.evaluation.report.summaries import read_methods
+from impulse_nnunet.evaluation.report.summaries import read_evaluations
 from tests.evaluation.report.folders import case_entry, write_method, write_summary
 
 EMPTY_ELEMENTS = {"meta", "img", "br", "line", "rect"}
@@ -141,7 +141,7 @@ def test_images_behind_the_slices(tmp_path):
 def test_settings_that_differ_are_told(tmp_path):
     folders = [write_method(tmp_path, "ours"), write_method(tmp_path, "theirs", settings={"connectivity": 6})]
     assert "connectivity differs: 26 and 6." in page_of(folders, tmp_path).text
-    table = settings_table(read_methods([str(folder) for folder in folders]))
+    table = settings_table(read_evaluations([str(folder) for folder in folders]))
     rows = {row[0].text: row[1:] for row in table.rows}
     assert [(cell.text, cell.strong) for cell in rows["connectivity"]] == [("26", True), ("6", True)]
     assert [(cell.text, cell.columns) for cell in rows["tolerances_mm"]] == [("[1, 2]", 2)]
@@ -207,7 +207,7 @@ def test_bad_outputs_and_folders(tmp_path):
     ],
 )
 def test_choice_of_cases(tmp_path, dices, wanted, expected):
-    methods = read_methods([str(write_method(tmp_path, dices=dices))])
+    methods = read_evaluations([str(write_method(tmp_path, dices=dices))])
     chosen = choose_cases(methods, wanted)
     assert chosen == expected
     assert list(chosen) == list(expected)
