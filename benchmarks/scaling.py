@@ -132,7 +132,7 @@ def _write_parts(summary: Path, labels: Path) -> None:
         entries, notes = {}, {}
         result = evaluate_case(*rng.integers(0, LABELS + 1, (2, 8, 40, 40)), LABELS + 1, (1, 1, 1), settings)
         for case in shard.of(sorted(paths)):
-            files = CaseFiles(case, paths[case], paths[case], {})
+            files = CaseFiles(case=case, reference=paths[case], prediction=paths[case], trees={})
             entries[case] = case_entry(files, result, scheme, settings, scheme.labels)
             notes[case] = note_files(files_of(files))
         part = ShardResult(shard=shard, question=question, record=record, entries=entries, notes=notes, failures={})

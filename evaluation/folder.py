@@ -28,7 +28,7 @@ from impulse_nnunet.jobs.shards import Shard
 PROCESSES_VARIABLE = "nnUNet_def_n_proc"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CaseFiles:
     """The files of one case.
 
@@ -141,7 +141,7 @@ def match_files(
                 )
             )
         else:
-            cases.append(CaseFiles(case, truth[case], predicted[case], found))
+            cases.append(CaseFiles(case=case, reference=truth[case], prediction=predicted[case], trees=found))
     return cases, failures
 
 

@@ -35,9 +35,8 @@ Row = Mapping[str, Figure]
 def _row(*means: float, sd: tuple[float, ...] = ()) -> Row:
     deviations = (*sd, *[None] * (len(means) - len(sd)))
     return {
-        metric: Figure(mean, deviation)
-        for metric, mean, deviation in zip(METRICS, means, deviations, strict=False)
-    }  # fmt: skip
+        metric: Figure(mean, deviation) for metric, mean, deviation in zip(METRICS, means, deviations, strict=False)
+    }
 
 
 # table -> row -> metric -> number; the rows' keys are those of impulse_nnunet.studies.rows

@@ -108,9 +108,11 @@ def read_part(path: Path) -> ShardResult:
         shard, record, failures = Shard(*content["shard"]), content["settings"], content["failures"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
-            str(path), f"no part of an evaluation ({' '.join(str(error).split())[:120]})",
-            "a file of impulse_nnunet evaluate with `shard`", "remove it and run that shard again",
-        ) from error  # fmt: skip
+            str(path),
+            f"no part of an evaluation ({' '.join(str(error).split())[:120]})",
+            "a file of impulse_nnunet evaluate with `shard`",
+            "remove it and run that shard again",
+        ) from error
     return ShardResult(shard=shard, question=question, record=record, entries=entries, notes=notes, failures=failures)
 
 
@@ -124,18 +126,22 @@ def read_parts(summary: Path) -> list[ShardResult]:
     paths = sorted(folder.glob(PATTERN)) if folder.is_dir() else []
     if not paths:
         raise InputError(
-            str(folder), "no part of an evaluation", "one for each shard",
+            str(folder),
+            "no part of an evaluation",
+            "one for each shard",
             f"run impulse_nnunet evaluate with `output` {summary} and `shard` I/N for each I",
-        )  # fmt: skip
+        )
     parts: list[ShardResult] = []
     for path in paths:
         part = read_part(path)
         difference = _difference(part, parts[0]) if parts else None
         if difference is not None:
             raise InputError(
-                str(path), f"{difference[0]} {difference[1]!r}", f"{difference[2]!r} as {paths[0].name} has",
+                str(path),
+                f"{difference[0]} {difference[1]!r}",
+                f"{difference[2]!r} as {paths[0].name} has",
                 "remove the parts of the other evaluation, or run all shards again with the same flags",
-            )  # fmt: skip
+            )
         parts.append(part)
     return parts
 

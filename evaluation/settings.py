@@ -15,7 +15,7 @@ INTERSEG = "interseg"  # intersegmental veins run between the segments: no segme
 ABSENT = ("skip", "zero")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MetricSettings:
     """Choices that the paper leaves open.
 

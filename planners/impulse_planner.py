@@ -134,11 +134,11 @@ class ImPulSePlanner(ExperimentPlanner):
 
     def _properties(self, cases: list[CaseSurvey]) -> DatasetProperties:
         return DatasetProperties(
-            np.stack([case.image_extent_mm for case in cases]),
-            np.stack([case.region_extent_mm for case in cases]),
-            np.stack([case.spacing_mm for case in cases]),
-            len(self._channel_names()),
-            len([name for name in self.dataset_json["labels"] if name != "ignore"]),
+            image_extents_mm=np.stack([case.image_extent_mm for case in cases]),
+            region_extents_mm=np.stack([case.region_extent_mm for case in cases]),
+            spacings_mm=np.stack([case.spacing_mm for case in cases]),
+            input_channels=len(self._channel_names()),
+            number_of_classes=len([name for name in self.dataset_json["labels"] if name != "ignore"]),
         )
 
     def _choose(
@@ -150,8 +150,13 @@ class ImPulSePlanner(ExperimentPlanner):
         trees = () if sampled else tree_folders(self.dataset_json)
         sizes = plan_sizes(properties, self.UNet_vram_target_GB)
         share = MASK_SHARE if sampled or trees else 0.0
-        sampling = SamplingSettings(sizes.points, share, mask_channels=sampled, tree_folders=trees)
-        settings = ImPulSeSettings(sizes.grid, sizes.region, sampling, AugmentationSettings(fixed_channels=masks))
+        sampling = SamplingSettings(points=sizes.points, mask_share=share, mask_channels=sampled, tree_folders=trees)
+        settings = ImPulSeSettings(
+            grid=sizes.grid,
+            region=sizes.region,
+            sampling=sampling,
+            augmentation=AugmentationSettings(fixed_channels=masks),
+        )
         network = sizes.network
         if self.preset == "paper":
             settings, network = _paper(settings, sizes, properties)
@@ -202,7 +207,7 @@ class ImPulSePlanner(ExperimentPlanner):
 
 def check_override_names(overrides: Mapping[str, Any]) -> None:
     """Refuse dotted names that no plans have, before any case is read."""
-    smallest = ImPulSeSettings(GridSettings((1, 1, 1), (1, 1, 1)))
+    smallest = ImPulSeSettings(grid=GridSettings((1, 1, 1), (1, 1, 1)))
     architecture = {"network_class_name": NETWORK_CLASS, "arch_kwargs": to_json(NetworkSettings())}
     with_overrides({"batch_size": 1, "architecture": architecture, PLAN_KEY: to_json(smallest)}, overrides)
 

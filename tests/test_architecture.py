@@ -130,6 +130,35 @@ def test_only_the_command_line_knows_flags(path):
     assert found == SHELL_TEXTS.get(name_of(path), [])
 
 
+# short records whose fields are read in order like a sentence or a row of a table
+POSITIONAL = {
+    "impulse_nnunet.diagnosis.Finding",
+    "impulse_nnunet.evaluation.report.cells.Cell",
+    "impulse_nnunet.evaluation.report.cells.Table",
+    "impulse_nnunet.evaluation.report.slices.Plane",
+}
+MOST_POSITIONAL = 3
+
+
+def positional_fields_of(path):
+    """Name of each dataclass of a module -> its fields that may be given by position."""
+    found = {}
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        decorators = [ast.unparse(item) for item in getattr(node, "decorator_list", ())]
+        if isinstance(node, ast.ClassDef) and any(text.startswith("dataclass") for text in decorators):
+            fields = [item for item in node.body if isinstance(item, ast.AnnAssign)]
+            fields = [item for item in fields if not ast.unparse(item.annotation).startswith("ClassVar")]
+            named = any("kw_only=True" in text for text in decorators)
+            found[f"{name_of(path)}.{node.name}"] = 0 if named else len(fields)
+    return found
+
+
+def test_dataclasses_of_many_fields_are_made_by_names():
+    found = {name: number for path in SOURCES for name, number in positional_fields_of(path).items()}
+    assert found["impulse_nnunet.network.systems.Task"] == 0
+    assert {name for name, number in found.items() if number > MOST_POSITIONAL} == POSITIONAL
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_no_assert_no_print_no_bare_except_no_wildcard(path):
     bad = []

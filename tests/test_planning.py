@@ -205,9 +205,12 @@ def test_the_papers_preset_has_no_finder(made_dataset):
 
 def test_a_users_planner_and_fingerprint_extractor_are_used(made_dataset, own_classes):
     plans = plan_dataset(
-        704, workers=1, progress_bar=False, planner=f"{own_classes}.OwnPlanner",
+        704,
+        workers=1,
+        progress_bar=False,
+        planner=f"{own_classes}.OwnPlanner",
         fingerprint_extractor=f"{own_classes}.OwnExtractor",
-    )  # fmt: skip
+    )
     assert plans["experiment_planner_used"] == "OwnPlanner"
     assert importlib.import_module(own_classes).OwnExtractor.runs == 1
 

@@ -57,7 +57,7 @@ class Interruption:
         self.asked = True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PartialEpoch:
     """How far an epoch had come.
 
@@ -107,7 +107,13 @@ class PartialEpoch:
         if (content["epoch"], content["optimiser_steps"]) != (epoch, optimiser_steps):
             return None
         device_states = content.get("device_states", (None,))
-        return cls(epoch, optimiser_steps, content["losses"], content["random_states"], device_states)
+        return cls(
+            epoch=epoch,
+            optimiser_steps=optimiser_steps,
+            losses=content["losses"],
+            random_states=content["random_states"],
+            device_states=device_states,
+        )
 
     @staticmethod
     def forget(folder: Path) -> None:

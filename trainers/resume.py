@@ -43,7 +43,13 @@ def keep_partial_epoch(trainer: nnUNetTrainerImPulSe) -> None:
     if trainer.local_rank == 0 and not trainer.disable_checkpointing:
         folder = Path(trainer.output_folder)
         losses, states, device_states = zip(*ranks, strict=True)
-        PartialEpoch(trainer.current_epoch, steps_of(trainer.optimizer), losses, states, device_states).save(folder)
+        PartialEpoch(
+            epoch=trainer.current_epoch,
+            optimiser_steps=steps_of(trainer.optimizer),
+            losses=losses,
+            random_states=states,
+            device_states=device_states,
+        ).save(folder)
         trainer.current_epoch -= 1  # the parent stores the next epoch's number; this one is not over
         trainer.save_checkpoint(str(folder / "checkpoint_latest.pth"))
         trainer.current_epoch += 1

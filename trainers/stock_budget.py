@@ -26,7 +26,7 @@ SECONDS_KEY = "seconds"  # there too: how much of a budget of minutes is used up
 ENDLESS = 10**6  # epochs, where the clock ends a training
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BudgetEntry:
     """The entry ``budget`` of a configuration.
 

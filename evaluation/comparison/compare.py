@@ -29,7 +29,7 @@ from impulse_nnunet.evaluation.statistics import Resampling, finite_mean, holm, 
 ALL = "all"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ComparisonRow:
     """One metric of one method; the fields are the columns of comparison.csv. NaN where there is no number.
 
@@ -72,7 +72,7 @@ class ComparisonRow:
     p_permutation_holm: float = math.nan
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
     """All that the tables show; ``rows`` has every metric of the first method, then of the second, ..."""
 
@@ -120,7 +120,15 @@ def compare(
     chosen, left_out = _choose_metrics(methods, metrics)
     rows = [row for method in methods for row in _rows(method, base, chosen, resampling)]
     notes += notes_on_cases(methods) + notes_on_numbers(methods, len(chosen), resampling) + left_out
-    return Comparison(tuple(names), base.name, tuple(chosen), resampling, n_common, tuple(rows), tuple(notes))
+    return Comparison(
+        methods=tuple(names),
+        reference=base.name,
+        metrics=tuple(chosen),
+        resampling=resampling,
+        n_common=n_common,
+        rows=tuple(rows),
+        notes=tuple(notes),
+    )
 
 
 def _rows(method: Method, base: Method, metrics: Sequence[str], resampling: Resampling) -> list[ComparisonRow]:
@@ -130,23 +138,37 @@ def _rows(method: Method, base: Method, metrics: Sequence[str], resampling: Resa
     for metric in metrics:
         values = method.values(metric, cases)
         low, high = mean_interval(values, resampling)
-        means.append({
-            "method": method.name, "metric": metric, "n_cases": len(cases), "n_nan": int(np.isnan(values).sum()),
-            "n_runs": len(method.runs), "mean": finite_mean(values), "sd_runs": method.deviation_of_runs(metric),
-            "ci_low": low, "ci_high": high,
-        })  # fmt: skip
+        means.append(
+            {
+                "method": method.name,
+                "metric": metric,
+                "n_cases": len(cases),
+                "n_nan": int(np.isnan(values).sum()),
+                "n_runs": len(method.runs),
+                "mean": finite_mean(values),
+                "sd_runs": method.deviation_of_runs(metric),
+                "ci_low": low,
+                "ci_high": high,
+            }
+        )
     if method is base:
         return [ComparisonRow(**mean) for mean in means]
     tests = [paired_test(method.values(metric, common), base.values(metric, common), resampling) for metric in metrics]
     p_t, p_permutation = (np.array([getattr(test, name) for test in tests]) for name in ("p_t", "p_permutation"))
     return [
         ComparisonRow(
-            **mean, n_pairs=test.n_pairs, difference=test.difference,
-            difference_ci_low=test.low, difference_ci_high=test.high, p_t=test.p_t, p_t_holm=float(t_holm),
-            p_permutation=test.p_permutation, p_permutation_holm=float(permutation_holm),
+            **mean,
+            n_pairs=test.n_pairs,
+            difference=test.difference,
+            difference_ci_low=test.low,
+            difference_ci_high=test.high,
+            p_t=test.p_t,
+            p_t_holm=float(t_holm),
+            p_permutation=test.p_permutation,
+            p_permutation_holm=float(permutation_holm),
         )
         for mean, test, t_holm, permutation_holm in zip(means, tests, holm(p_t), holm(p_permutation), strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def _choose_metrics(methods: Sequence[Method], wanted: Sequence[str] | None) -> tuple[list[str], list[str]]:

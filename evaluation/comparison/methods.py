@@ -53,16 +53,19 @@ class Method:
     def metrics(self) -> list[str]:
         """Metrics with a number for any case, in the files' order."""
         found = {
-            metric: None for run in self.runs for numbers in run.values.values() for metric, number in numbers.items()
+            metric: None
+            for run in self.runs
+            for numbers in run.values.values()
+            for metric, number in numbers.items()
             if not math.isnan(number)
-        }  # fmt: skip
+        }
         return list(found)
 
     def values(self, metric: str, cases: Sequence[str]) -> np.ndarray:
         """(case,) mean over the runs that have a number for the case; NaN where none has."""
-        return np.array([
-            finite_mean(run.values.get(case, {}).get(metric, math.nan) for run in self.runs) for case in cases
-        ])  # fmt: skip
+        return np.array(
+            [finite_mean(run.values.get(case, {}).get(metric, math.nan) for run in self.runs) for case in cases]
+        )
 
     def deviation_of_runs(self, metric: str) -> float:
         """Standard deviation (n - 1) over the runs of the run's mean over its cases; NaN with one run."""

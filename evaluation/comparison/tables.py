@@ -83,10 +83,15 @@ def markdown(comparison: Comparison) -> str:
     columns = ["Metric", "Pairs", f"Difference [{percent(comparison.resampling.level)}]", *TESTS]
     for method in comparison.n_common:
         parts.append(f"## {_title(comparison, method)}")
-        parts.append(markdown_table(columns, [
-            [label(line.metric), line.n_pairs, f"{line.difference} {line.interval}".strip(), *line.p_values]
-            for line in paired_lines(comparison, method)
-        ]))  # fmt: skip
+        parts.append(
+            markdown_table(
+                columns,
+                [
+                    [label(line.metric), line.n_pairs, f"{line.difference} {line.interval}".strip(), *line.p_values]
+                    for line in paired_lines(comparison, method)
+                ],
+            )
+        )
     parts.append(explanation_of_tests(comparison))
     return "# Comparison\n\n" + "\n\n".join(parts) + "\n"
 

@@ -45,8 +45,9 @@ def box_plots(methods: Sequence[Evaluation], labels: Sequence[int], metric: str,
         _label_axis(axes, part, style, widest)
         axes.set_ylabel(heading(metric))
     if len(methods) > 1:
-        handles = [Patch(facecolor=_grey(place), edgecolor="black", label=method.name)
-                   for place, method in enumerate(methods)]  # fmt: skip
+        handles = [
+            Patch(facecolor=_grey(place), edgecolor="black", label=method.name) for place, method in enumerate(methods)
+        ]
         figure.legend(handles=handles, loc="outside upper right", ncols=len(methods), frameon=False, fontsize=9)
     names = ", ".join(method.name for method in methods)
     return from_figure(figure, f"Box plots of {metric} over cases for {len(labels)} labels; {names}")
@@ -56,13 +57,18 @@ def _boxes(axes: Axes, values: Sequence[np.ndarray], place: int, number: int) ->
     width = GROUP / number
     centres = np.arange(len(values)) - GROUP / 2 + (place + 0.5) * width
     axes.boxplot(
-        values, positions=centres, widths=0.82 * width, patch_artist=True, manage_ticks=False,
+        values,
+        positions=centres,
+        widths=0.82 * width,
+        patch_artist=True,
+        manage_ticks=False,
         boxprops={"facecolor": _grey(place), "linewidth": 0.8},
         medianprops={"color": "black", "linewidth": 1.6},
-        whiskerprops={"linewidth": 0.8}, capprops={"linewidth": 0.8},
+        whiskerprops={"linewidth": 0.8},
+        capprops={"linewidth": 0.8},
         flierprops={"marker": "o", "markersize": 2.5, "markeredgewidth": 0.6},
         showfliers=max(map(len, values), default=0) > POINTS_UP_TO,
-    )  # fmt: skip
+    )
     for centre, one in zip(centres, values, strict=True):
         if len(one) <= POINTS_UP_TO:
             axes.plot(np.full(len(one), centre), one, "o", markersize=2.4, color="black", alpha=0.55, zorder=3)
@@ -81,9 +87,16 @@ def _label_axis(axes: Axes, labels: Sequence[int], style: LabelStyle, widest: in
         axes.spines[side].set_visible(False)
     for place, label in enumerate(labels):
         axes.add_patch(
-            Rectangle((place - GROUP / 2, -0.045), GROUP, 0.03, transform=axes.get_xaxis_transform(),
-                      facecolor=style.colour(label), edgecolor="none", clip_on=False)
-        )  # fmt: skip
+            Rectangle(
+                (place - GROUP / 2, -0.045),
+                GROUP,
+                0.03,
+                transform=axes.get_xaxis_transform(),
+                facecolor=style.colour(label),
+                edgecolor="none",
+                clip_on=False,
+            )
+        )
 
 
 def _cut(name: str) -> str:

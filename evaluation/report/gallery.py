@@ -50,7 +50,7 @@ class PictureRow:
     whole: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CaseSection:
     """One case of the report.
 
@@ -69,7 +69,7 @@ class CaseSection:
     rows: list[PictureRow]
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Gallery:
     """Draws cases; after a failure of three-dimensional drawing it goes on without.
 
@@ -97,7 +97,7 @@ class Gallery:
         try:
             volumes = load_case(results, settings, self.images)
         except NoPictureError as error:
-            return CaseSection(case, why, facts, [*notes, f"no pictures: {error}"], [])
+            return CaseSection(case=case, why=why, facts=facts, notes=[*notes, f"no pictures: {error}"], rows=[])
         rows = slice_rows(draw_planes(volumes, self.style, case))
         if self.views and not self.no_views:
             try:
@@ -105,7 +105,7 @@ class Gallery:
             except NoViewsError as error:
                 self.no_views = str(error)
                 logger.warning("no three-dimensional views: %s", error)
-        return CaseSection(case, why, facts, notes + volumes.notes, rows)
+        return CaseSection(case=case, why=why, facts=facts, notes=notes + volumes.notes, rows=rows)
 
 
 def choose_cases(methods: Sequence[Evaluation], wanted: Sequence[str]) -> dict[str, str]:
@@ -159,8 +159,11 @@ def view_rows(volumes: CaseVolumes, views: dict[Key, Picture]) -> list[PictureRo
     for tree in volumes.trees:
         title = f"{tree}, intruding branches in red" if tree in volumes.own else tree
         for views_together in [[view] for view in VIEWS] if several else [VIEWS]:
-            pictures = [(method if several else f"from the {view}", views[tree_key(method, tree, view)])
-                        for method in methods for view in views_together]  # fmt: skip
+            pictures = [
+                (method if several else f"from the {view}", views[tree_key(method, tree, view)])
+                for method in methods
+                for view in views_together
+            ]
             rows.append(PictureRow(f"{title}, from the {views_together[0]}" if several else title, pictures, PIXELS))
     return rows
 

@@ -28,7 +28,7 @@ from impulse_nnunet.io.files import whole_file
 FEW_CASES = 20  # below, bootstrap intervals are noticeably too narrow
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ReportOptions:
     """What a report shows.
 
@@ -64,9 +64,12 @@ def write_report(folders: Sequence[str], output: Path, options: ReportOptions | 
     methods = read_evaluations(folders)
     content = _content(methods, options)
     environment = Environment(
-        loader=PackageLoader("impulse_nnunet.evaluation.report", ""), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
+        loader=PackageLoader("impulse_nnunet.evaluation.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     page = environment.get_template("template.html").render(content)
     with whole_file(output) as temporary:
         temporary.write_text(page, encoding="utf-8")
@@ -78,7 +81,7 @@ def _content(methods: Sequence[Evaluation], options: ReportOptions) -> dict[str,
         {label: name for method in methods for label, name in method.label_names.items()}, _lobes(methods)
     )
     chosen = choose_cases(methods, options.cases)
-    gallery = Gallery(methods, style, options.images, options.views)
+    gallery = Gallery(methods=methods, style=style, images=options.images, views=options.views)
     sections = [gallery.section(case, why) for case, why in chosen.items()]
     names = ", ".join(tables.names_of(methods))
     return {
@@ -113,10 +116,12 @@ def settings_table(methods: Sequence[Evaluation]) -> Table:
         values = [settings.get(name, "not set") for settings in flat]
         differs = len(set(values)) > 1
         shown = values if differs or len(values) == 1 else values[:1]
-        rows.append([
-            words(name), *(Cell(value, strong=differs, is_number=False, columns=len(values) // len(shown))
-                           for value in shown)
-        ])  # fmt: skip
+        rows.append(
+            [
+                words(name),
+                *(Cell(value, strong=differs, is_number=False, columns=len(values) // len(shown)) for value in shown),
+            ]
+        )
     return Table("Settings of the evaluation", [[words("setting"), *map(words, tables.names_of(methods))]], rows)
 
 
@@ -127,8 +132,10 @@ def _notes(methods: Sequence[Evaluation]) -> list[str]:
     everywhere = set.intersection(*(set(method.cases) for method in methods))
     if any(set(method.cases) != everywhere for method in methods):
         counts = ", ".join(f"{method.name} {len(method.cases)}" for method in methods)
-        notes.append(f"The methods have different cases ({counts}; {len(everywhere)} in all of them), "
-                     "and means are over a method's own cases.")  # fmt: skip
+        notes.append(
+            f"The methods have different cases ({counts}; {len(everywhere)} in all of them), "
+            "and means are over a method's own cases."
+        )
     fewest = min(len(method.cases) for method in methods)
     if fewest < FEW_CASES:
         notes.append(f"With so few cases ({fewest}) bootstrap intervals are somewhat too narrow.")
@@ -155,10 +162,16 @@ def _legend(methods: Sequence[Evaluation], style: LabelStyle) -> list[tuple[str,
     grouped = {label for members in groups.values() for label in members}
     groups["other" if groups else ""] = [label for label in labels if label not in grouped]
     return [
-        (lobe, [(to_hex(style.colour(label)), style.short.get(label, str(label)), style.names.get(label, str(label)))
-                for label in members])
-        for lobe, members in groups.items() if members
-    ]  # fmt: skip
+        (
+            lobe,
+            [
+                (to_hex(style.colour(label)), style.short.get(label, str(label)), style.names.get(label, str(label)))
+                for label in members
+            ],
+        )
+        for lobe, members in groups.items()
+        if members
+    ]
 
 
 def _flat(settings: Mapping[str, Any], above: str = "") -> dict[str, str]:

@@ -49,8 +49,9 @@ def paper_table(methods: Sequence[Evaluation]) -> Table:
 
 def label_table(methods: Sequence[Evaluation], style: LabelStyle) -> Table:
     """Means over cases for each label."""
-    metrics = [name for name in union(_metrics_of_labels(method) for method in methods)
-               if name in OF_LABELS or is_nsd(name)]  # fmt: skip
+    metrics = [
+        name for name in union(_metrics_of_labels(method) for method in methods) if name in OF_LABELS or is_nsd(name)
+    ]
     rows = []
     for label in evaluated_labels(methods):
         row = [label_words(label, style)]
@@ -106,8 +107,10 @@ def intrusions_by_label(methods: Sequence[Evaluation], style: LabelStyle) -> Tab
     for label in evaluated_labels(methods):
         row = [label_words(label, style)]
         for tree in trees:
-            counts = [finite_mean(number(entry.get(str(label), {}).get("NI")) for entry in _entries(method, tree))
-                      for method in methods]  # fmt: skip
+            counts = [
+                finite_mean(number(entry.get(str(label), {}).get("NI")) for entry in _entries(method, tree))
+                for method in methods
+            ]
             row += number_cells("NI", counts, of_mean)
         rows.append(row)
     head = method_head("label", trees, names_of(methods))

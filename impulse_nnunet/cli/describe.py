@@ -96,7 +96,12 @@ def _paper(options: argparse.Namespace) -> Task:
     from impulse_nnunet.network import Task
     from impulse_nnunet.network.settings import PAPER
 
-    return Task(PAPER, options.channels or CHANNELS, options.classes or CLASSES, PAPER.template_grid)
+    return Task(
+        settings=PAPER,
+        input_channels=options.channels or CHANNELS,
+        number_of_classes=options.classes or CLASSES,
+        input_grid=PAPER.template_grid,
+    )
 
 
 def _read(options: argparse.Namespace) -> tuple[str, dict[str, Any], dict[str, Any]]:

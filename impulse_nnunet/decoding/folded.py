@@ -49,7 +49,7 @@ class FoldedVolume:
         add_interpolated(self.values, *self.size, points, result)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RowTables:
     """Where the planes, rows and columns of an upright grid lie in a box and between the nodes of its levels.
 
@@ -78,7 +78,13 @@ class RowTables:
         nodes = np.minimum(clamped.astype(np.int64), np.maximum(sizes[:, :, None] - 2, 0))
         shares = (clamped - nodes).astype(np.float32)
         between = np.asarray((places[0] >= 0) & (places[0] <= counts[0] - 1))
-        return cls(np.asarray(grid.shape, np.int64), exact.astype(np.float32), nodes, shares, between)
+        return cls(
+            shape=np.asarray(grid.shape, np.int64),
+            positions=exact.astype(np.float32),
+            nodes=nodes,
+            shares=shares,
+            between=between,
+        )
 
 
 class Window:

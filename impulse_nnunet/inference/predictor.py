@@ -45,7 +45,7 @@ DISPLACEMENT_FOLDER = "displacement"
 PREFETCH = 2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class OutputOptions:
     """What to write for each case.
 
@@ -77,7 +77,7 @@ class OutputOptions:
         return self.spacing_mm is None and self.like is None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Prepared:
     case: str
     files: list[str]
@@ -242,7 +242,7 @@ class ImPulSePredictor(nnUNetPredictor):
         data, _, properties = preprocessor.run_case_npy(
             raw.images, None, raw.properties, self.plans_manager, self.configuration_manager, self.dataset_json
         )
-        return _Prepared(case, files, torch.from_numpy(data), properties, stamps)
+        return _Prepared(case=case, files=files, image=torch.from_numpy(data), properties=properties, stamps=stamps)
 
     def _judge_sides(self, case: str, raw: RawCase) -> None:
         """Note how well the image's asymmetry agrees with the training cases', where the plans know theirs."""

@@ -180,9 +180,11 @@ def _joined_labels_step(part: str, dataset: LungDataset, number: int, folder: Pa
         missing = next((place for place in trees if not place.is_dir()), None)
         if missing is not None:
             raise InputError(
-                str(missing), "no such folder", "masks of bronchi, arteries and veins to train the first stage on",
+                str(missing),
+                "no such folder",
+                "masks of bronchi, arteries and veins to train the first stage on",
                 "add it, name a data set by `bav_dataset`, or give `bav` another source",
-            )  # fmt: skip
+            )
         sources += trees
     command = (
         "impulse_nnunet", "build_inputs", "-d", str(number), "--ct", str(dataset.folder), "--inputs", "i", "--labels",
@@ -200,15 +202,29 @@ def _joined_labels_step(part: str, dataset: LungDataset, number: int, folder: Pa
 
 
 def _inputs_step(
-    dataset: LungDataset, options: PipelineOptions, sources: dict[str, str], given: Sequence[Path],
+    dataset: LungDataset,
+    options: PipelineOptions,
+    sources: dict[str, str],
+    given: Sequence[Path],
     before: Sequence[Step],
-) -> tuple[Step, Path]:  # fmt: skip
+) -> tuple[Step, Path]:
     number, title = _id_of(dataset, options.kind, options.segment_dataset), _title(dataset, options.kind)
     folder = new_raw_folder(os.environ.get("nnUNet_raw"), number, title)
     command = [
-        "impulse_nnunet", "build_inputs", "-d", str(number), "--ct", str(dataset.folder), "--inputs", options.kind,
-        "--name", title, "-np", str(options.common.processes), "--disable_progress_bar",
-    ]  # fmt: skip
+        "impulse_nnunet",
+        "build_inputs",
+        "-d",
+        str(number),
+        "--ct",
+        str(dataset.folder),
+        "--inputs",
+        options.kind,
+        "--name",
+        title,
+        "-np",
+        str(options.common.processes),
+        "--disable_progress_bar",
+    ]
     for part, source in sources.items():
         command += [f"--{part}", source]
     for flag, labels in (("--bav_labels", options.bav_labels), ("--lobe_labels", options.lobe_labels)):
@@ -250,7 +266,9 @@ def _folds(dataset: LungDataset, *names: str) -> tuple[str, ...]:
             return tuple(str(fold) for fold in range(len(splits)))
     if len(dataset.training) < DEFAULT_FOLDS:
         raise InputError(
-            str(dataset.folder), f"{len(dataset.training)} training cases", f"{DEFAULT_FOLDS} for nnU-Net's folds",
+            str(dataset.folder),
+            f"{len(dataset.training)} training cases",
+            f"{DEFAULT_FOLDS} for nnU-Net's folds",
             "add cases, or write splits_final.json into nnUNet_preprocessed",
-        )  # fmt: skip
+        )
     return tuple(str(fold) for fold in range(DEFAULT_FOLDS))

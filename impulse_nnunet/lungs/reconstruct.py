@@ -125,9 +125,15 @@ def _settings(stages: list[_ShapeStage], options: ReconstructOptions) -> dict[st
 
 
 def _reconstruct_cases(
-    cases: Mapping[str, list[str]], output: Path, work: Path, predictor: ImPulSePredictor,
-    dataset_json: Mapping[str, Any], kind: str, stages: list[_ShapeStage], options: ReconstructOptions,
-) -> tuple[list[str], dict[str, str]]:  # fmt: skip
+    cases: Mapping[str, list[str]],
+    output: Path,
+    work: Path,
+    predictor: ImPulSePredictor,
+    dataset_json: Mapping[str, Any],
+    kind: str,
+    stages: list[_ShapeStage],
+    options: ReconstructOptions,
+) -> tuple[list[str], dict[str, str]]:
     """Both stages for some cases; returns those that were tried to the end, and why others failed."""
     images, failures = _readable(cases, dataset_json, options)
     channels: dict[str, list[str]] = {}

@@ -39,7 +39,7 @@ class Level:
     grid: tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NetworkPart:
     """One part of a network.
 
@@ -58,7 +58,7 @@ class NetworkPart:
     levels: tuple[Level, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NetworkDescription:
     """A network.
 
@@ -110,7 +110,7 @@ def describe(
     dense = network.encoder if isinstance(network.encoder, DenseNetwork) else None
     parts = {"encoder": _encoder(network.encoder if dense is None else dense.pyramid, settings, task)}
     if dense is not None:
-        parts["head"] = NetworkPart(count(dense.head), task.input_grid, dense.head.title)
+        parts["head"] = NetworkPart(parameters=count(dense.head), grid=task.input_grid, settings=dense.head.title)
     if isinstance(network.decoder, PointDecoder):
         parts |= _point_parts(network.decoder, settings, task, template_mode)
     if network.finder is not None:
@@ -119,9 +119,16 @@ def describe(
     points = math.prod(task.input_grid) if kind.dense else points
     memory = training_gb(saved, trained, batch_size, points, _values_per_point(settings, task, kind.dense))
     return NetworkDescription(
-        kind.title, trainer, task.input_channels, task.number_of_classes, parts, trained, batch_size, points,
-        round(memory, 2),
-    )  # fmt: skip
+        system=kind.title,
+        trainer=trainer,
+        input_channels=task.input_channels,
+        number_of_classes=task.number_of_classes,
+        parts=parts,
+        trained_parameters=trained,
+        batch_size=batch_size,
+        points=points,
+        memory_gb=round(memory, 2),
+    )
 
 
 def count(module: nn.Module) -> int:
@@ -139,12 +146,16 @@ def _encoder(encoder: nn.Module, settings: NetworkSettings, task: Task) -> Netwo
     text = f"{settings.encoder}, {settings.norm} norm, {blocks} {unit} a stage"
     if settings.encoder == "resnet18":
         text += f", stem kernel {settings.stem_kernel_size}"
-    return NetworkPart(count(encoder), task.input_grid, text, levels=tuple(levels))
+    return NetworkPart(parameters=count(encoder), grid=task.input_grid, settings=text, levels=tuple(levels))
 
 
 def _finder(finder: nn.Module, task: Task) -> NetworkPart:
     widths = ", ".join(str(width) for width in finder_settings(task.settings).features_per_stage)
-    return NetworkPart(count(finder), task.search_grid, f"unet of widths {widths}: the foreground in the whole image")
+    return NetworkPart(
+        parameters=count(finder),
+        grid=task.search_grid,
+        settings=f"unet of widths {widths}: the foreground in the whole image",
+    )
 
 
 def _point_parts(decoder: PointDecoder, settings: NetworkSettings, task: Task, mode: str) -> dict[str, NetworkPart]:
@@ -153,7 +164,7 @@ def _point_parts(decoder: PointDecoder, settings: NetworkSettings, task: Task, m
         if isinstance(head, PointHead):
             sizes = (head.first_layers[0].in_features, settings.head_features, head.last.out_features)
             text = f"{' -> '.join(str(size) for size in sizes)}, dropout {settings.head_dropout:g}"
-            parts[name] = NetworkPart(count(head), None, text)
+            parts[name] = NetworkPart(parameters=count(head), grid=None, settings=text)
     if decoder.template is not None:
         parts["template"] = _template(settings.template_grid, task.number_of_classes, mode)
     return parts
@@ -165,7 +176,9 @@ def _template(grid: Sequence[int], number_of_classes: int, mode: str) -> Network
         with torch.device("meta"):
             parameters = count(TemplateGenerator(number_of_classes, grid))
     trained = {"frequency": "never", "learned": "before", "co_trained": "with the network"}[mode]
-    return NetworkPart(parameters, tuple(grid), f"{mode}: {MADE_BEFORE[mode]}", trained)
+    return NetworkPart(
+        parameters=parameters, grid=tuple(grid), settings=f"{mode}: {MADE_BEFORE[mode]}", trained=trained
+    )
 
 
 def _values_per_point(settings: NetworkSettings, task: Task, dense: bool) -> int:

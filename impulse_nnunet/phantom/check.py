@@ -20,7 +20,7 @@ PROPERTIES_FILE = "phantom_properties.json"
 LOBE_SHARES = ((17.9, 2.4), (9.3, 1.6), (26.5, 2.6), (23.1, 2.1), (23.2, 2.4))  # per cent, PMC7490509
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CohortProperty:
     """One property of a cohort.
 
@@ -59,8 +59,9 @@ def check_cohort(layout: Layout, progress: bool = True) -> list[CohortProperty]:
         rows.append(row)
         maps.append(lung_box_map(segments))
     findings = summarise(rows) + _template(maps)
-    write_json({"cases": len(rows), "findings": [vars(finding) for finding in findings]},
-               layout.segments / PROPERTIES_FILE)  # fmt: skip
+    write_json(
+        {"cases": len(rows), "findings": [vars(finding) for finding in findings]}, layout.segments / PROPERTIES_FILE
+    )
     return findings
 
 
@@ -96,16 +97,34 @@ def summarise(rows: Sequence[dict[str, Any]]) -> list[CohortProperty]:
         finding = _finding("share", shares)
         met = abs(finding.mean - mean) <= sd
         asked = f"mean {mean} +- {sd} %"
-        findings.append(CohortProperty(f"{name} %", finding.lowest, finding.mean, finding.highest, asked, met))
+        findings.append(
+            CohortProperty(
+                name=f"{name} %",
+                lowest=finding.lowest,
+                mean=finding.mean,
+                highest=finding.highest,
+                asked=asked,
+                met=met,
+            )
+        )
     return [*findings, _finding("lung_litres", rows)]
 
 
 def _finding(name: str, rows: Sequence[dict[str, Any]], asked: str = "", rule: Any = None) -> CohortProperty:
     values = [float(row[name]) for row in rows if row[name] is not None]
     if not values:
-        return CohortProperty(name, float("nan"), float("nan"), float("nan"), asked, None)
+        return CohortProperty(
+            name=name, lowest=float("nan"), mean=float("nan"), highest=float("nan"), asked=asked, met=None
+        )
     low, mean, high = min(values), float(np.mean(values)), max(values)
-    return CohortProperty(name, low, mean, high, asked, None if rule is None else bool(rule(low, mean, high)))
+    return CohortProperty(
+        name=name,
+        lowest=low,
+        mean=mean,
+        highest=high,
+        asked=asked,
+        met=None if rule is None else bool(rule(low, mean, high)),
+    )
 
 
 def _template(maps: Sequence[np.ndarray]) -> list[CohortProperty]:
@@ -113,4 +132,4 @@ def _template(maps: Sequence[np.ndarray]) -> list[CohortProperty]:
         return []
     dice = template_dice(maps[:TEMPLATE_CASES], maps[TEMPLATE_CASES:])
     name = f"Dice of a template of {TEMPLATE_CASES} cases on the other {len(maps) - TEMPLATE_CASES} %"
-    return [CohortProperty(name, dice, dice, dice, "55 to 65", 55 <= dice <= 65)]
+    return [CohortProperty(name=name, lowest=dice, mean=dice, highest=dice, asked="55 to 65", met=55 <= dice <= 65)]

@@ -29,9 +29,14 @@ logger = logging.getLogger(__name__)
 
 
 def make_cohort(
-    layout: Layout, settings: PhantomSettings, training: int, test: int, processes: int = 1, overwrite: bool = False,
+    layout: Layout,
+    settings: PhantomSettings,
+    training: int,
+    test: int,
+    processes: int = 1,
+    overwrite: bool = False,
     progress: bool = True,
-) -> list[int]:  # fmt: skip
+) -> list[int]:
     """Make the cases that are not there yet.
 
     Args:
@@ -77,9 +82,11 @@ def claim_folders(layout: Layout, settings: PhantomSettings, overwrite: bool) ->
             if not overwrite:
                 differing = ", ".join(sorted(key for key in wanted if found.get(key) != wanted[key])) or "others"
                 raise InputError(
-                    str(folder), f"a cohort of other settings ({differing})", "a new folder or the same settings",
+                    str(folder),
+                    f"a cohort of other settings ({differing})",
+                    "a new folder or the same settings",
                     "give the same settings, another `dataset`, or `overwrite`",
-                )  # fmt: skip
+                )
             for name in OWN_FOLDERS:
                 shutil.rmtree(folder / name, ignore_errors=True)
         write_json(wanted, folder / COHORT_FILE)
@@ -148,8 +155,10 @@ def _made(numbers: Sequence[int], layout: Layout, settings: PhantomSettings, pro
                 yield task.result()
         except BrokenProcessPool as error:
             raise InputError(
-                "`processes`", f"{processes} processes, one of which was ended", "enough memory for all of them",
+                "`processes`",
+                f"{processes} processes, one of which was ended",
+                "enough memory for all of them",
                 "give fewer; cases that are done are kept",
-            ) from error  # fmt: skip
+            ) from error
         finally:
             pool.shutdown(cancel_futures=True)

@@ -17,7 +17,7 @@ SPACING_LIMITS_MM = (0.3, 12.0)
 SLICE_LIMITS_MM = (0.6, 5.0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PhantomSettings:
     """What decides the voxels of a cohort.
 
@@ -66,10 +66,11 @@ class PhantomSettings:
             first = 0 if self.slice_spacing_mm is None else 1
             if any(c < need for c, need in list(zip(covered, SMALLEST_FIELD_MM, strict=True))[first:]):
                 raise InputError(
-                    "`size` and `spacing_mm`", f"{' x '.join(f'{c:.0f}' for c in covered)} mm",
+                    "`size` and `spacing_mm`",
+                    f"{' x '.join(f'{c:.0f}' for c in covered)} mm",
                     f"at least {' x '.join(f'{n:.0f}' for n in SMALLEST_FIELD_MM)} mm, so that the lungs are whole",
                     "give more voxels or a larger spacing",
-                )  # fmt: skip
+                )
         if self.slice_spacing_mm is not None:
             thin, thick = self.slice_spacing_mm
             if not SLICE_LIMITS_MM[0] <= thin <= thick <= SLICE_LIMITS_MM[1]:

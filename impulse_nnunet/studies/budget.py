@@ -87,6 +87,10 @@ class Budget:
         """The entry ``budget`` of a configuration of nnU-Net's own plans, which ``nnUNetTrainerBudget`` reads."""
         epochs, length = self.epochs() if self.steps else (0, SHORT_EPOCH)
         return {
-            "epochs": epochs, "iterations": length, "minutes": self.minutes, "seed": seed, "mirroring": mirroring,
+            "epochs": epochs,
+            "iterations": length,
+            "minutes": self.minutes,
+            "seed": seed,
+            "mirroring": mirroring,
             "validation_iterations": max(1, length // STEPS_A_VALIDATION_STEP),
-        }  # fmt: skip
+        }

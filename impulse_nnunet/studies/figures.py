@@ -114,9 +114,11 @@ def _table_folder(options: FigureOptions) -> Path:
             return folder
     wanted = " or ".join(TABLES_OF[options.number])
     raise InputError(
-        str(options.study), f"no table {wanted}", f"what figure {options.number} is drawn from",
+        str(options.study),
+        f"no table {wanted}",
+        f"what figure {options.number} is drawn from",
         f"run impulse_nnunet table with `table` {TABLES_OF[options.number][0]} and `output` {options.study} first",
-    )  # fmt: skip
+    )
 
 
 def _system_files(folder: Path, options: FigureOptions) -> tuple[dict[str, Path], str]:
@@ -174,7 +176,12 @@ def _volumes(files: Mapping[str, Path], case: str, options: FigureOptions) -> tu
     if case not in test.cases:
         raise InputError(f"`case` {case}", "no such case", f"one of {', '.join(test.cases[:5])}, ...", "choose one")
     reference = test.references / f"{case}{content['file_ending']}"
-    results = {name: CaseResult(case, reference, file, {}, {}, {}, {}) for name, file in files.items()}
+    results = {
+        name: CaseResult(
+            name=case, reference_file=reference, prediction_file=file, labels={}, trees={}, lobes={}, paper={}
+        )
+        for name, file in files.items()
+    }
     images = None if "noNorm" in next(iter(channel_names(content)), "") else test.images
     try:
         volumes = load_case(results, {"ignore_label": scheme.ignore_label}, images)

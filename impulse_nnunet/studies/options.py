@@ -13,9 +13,7 @@ from impulse_nnunet.settings import CONFIGURATION, PLANS
 from impulse_nnunet.studies.budget import Budget
 from impulse_nnunet.studies.rows import DEFAULT_SHARES, INPUT_NAMES, TABLES
 
-READ_BY_PREPROCESSING = (
-    "impulse.grid.working_grid", "impulse.sampling.mask_channels", "impulse.sampling.tree_folders"
-)  # fmt: skip
+READ_BY_PREPROCESSING = ("impulse.grid.working_grid", "impulse.sampling.mask_channels", "impulse.sampling.tree_folders")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,13 +85,17 @@ class StudyOptions:
         for name in READ_BY_PREPROCESSING:
             if name in self.settings:
                 raise InputError(
-                    f"`settings` {name}", "a setting that preprocessing reads", "one of training",
+                    f"`settings` {name}",
+                    "a setting that preprocessing reads",
+                    "one of training",
                     "give it to plan_and_preprocess with another `overwrite_plans_name`, and as `plans` here",
-                )  # fmt: skip
+                )
         for name, folders in self.models.items():
             for folder in folders:
                 if not (folder / "plans.json").is_file():
                     raise InputError(
-                        f"`models` {name}={folder}", "no plans.json", "TRAINER__PLANS__CONFIGURATION of nnUNet_results",
+                        f"`models` {name}={folder}",
+                        "no plans.json",
+                        "TRAINER__PLANS__CONFIGURATION of nnUNet_results",
                         "check the path",
-                    )  # fmt: skip
+                    )

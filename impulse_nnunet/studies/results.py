@@ -41,9 +41,12 @@ def write_results(
     available = comparison.metrics if comparison is not None else ()
     rows = [_row(row, table, runs, scored[row.key], failures) for row in table.rows]
     result = StudyTable(
-        table.title, tuple(rows), comparison, paper_metrics(available, options.metrics.nsd_names[0]),
-        tuple(_notes(runs, scored, options)),
-    )  # fmt: skip
+        title=table.title,
+        rows=tuple(rows),
+        comparison=comparison,
+        metrics=paper_metrics(available, options.metrics.nsd_names[0]),
+        notes=tuple(_notes(runs, scored, options)),
+    )
     paths = write_study_table(result, folder, f"table_{table.key}")
     return paths if comparison is None else [*paths, *write_comparison(comparison, folder)]
 
@@ -51,8 +54,9 @@ def write_results(
 def _compare(table: TablePlan, scored: Mapping[str, Sequence[Run]]) -> Comparison | None:
     methods = [
         Method(row.name, tuple(read_summary(run.summary) for run in scored[row.key]))
-        for row in table.rows if scored[row.key]
-    ]  # fmt: skip
+        for row in table.rows
+        if scored[row.key]
+    ]
     if not methods:
         return None
     names = {row.key: row.name for row in table.rows}
@@ -66,12 +70,13 @@ def _row(
 ) -> SystemRow:
     costs = [run.cost() for run in scored]
     means = {
-        field.name: None if any(cost[field.name] is None for cost in costs) or not costs
+        field.name: None
+        if any(cost[field.name] is None for cost in costs) or not costs
         else finite_mean(cost[field.name] for cost in costs)
         for field in fields(Cost)
-    }  # fmt: skip
+    }
     failed = [f"{run.title}: {failures[run.title]}" for run in runs if run.row is row and run.title in failures]
-    return SystemRow(row.name, PAPER[table.key].get(row.key, {}), Cost(**means), tuple(failed))
+    return SystemRow(name=row.name, paper=PAPER[table.key].get(row.key, {}), cost=Cost(**means), failures=tuple(failed))
 
 
 def _notes(runs: Sequence[Run], scored: Mapping[str, Sequence[Run]], options: StudyOptions) -> list[str]:

@@ -13,9 +13,14 @@ FULL = "impulse_plus"
 STOCK_TRAINER = "nnUNetTrainerBudget"
 DEFAULT_SHARES = (0.0, 0.2, 0.5, 0.8)  # of 1 - gamma
 INPUT_NAMES = {
-    "i": "I", "ibav": "IBAV", "ibav_truth": "IBAV, ground truth", "l": "L", "l_truth": "L, ground truth",
-    "lbav": "LBAV", "lbav_truth": "LBAV, ground truth",
-}  # fmt: skip
+    "i": "I",
+    "ibav": "IBAV",
+    "ibav_truth": "IBAV, ground truth",
+    "l": "L",
+    "l_truth": "L, ground truth",
+    "lbav": "LBAV",
+    "lbav_truth": "LBAV, ground truth",
+}
 
 _LD = "impulse.loss.displacement"
 _ARCHITECTURE = "architecture.arch_kwargs"
@@ -88,14 +93,15 @@ MAIN = (
 PARTS = (
     StudyRow(key="impulse", name="none (ImPulSe)", system="impulse"),
     StudyRow(
-        key="co_trained", name="T D, template co-trained",
+        key="co_trained",
+        name="T D, template co-trained",
         changes={"impulse.template.mode": "co_trained", f"{_ARCHITECTURE}.correction": False, _LD: 0.0},
     ),
     StudyRow(key="no_correction", name="T D PT", changes={f"{_ARCHITECTURE}.correction": False, _LD: 0.0}),
     StudyRow(key="no_displacement_loss", name="T D C PT", changes={_LD: 0.0}),
     StudyRow(key="plus", name="T D C LD PT (ImPulSe+)"),
     TEMPLATE,
-)  # fmt: skip
+)
 ENCODERS = (
     StudyRow(key="plus", name="ResNet-18", changes={f"{_ARCHITECTURE}.encoder": "resnet18"}),
     StudyRow(key="unet_encoder", name="U-Net encoder", changes={f"{_ARCHITECTURE}.encoder": "unet_encoder"}),

@@ -102,9 +102,11 @@ class Run:
         if self.variant is None:
             return Inputs({"fold": self.place.fold}, {"checkpoint": self._checkpoint})
         settings = {
-            "trainer": self.variant.trainer, "configuration": dict(self.variant.resolved), "fold": self.place.fold,
+            "trainer": self.variant.trainer,
+            "configuration": dict(self.variant.resolved),
+            "fold": self.place.fold,
             "versions": _versions(),
-        }  # fmt: skip
+        }
         return Inputs(settings, {name: self.place.raw / name for name in ("imagesTr", "labelsTr")})
 
     def prediction_inputs(self) -> Inputs:
@@ -194,9 +196,17 @@ class Run:
     def _run_training(self, variant: Variant, resume: bool, lock: int) -> dict[str, Any]:
         variant.write()
         arguments = [
-            variant.dataset, variant.name, str(self.place.fold), "-tr", variant.trainer, "-p", variant.plans,
-            "-device", self.place.device, *(["--c"] if resume else []),
-        ]  # fmt: skip
+            variant.dataset,
+            variant.name,
+            str(self.place.fold),
+            "-tr",
+            variant.trainer,
+            "-p",
+            variant.plans,
+            "-device",
+            self.place.device,
+            *(["--c"] if resume else []),
+        ]
         return self._run_command("train", TRAIN, arguments, lock, LONG_PATIENCE_S)
 
     def _predict(self, say: Say, lock: int) -> None:
@@ -216,9 +226,17 @@ class Run:
 
     def _predict_images(self, lock: int) -> dict[str, Any]:
         arguments = [
-            "-i", str(self.place.test.images), "-o", str(self.predictions), "-m", str(self.model_folder),
-            "-f", str(self.place.fold), "-device", self.place.device,
-        ]  # fmt: skip
+            "-i",
+            str(self.place.test.images),
+            "-o",
+            str(self.predictions),
+            "-m",
+            str(self.model_folder),
+            "-f",
+            str(self.place.fold),
+            "-device",
+            self.place.device,
+        ]
         if self.row.trains:
             arguments += ["-npp", "1", "-nps", "1", "--continue_prediction", "--disable_progress_bar"]
             return self._run_command("predict", PREDICT, arguments, lock)

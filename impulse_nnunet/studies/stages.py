@@ -37,9 +37,11 @@ def decoder_of_stage(decoder: nn.Module, stage: str) -> PointDecoder:
     parts = [getattr(decoder, name, None) for name in ("template", "deformation", "correction")]
     if not isinstance(decoder, PointDecoder) or any(part is None for part in parts):
         raise InputError(
-            "model", "a network without template, deformation or correction", "one of ImPulSe+",
+            "model",
+            "a network without template, deformation or correction",
+            "one of ImPulSe+",
             "give a model of nnUNetTrainerImPulSe with all parts",
-        )  # fmt: skip
+        )
     stopped = copy.deepcopy(decoder)
     heads = {"template": ("deformation", "correction"), "deformed": ("correction",), "corrected": ()}[stage]
     with torch.no_grad():

@@ -126,9 +126,11 @@ def chosen_table(options: StudyOptions) -> TablePlan:
     needed = {"4": "two or more", "5": "lbav"}.get(options.table)
     if (options.table == "4" and len(inputs) < 2) or (options.table == "5" and "lbav" not in inputs):
         raise InputError(
-            f"`table` {options.table}", f"inputs {', '.join(inputs) or 'none'} of data set {options.dataset}",
-            str(needed), "build them with impulse_nnunet build_inputs, or name them: `inputs` lbav=804",
-        )  # fmt: skip
+            f"`table` {options.table}",
+            f"inputs {', '.join(inputs) or 'none'} of data set {options.dataset}",
+            str(needed),
+            "build them with impulse_nnunet build_inputs, or name them: `inputs` lbav=804",
+        )
     full = table(options.table, inputs, options.shares)
     known = {row.key for row in full.rows}
     unknown = [key for key in options.rows if key not in known]
@@ -156,9 +158,11 @@ def plan_study(chosen: TablePlan, options: StudyOptions) -> Study:
     """All runs of a table; plans must be there."""
     places = {name: _place(name, options) for name in _datasets(chosen, options)}
     runs = [
-        run for seed in range(options.seeds) for row in chosen.rows
+        run
+        for seed in range(options.seeds)
+        for row in chosen.rows
         if (run := _run(row, seed, places[_dataset(row, options)], options)) is not None
-    ]  # fmt: skip
+    ]
     return Study(chosen, tuple(runs), tuple(places))
 
 
@@ -230,15 +234,29 @@ def _claim(study: Study, options: StudyOptions) -> None:
     foreign = next((place for run in study.runs if (place := run.foreign_result()) is not None), None)
     if foreign is not None:
         raise InputError(
-            str(foreign), "a training that this command did not make", "none",
+            str(foreign),
+            "a training that this command did not make",
+            "none",
             "use it by `models`, move it away, or give `overwrite` to set it aside",
-        )  # fmt: skip
-    runs = [{"row": run.row.key, "seed": run.seed, "model": str(run.model_folder), "fold": run.place.fold,
-             "summary": str(run.summary), "predictions": str(run.predictions)} for run in study.runs]  # fmt: skip
+        )
+    runs = [
+        {
+            "row": run.row.key,
+            "seed": run.seed,
+            "model": str(run.model_folder),
+            "fold": run.place.fold,
+            "summary": str(run.summary),
+            "predictions": str(run.predictions),
+        }
+        for run in study.runs
+    ]
     content = {
-        "table": study.table.key, "datasets": list(study.datasets), "reference": study.table.reference,
-        "rows": {row.key: row.name for row in study.table.rows}, "runs": runs,
-    }  # fmt: skip
+        "table": study.table.key,
+        "datasets": list(study.datasets),
+        "reference": study.table.reference,
+        "rows": {row.key: row.name for row in study.table.rows},
+        "runs": runs,
+    }
     write_json(content, options.output / f"table_{study.table.key}" / STUDY)
 
 

@@ -136,9 +136,11 @@ def _check(content: Mapping[str, Any], row: StudyRow) -> None:
     sampling = content[PLAN_KEY]["sampling"]
     if row.changes.get(MASK_SHARE) and not (sampling["mask_channels"] or sampling["tree_folders"]):
         raise InputError(
-            row.name, "a data set without bronchi and vessels", "masks as channels, or tree files",
+            row.name,
+            "a data set without bronchi and vessels",
+            "masks as channels, or tree files",
             "build its inputs with impulse_nnunet build_inputs",
-        )  # fmt: skip
+        )
     settings_from_configuration(content)
     network_settings_from_configuration(content)
 

@@ -69,7 +69,7 @@ def frequency_template(
     return torch.from_numpy(np.log(smoothed / smoothed.sum(0, keepdims=True))).float()
 
 
-@dataclass
+@dataclass(kw_only=True)
 class TemplateFit:
     """Pre-training of a learned template (paper, section 4.5), resumable.
 

@@ -31,7 +31,7 @@ MEMORY = {
     "CPU": "[enforce fail at alloc_cpu.cpp:119] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to "
     "allocate 90000000000000 bytes. Error code 12 (Cannot allocate memory)",
     "CPU, Windows": "DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes.",
-}  # fmt: skip
+}
 LOST = [
     "an illegal memory access was encountered",  # LightX2V issue 480
     "device-side assert triggered",

@@ -59,9 +59,19 @@ def test_commands_and_places(split, nnunet_folders):
     by_name = {step.name: step for step in pipeline.steps}
     model = "Dataset002_Chest_BAV/nnUNetTrainer__nnUNetPlans__3d_fullres"
     assert by_name["bav_train_1"].commands == (
-        ("nnUNetv2_train", "Dataset002_Chest_BAV", "3d_fullres", "1", "-tr", "nnUNetTrainer", "-p", "nnUNetPlans",
-         "-device", "cpu"),
-    )  # fmt: skip
+        (
+            "nnUNetv2_train",
+            "Dataset002_Chest_BAV",
+            "3d_fullres",
+            "1",
+            "-tr",
+            "nnUNetTrainer",
+            "-p",
+            "nnUNetPlans",
+            "-device",
+            "cpu",
+        ),
+    )
     assert by_name["bav_train_1"].record == nnunet_folders / "nnUNet_results" / model / "step_fold_1.json"
     assert pipeline.shape_models == {"bav": nnunet_folders / "nnUNet_results" / model}
     assert str(pipeline.shape_models["bav"]) in by_name["inputs"].commands[0]

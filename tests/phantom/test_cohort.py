@@ -37,8 +37,9 @@ def test_nnunets_folders(cohort):
     assert cohort.bav.name == "Dataset802_PhantomBAV"
     for folder in (cohort.segments, cohort.bav):
         assert sorted(p.name for p in (folder / "imagesTr").iterdir()) == [
-            "phantom_00001_0000.nii.gz", "phantom_00002_0000.nii.gz",
-        ]  # fmt: skip
+            "phantom_00001_0000.nii.gz",
+            "phantom_00002_0000.nii.gz",
+        ]
         assert [p.name for p in (folder / "imagesTs").iterdir()] == ["phantom_90001_0000.nii.gz"]
         assert [p.name for p in (folder / "labelsTs").iterdir()] == ["phantom_90001.nii.gz"]
 
@@ -93,8 +94,10 @@ def test_files_are_read_back_as_they_were_made(cohort):
 
 
 def test_bronchi_hide_arteries_and_arteries_hide_veins():
-    labels = {name: np.array(values, np.uint8) for name, values in
-              {"airway": [1, 1, 0, 0, 0], "artery": [1, 0, 1, 1, 0], "vein": [1, 0, 0, 1, 1]}.items()}  # fmt: skip
+    labels = {
+        name: np.array(values, np.uint8)
+        for name, values in {"airway": [1, 1, 0, 0, 0], "artery": [1, 0, 1, 1, 0], "vein": [1, 0, 0, 1, 1]}.items()
+    }
     assert bav_labels(labels).tolist() == [1, 1, 2, 2, 3]
 
 

@@ -192,7 +192,7 @@ def test_everything_larger_costs_more_memory(larger):
 @pytest.mark.parametrize(("edge", "width"), [(16, 8), (24, 8), (16, 16)])
 def test_the_memory_rule_counts_at_least_what_autograd_saves(edge, width):
     widths = (width, 2 * width, 4 * width, 8 * width)
-    network = build_network(NetworkSettings(widths, template_grid=(4, 4, 4)), 1, 3)
+    network = build_network(NetworkSettings(features_per_stage=widths, template_grid=(4, 4, 4)), 1, 3)
     network.encoder_bfloat16 = False
     parameters = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
     saved = {}

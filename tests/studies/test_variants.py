@@ -26,14 +26,18 @@ NAME = "Dataset901_Lungs"
 @pytest.fixture
 def dataset(nnunet_folders):
     """Plans of ours and of nnU-Net, without data."""
-    network = NetworkSettings((4, 8), ((1, 1, 1), (2, 2, 2)), (1, 1), template_grid=(4, 4, 4))
+    network = NetworkSettings(
+        features_per_stage=(4, 8), strides=((1, 1, 1), (2, 2, 2)), blocks_per_stage=(1, 1), template_grid=(4, 4, 4)
+    )
     sampling = SamplingSettings(mask_share=0.3, mask_channels=(1,))
     architecture = {"network_class_name": NETWORK_CLASS, "arch_kwargs": to_json(network), "_kw_requires_import": []}
     del architecture["arch_kwargs"]["encoder"]  # as plans of before there was a choice
     ours = {
-        "data_identifier": "ours", "batch_size": 2, "architecture": architecture,
-        "impulse": to_json(ImPulSeSettings(GridSettings((4, 4, 4), (4, 4, 4)), sampling=sampling)),
-    }  # fmt: skip
+        "data_identifier": "ours",
+        "batch_size": 2,
+        "architecture": architecture,
+        "impulse": to_json(ImPulSeSettings(grid=GridSettings((4, 4, 4), (4, 4, 4)), sampling=sampling)),
+    }
     stock = {"architecture": {}}
     for plans, configuration in (("ImPulSePlans", {"3d_impulse": ours}), ("nnUNetPlans", {"3d_fullres": stock})):
         path = plans_file(NAME, plans)
@@ -47,8 +51,12 @@ def options(tmp_path, **changes):
 
 
 def test_a_variant_changes_what_it_names_and_nothing_else(dataset, tmp_path):
-    wanted = variant(StudyRow(key="x", name="X", changes={"impulse.loss.displacement": 0.0}), 3, dataset,
-                     options(tmp_path, budget=Budget(400)))  # fmt: skip
+    wanted = variant(
+        StudyRow(key="x", name="X", changes={"impulse.loss.displacement": 0.0}),
+        3,
+        dataset,
+        options(tmp_path, budget=Budget(400)),
+    )
     assert wanted.name == "3d_impulse_x_400steps_seed3"
     base = settings_from_configuration(read_configuration(dataset, "ImPulSePlans", "3d_impulse"))
     changed = settings_from_configuration(wanted.resolved)
@@ -74,8 +82,10 @@ def test_rows_that_are_the_full_system_share_its_runs(dataset, tmp_path):
     asked = options(tmp_path, budget=Budget(100))
     names = {
         (row.key, key): variant(row, 0, dataset, asked).name
-        for key in ("2", "3", "fig10") for row in table(key, shares=(0.0, 0.3)).rows if row.trains
-    }  # fmt: skip
+        for key in ("2", "3", "fig10")
+        for row in table(key, shares=(0.0, 0.3)).rows
+        if row.trains
+    }
     full = variant(PLUS, 0, dataset, asked).name
     # the plans' own share is 0.3
     assert [row for row, name in names.items() if name == full] == [("plus", "2"), ("plus", "3"), ("share30", "fig10")]
@@ -128,7 +138,7 @@ def test_points_in_vessels_need_vessels(dataset, tmp_path):
         ({"shares": (1.0,)}, "`shares`"),
         (
             {"settings": {"impulse.grid.working_grid": [1, 1, 1]}},
-            "--set impulse.grid.working_grid: found a setting that",
+            "`settings` impulse.grid.working_grid: found a setting that",
         ),
     ],
 )
