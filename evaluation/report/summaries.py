@@ -12,7 +12,7 @@ from typing import Any
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.evaluation.comparison.methods import SUMMARY, Summary, summary_of
 
-EVALUATE = "run impulse_nnunet evaluate on the folder first"
+EVALUATE = "run `impulse_nnunet evaluate` on the folder first"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -186,7 +186,7 @@ def test_lobes_of_a_folder_that_lie_elsewhere(ct, nnunet_folders):
         (
             "ibav",
             {"bav": None},
-            "--bav: found nothing, expected ground_truth, a model's folder .*--inputs ibav needs it",
+            "`bav`: found nothing, expected ground_truth, a model's folder .*`kind` ibav needs it",
         ),
         ("l", {}, "`lobes`: found nothing, .*`kind` l needs it"),
         ("i", {"lobes": "ground_truth"}, "`lobes`: found ground_truth, expected none with `kind` i"),
@@ -194,7 +194,7 @@ def test_lobes_of_a_folder_that_lie_elsewhere(ct, nnunet_folders):
         (
             "ibav",
             {"bav": "nowhere"},
-            "--bav nowhere: found no such folder, expected ground_truth, the folder of a trained",
+            "`bav` nowhere: found no such folder, expected ground_truth, the folder of a trained",
         ),
     ],
 )

@@ -45,7 +45,7 @@ def test_the_lobes_in_a_map_of_segments():
 def test_a_value_that_the_mapping_misses_is_refused_with_value_file_and_mapping():
     mapping = mapping_from_tokens("bav_labels", ["bronchus=1", "artery=3", "vein=4"], BAV)
     message = (
-        r"case\.nii\.gz: found value 2 in 3 voxels, which --bav_labels does not name, "
+        r"case\.nii\.gz: found value 2 in 3 voxels, which `bav_labels` does not name, "
         r"expected 0 or bronchus=1, artery=3, vein=4; complete the mapping \(none=2 "
     )
     with pytest.raises(InputError, match=message):
@@ -57,15 +57,15 @@ def test_a_value_that_the_mapping_misses_is_refused_with_value_file_and_mapping(
     [
         (
             ["bronchus=1", "artery=2"],
-            "--bav_labels: found no value for vein, expected bronchus=1 artery=2 vein=3",
+            "`bav_labels`: found no value for vein, expected bronchus=1 artery=2 vein=3",
         ),
-        (["bronchus=1", "artery=2", "nerve=3"], "--bav_labels nerve=3: found no such entry"),
-        (["bronchus=1", "artery=x", "vein=3"], "--bav_labels artery=x: found no such entry"),
-        (["bronchus", "artery=2", "vein=3"], "--bav_labels bronchus: found no such entry"),
-        (["bronchus=1", "artery=1", "vein=3"], "--bav_labels: found value 1 twice, expected each value in one place"),
-        (["bronchus=0", "artery=1", "vein=3"], "--bav_labels: found value 0, which is background"),
-        (["bronchus=1", "bronchus=2", "vein=3"], "--bav_labels bronchus=2: found no such entry"),
-        (["slicer"], "--bav_labels slicer: found no such entry"),
+        (["bronchus=1", "artery=2", "nerve=3"], "`bav_labels` nerve=3: found no such entry"),
+        (["bronchus=1", "artery=x", "vein=3"], "`bav_labels` artery=x: found no such entry"),
+        (["bronchus", "artery=2", "vein=3"], "`bav_labels` bronchus: found no such entry"),
+        (["bronchus=1", "artery=1", "vein=3"], "`bav_labels`: found value 1 twice, expected each value in one place"),
+        (["bronchus=0", "artery=1", "vein=3"], "`bav_labels`: found value 0, which is background"),
+        (["bronchus=1", "bronchus=2", "vein=3"], "`bav_labels` bronchus=2: found no such entry"),
+        (["slicer"], "`bav_labels` slicer: found no such entry"),
     ],
 )
 def test_bad_flags(tokens, message):

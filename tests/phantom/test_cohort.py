@@ -167,7 +167,7 @@ def test_ids_and_names_are_checked(tmp_path):
         find_layout(None, 801, 802, "A", "B")
     with pytest.raises(InputError, match="`bav_id`: found 801, expected another ID"):
         find_layout(str(tmp_path), 801, 801, "A", "B")
-    with pytest.raises(InputError, match="-d: found 0"):
+    with pytest.raises(InputError, match="`dataset`: found 0"):
         find_layout(str(tmp_path), 0, 802, "A", "B")
     with pytest.raises(InputError, match=re.escape("found '../B'")):
         find_layout(str(tmp_path), 801, 802, "A", "../B")

@@ -22,7 +22,7 @@ def test_labels_are_those_of_the_paper():
         ({"spacing_mm": (0.1, 1, 1)}, "`spacing_mm`: found 0.1 1 1, expected 0.3 to 12 mm"),
         (
             {"spacing_mm": (1, 1, 1)},
-            "--size and --spacing: found 128 x 160 x 160 mm, expected at least 285 x 270 x 320",
+            "`size` and `spacing_mm`: found 128 x 160 x 160 mm, expected at least 285 x 270 x 320",
         ),
         ({"slice_spacing_mm": (0.5, 5)}, "`slice_spacing_mm`: found 0.5 5, expected lowest and highest, 0.6 to 5 mm"),
         ({"slice_spacing_mm": (3, 2)}, "`slice_spacing_mm`: found 3 2"),

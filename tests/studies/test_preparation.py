@@ -58,7 +58,7 @@ def test_unknown_rows_are_refused_and_the_reference_follows_the_rows(nnunet_fold
 
 def test_plans_of_another_name_are_not_made_up(nnunet_folders):
     assert not is_preprocessed("Dataset801_Lungs", "Mine", "3d_impulse")
-    with pytest.raises(InputError, match=r"-p Mine: found no such plans of Dataset801_Lungs"):
+    with pytest.raises(InputError, match=r"`plans` Mine: found no such plans of Dataset801_Lungs"):
         prepare("Dataset801_Lungs", StudyOptions(dataset=801, table="1", output=nnunet_folders, plans="Mine"), print)
 
 

@@ -104,7 +104,7 @@ def test_weights_that_do_not_fit_are_refused(encoder):
     network = build(encoder)
     before = [p.detach().clone() for p in network.parameters()]
     message = (
-        r"-pretrained_weights x.pth: found \d+ of the encoder's \d+ tensors in it, expected a checkpoint with the enc"
+        r"`pretrained_weights` x.pth: found \d+ of the encoder's \d+ tensors in it, expected a checkpoint with the enc"
     )
     with pytest.raises(InputError, match=message):
         take_weights(network, stock(features=(6, 12)).state_dict(), "x.pth")

@@ -186,7 +186,7 @@ def test_a_failed_report_leaves_the_old_one(tmp_path):
 
 def test_bad_outputs_and_folders(tmp_path):
     folder = str(write_method(tmp_path, dices=(0.5,)))
-    with pytest.raises(InputError, match=r"-o: found .*, a folder, expected a file"):
+    with pytest.raises(InputError, match=r"`output`: found .*, a folder, expected a file"):
         write_report([folder], tmp_path)
     with pytest.raises(InputError, match="`images`: found no folder nowhere"):
         write_report([folder], tmp_path / "r.html", ReportOptions(images=type(tmp_path)("nowhere")))
