@@ -197,7 +197,7 @@ def broken(source, name, array, case="lung3d_00001", affine=made_up.AFFINE):
         (lambda s: broken(s, "artery", 0 * made_up.segments()), "lung3d_00001: found no voxel of artery"),
         (
             lambda s: broken(s, "lobe", np.uint8([0, 5, 4, 3, 2, 1])[made_up.lobes()]),
-            r"72\.2 % of the segments' voxels outside their lobe .*what is called LLL lies in RUL.*--lobe_labels",
+            r"72\.2 % of the segments' voxels outside their lobe .*what is called LLL lies in RUL.*`lobe_labels`",
         ),
         (
             lambda s: broken(s, "lobe", made_up.lobes() + np.uint8(3) * (made_up.lobes() == 5)),

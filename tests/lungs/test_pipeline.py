@@ -110,7 +110,7 @@ def test_a_data_set_with_bav_labels_is_used_as_it_is(split, nnunet_folders):
     (folder / "dataset.json").write_text(json.dumps(description | {"labels": labels}))
     assert names("ibav")[0] == "bav_plan"
     (folder / "dataset.json").write_text(json.dumps(description | {"labels": {"background": 0, "tumour": 1}}))
-    with pytest.raises(InputError, match=r"labels without 'bronchus'.*--bav_dataset"):
+    with pytest.raises(InputError, match=r"labels without 'bronchus'.*`bav_dataset`"):
         plan("ibav")
 
 
@@ -132,7 +132,7 @@ def test_what_is_refused_before_anything_is_written(ct, nnunet_folders):
         for file in (ct / "trees" / name).iterdir():
             file.unlink()
         (ct / "trees" / name).rmdir()
-    with pytest.raises(InputError, match=r"trees/airway: found no such folder.*--bav_dataset"):
+    with pytest.raises(InputError, match=r"trees/airway: found no such folder.*`bav_dataset`"):
         plan("ibav")
     assert sorted(path.name for path in (nnunet_folders / "nnUNet_results").iterdir()) == []
     assert [path.name for path in (nnunet_folders / "nnUNet_raw").iterdir()] == [ct.name]
