@@ -50,8 +50,16 @@ def main() -> None:
                 labels = np.zeros(grid.shape, every.dtype)
                 share = decode_coarse_to_fine(encoded, grid, labels, safety)
                 differ, pieces = int(np.count_nonzero(every != labels)), pieces_of(labels) - pieces_of(every)
-                row = (case, factor, every.size, safety, f"{100 * share:.1f}", differ,
-                       f"{100 * (1 - differ / every.size):.4f}", f"{pieces:+d}" if pieces else "0")  # fmt: skip
+                row = (
+                    case,
+                    factor,
+                    every.size,
+                    safety,
+                    f"{100 * share:.1f}",
+                    differ,
+                    f"{100 * (1 - differ / every.size):.4f}",
+                    f"{pieces:+d}" if pieces else "0",
+                )
                 sys.stdout.write("| " + " | ".join(map(str, row)) + " |\n")
 
 

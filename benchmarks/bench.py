@@ -71,13 +71,15 @@ def with_ratios(found: dict[str, dict[str, Any]], device: str) -> list[dict[str,
     for name, result in found.items():
         against = ROWS[name].against
         other = found.get(against) if against else None
-        entries.append({
-            "name": name if name == "evaluate_case" else f"{name}_{device}",
-            "seconds": result["seconds"],
-            "peak_mib": result["peak_mib"],
-            "against": f"{against}_{device}" if other else None,
-            "ratio": other["seconds"] / result["seconds"] if other else None,
-        })  # fmt: skip
+        entries.append(
+            {
+                "name": name if name == "evaluate_case" else f"{name}_{device}",
+                "seconds": result["seconds"],
+                "peak_mib": result["peak_mib"],
+                "against": f"{against}_{device}" if other else None,
+                "ratio": other["seconds"] / result["seconds"] if other else None,
+            }
+        )
     return entries
 
 

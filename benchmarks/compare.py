@@ -43,8 +43,11 @@ def compare(old: dict[str, dict[str, Any]], new: dict[str, dict[str, Any]]) -> t
         worse += [name] if marks else []
         figures = f"{row['seconds']:.3g} | {before['seconds']:.3g} | {row['peak_mib']:.0f} | {before['peak_mib']:.0f}"
         lines.append(f"| {name} | {figures} | {' '.join(marks)} |")
-    lines += [f"| {name} | | {old[name]['seconds']:.3g} | | {old[name]['peak_mib']:.0f} | gone |" for name in old
-              if name not in new]  # fmt: skip
+    lines += [
+        f"| {name} | | {old[name]['seconds']:.3g} | | {old[name]['peak_mib']:.0f} | gone |"
+        for name in old
+        if name not in new
+    ]
     return lines, worse
 
 

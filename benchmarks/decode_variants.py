@@ -75,10 +75,14 @@ def tune(encoded: EncodedBox, grid: OutputGrid, variants: Sequence[tuple[Size, i
         times, compiling, labels = seconds(encoded, grid, engine, runs)
         first = labels if first is None else first
         _line(
-            variant=variant or "PyTorch", seconds=round(median(times), 4), runs=[round(t, 4) for t in times],
-            first_run=round(compiling, 2), fell_back=variant is not None and engine.kernel is None,
-            peak_gb=round(torch.cuda.max_memory_allocated() / 1e9, 2), differs=float(np.mean(labels != first)),
-        )  # fmt: skip
+            variant=variant or "PyTorch",
+            seconds=round(median(times), 4),
+            runs=[round(t, 4) for t in times],
+            first_run=round(compiling, 2),
+            fell_back=variant is not None and engine.kernel is None,
+            peak_gb=round(torch.cuda.max_memory_allocated() / 1e9, 2),
+            differs=float(np.mean(labels != first)),
+        )
     device_kernel.TILE, device_kernel.WARPS = before
 
 

@@ -129,7 +129,12 @@ def folder_of_eight(processes: int) -> Callable[[Arrays, Path], None]:
 
         trees = {name: folder / f"{name}.nii.gz" for name in ("airway", "artery")}
         files = [
-            CaseFiles(str(number), folder / "reference.nii.gz", folder / "prediction.nii.gz", trees)
+            CaseFiles(
+                case=str(number),
+                reference=folder / "reference.nii.gz",
+                prediction=folder / "prediction.nii.gz",
+                trees=trees,
+            )
             for number in range(8)
         ]
         done = evaluate_cases(files, scheme_of_labels(range(1, CLASSES)), MetricSettings(), processes, progress=False)
@@ -208,7 +213,9 @@ def from_files(_: Arrays, folder: Path) -> None:
     from impulse_nnunet.evaluation.settings import MetricSettings
 
     trees = {name: folder / f"{name}.nii.gz" for name in ("airway", "artery")}
-    files = CaseFiles("case", folder / "reference.nii.gz", folder / "prediction.nii.gz", trees)
+    files = CaseFiles(
+        case="case", reference=folder / "reference.nii.gz", prediction=folder / "prediction.nii.gz", trees=trees
+    )
     evaluate_files(files, scheme_of_labels(range(1, CLASSES)), MetricSettings())
 
 

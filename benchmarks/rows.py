@@ -27,7 +27,7 @@ NNUNET_PATCH = (128, 128, 128)
 SLICES = 2  # of the box, that the plain way decodes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Job:
     """What a row times.
 
@@ -91,9 +91,11 @@ def decode(shape: tuple[int, int, int], exact: bool = False) -> Callable[[torch.
         lower, upper = grid.index_range(box.box)
         decode_labels(box, OutputGrid.native((150, 150, 150)), 32768, exact)  # loads or compiles the loops
         return Job(
-            lambda: decode_labels(box, grid, 32768, exact), note=f"{np.prod(upper - lower) / 1e6:.1f} M voxels in box",
-            runs=3, warm=False,
-        )  # fmt: skip
+            run=lambda: decode_labels(box, grid, 32768, exact),
+            note=f"{np.prod(upper - lower) / 1e6:.1f} M voxels in box",
+            runs=3,
+            warm=False,
+        )
 
     return make
 
@@ -109,7 +111,9 @@ def decode_plain(device: torch.device) -> Job:
     move[:, 3] += move[:, 0] * (lower[0] + depth // 2)
     part = OutputGrid((SLICES, *grid.shape[1:]), move)
     note = f"{SLICES} of {depth} slices, scaled up"
-    return Job(lambda: decode_labels(box, part, 32768, exact=True), depth / SLICES, note, runs=1, warm=False)
+    return Job(
+        run=lambda: decode_labels(box, part, 32768, exact=True), factor=depth / SLICES, note=note, runs=1, warm=False
+    )
 
 
 def encode(device: torch.device) -> Job:
@@ -121,7 +125,7 @@ def encode(device: torch.device) -> Job:
             network.encode(image)
         _wait(device)
 
-    return Job(run, note=f"ResNet-18, {multiply_adds() / 1e12:.2f} T multiply-adds", runs=3)
+    return Job(run=run, note=f"ResNet-18, {multiply_adds() / 1e12:.2f} T multiply-adds", runs=3)
 
 
 def encode_limit(device: torch.device) -> Job:
@@ -133,7 +137,7 @@ def encode_limit(device: torch.device) -> Job:
         first @ second
         _wait(device)
 
-    return Job(run, multiply_adds() / n**3, f"{n}^3 bfloat16 product, scaled up", runs=5)
+    return Job(run=run, factor=multiply_adds() / n**3, note=f"{n}^3 bfloat16 product, scaled up", runs=5)
 
 
 def multiply_adds() -> float:
@@ -164,14 +168,14 @@ def prepare(device: torch.device) -> Job:
     def run() -> None:
         to_working_volume(predictor._prepare(standin.CASE, files).image, standin.WORKING_GRID)
 
-    return Job(run, note="300 x 512 x 512 int16 .nii.gz", runs=3)
+    return Job(run=run, note="300 x 512 x 512 int16 .nii.gz", runs=3)
 
 
 def case_in_folder(device: torch.device) -> Job:
     """A case file to file, both passes, by a predictor that is ready."""
     predictor, folder = _predictor(device)
     output = tempfile.mkdtemp()
-    return Job(lambda: predictor.predict_folder(folder / "images", output), note="two passes", runs=2, warm=False)
+    return Job(run=lambda: predictor.predict_folder(folder / "images", output), note="two passes", runs=2, warm=False)
 
 
 def first_case(device: torch.device) -> Job:
@@ -181,12 +185,12 @@ def first_case(device: torch.device) -> Job:
     folder = standin.made(standin.default_folder())
     where = ["-i", str(folder / "images"), "-o", tempfile.mkdtemp(), "-m", str(folder / "model"), "-f", "0"]
     command = ["predict", *where, "-device", device.type, "--disable_progress_bar"]
-    return Job(lambda: main(command), note="with start-up", runs=1, warm=False)
+    return Job(run=lambda: main(command), note="with start-up", runs=1, warm=False)
 
 
 def start_up(device: torch.device) -> Job:
     """From nothing to a predictor with its weights."""
-    return Job(lambda: _predictor(device), note="imports, plans, checkpoint", runs=1, warm=False)
+    return Job(run=lambda: _predictor(device), note="imports, plans, checkpoint", runs=1, warm=False)
 
 
 def nnunet(device: torch.device) -> Job:
@@ -208,7 +212,7 @@ def nnunet(device: torch.device) -> Job:
             network(patch)
         _wait(device)
 
-    return Job(run, tiles, f"one tile, times {tiles}", runs=2, warm=device.type == "cuda")
+    return Job(run=run, factor=tiles, note=f"one tile, times {tiles}", runs=2, warm=device.type == "cuda")
 
 
 def loader(channels: int, cached: bool) -> Callable[[torch.device], Job]:
@@ -229,15 +233,17 @@ def loader(channels: int, cached: bool) -> Callable[[torch.device], Job]:
             labels = np.zeros((1, *shape), np.int8)
             labels[:, 20:-20, 40:-40, 40:-40] = 1 + case
             facts = {
-                "foreground_faces": np.array([[-0.8] * 3, [0.8] * 3]), "mask_voxels": None, "annotated_voxels": None,
-            }  # fmt: skip
+                "foreground_faces": np.array([[-0.8] * 3, [0.8] * 3]),
+                "mask_voxels": None,
+                "annotated_voxels": None,
+            }
             save_case(volume, labels, {"spacing": [1.0] * 3, "impulse": facts}, folder / f"case_{case}")
         dataset = nnUNetDatasetBlosc2(str(folder))
-        settings = ImPulSeSettings(GridSettings(standin.GRID, working))
+        settings = ImPulSeSettings(grid=GridSettings(standin.GRID, working))
         store = CaseStore(dataset, settings, None, cache_bytes=2**31 if cached else 0)
         maker, step = BatchMaker(store, settings, 0, 0, 1), iter(range(10**9))
         note = f"{channels} channels, {'in memory' if cached else 'from disk'}"
-        return Job(lambda: [maker(next(step)) for _ in range(20)], 1 / 20, note)
+        return Job(run=lambda: [maker(next(step)) for _ in range(20)], factor=1 / 20, note=note)
 
     return make
 
@@ -251,7 +257,7 @@ def train_step(device: torch.device) -> Job:
     large = device.type == "cuda"
     grid = standin.GRID if large else (32, 32, 32)
     width = 64 if large else 16
-    settings = NetworkSettings(tuple(width * 2**i for i in range(4)), template_grid=grid)
+    settings = NetworkSettings(features_per_stage=tuple(width * 2**i for i in range(4)), template_grid=grid)
     network = build_network(settings, 4, standin.CLASSES).to(device)
     optimiser = torch.optim.AdamW(network.parameters(), 1e-3)
     images, points = torch.randn(4, 4, *grid, device=device), torch.rand(4, 4096, 3, device=device) * 2 - 1
@@ -265,7 +271,7 @@ def train_step(device: torch.device) -> Job:
         optimiser.step()
         _wait(device)
 
-    return Job(run, note=f"grid {grid[0]}^3, width {width}, batch 4, 4 channels", runs=3)
+    return Job(run=run, note=f"grid {grid[0]}^3, width {width}, batch 4, 4 channels", runs=3)
 
 
 def evaluation(name: str) -> Callable[[torch.device], Job]:
@@ -280,7 +286,7 @@ def evaluation(name: str) -> Callable[[torch.device], Job]:
         arrays = {key: np.load(folder / f"{key}.npy") for key in ("reference", "prediction", "airway", "artery")}
         part = {key: np.ascontiguousarray(array[140:150, 200:300, 100:200]) for key, array in arrays.items()}
         metrics.JOBS[name](part, folder)
-        return Job(lambda: metrics.JOBS[name](arrays, folder), runs=3, warm=False)
+        return Job(run=lambda: metrics.JOBS[name](arrays, folder), runs=3, warm=False)
 
     return make
 

@@ -25,7 +25,7 @@ import SimpleITK as sitk
 
 from impulse_nnunet.evaluation.case import evaluate_case
 from impulse_nnunet.evaluation.folder import CaseFiles, match_files
-from impulse_nnunet.evaluation.parts import Part, Question, files_of, join, part_file, read_parts, write_part
+from impulse_nnunet.evaluation.parts import Question, ShardResult, files_of, join, part_file, read_parts, write_part
 from impulse_nnunet.evaluation.settings import LabelScheme, MetricSettings
 from impulse_nnunet.evaluation.summary import case_entry, join_entries, settings_record, write_summary
 from impulse_nnunet.io.listing import cases_in, list_cases
@@ -132,10 +132,10 @@ def _write_parts(summary: Path, labels: Path) -> None:
         entries, notes = {}, {}
         result = evaluate_case(*rng.integers(0, LABELS + 1, (2, 8, 40, 40)), LABELS + 1, (1, 1, 1), settings)
         for case in shard.of(sorted(paths)):
-            files = CaseFiles(case, paths[case], paths[case], {})
+            files = CaseFiles(case=case, reference=paths[case], prediction=paths[case], trees={})
             entries[case] = case_entry(files, result, scheme, settings, scheme.labels)
             notes[case] = note_files(files_of(files))
-        part = Part(shard=shard, question=question, record=record, entries=entries, notes=notes, failures={})
+        part = ShardResult(shard=shard, question=question, record=record, entries=entries, notes=notes, failures={})
         write_part(part, part_file(summary, shard))
 
 

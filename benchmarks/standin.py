@@ -55,7 +55,7 @@ PERCENTILES = {"percentile_00_5": -1000.0, "percentile_99_5": 400.0}  # HU
 DEFORMATION, CORRECTION = 0.003, 0.05  # standard deviations of the heads' last weights
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Sizes:
     """Sizes of the model and of the case.
 
@@ -125,8 +125,8 @@ def made(folder: Path, sizes: Sizes = PAPER, device: torch.device | str = "cpu")
         shutil.rmtree(folder, ignore_errors=True)
         for name in ("images", "labels", "model/fold_0"):
             (folder / name).mkdir(parents=True)
-        wanted = [(PhantomSettings(sizes.shape, sizes.spacing_mm, CASE_SEED), 1)]
-        wanted += [(PhantomSettings(sizes.atlas_size), number) for number in range(1, sizes.atlas_cases + 1)]
+        wanted = [(PhantomSettings(size=sizes.shape, spacing_mm=sizes.spacing_mm, seed=CASE_SEED), 1)]
+        wanted += [(PhantomSettings(size=sizes.atlas_size), number) for number in range(1, sizes.atlas_cases + 1)]
         with ProcessPoolExecutor(usable_cpus(), multiprocessing.get_context("spawn")) as pool:
             case, *small = pool.map(make_case, *zip(*wanted, strict=True))
         _write(case, folder, sizes)
@@ -142,8 +142,16 @@ def made(folder: Path, sizes: Sizes = PAPER, device: torch.device | str = "cpu")
 def network(sizes: Sizes = PAPER) -> ImPulSeNet:
     """The stand-in without its atlas, its finder untrained."""
     torch.manual_seed(0)
-    settings = NetworkSettings(sizes.widths, template_grid=sizes.grid)
-    net = SYSTEMS["impulse_plus"].build(Task(settings, 1, CLASSES, sizes.grid, search_grid=sizes.search_grid))
+    settings = NetworkSettings(features_per_stage=sizes.widths, template_grid=sizes.grid)
+    net = SYSTEMS["impulse_plus"].build(
+        Task(
+            settings=settings,
+            input_channels=1,
+            number_of_classes=CLASSES,
+            input_grid=sizes.grid,
+            search_grid=sizes.search_grid,
+        )
+    )
     net.eval()
     torch.nn.init.normal_(net.decoder.deformation.last.weight, 0, DEFORMATION)
     torch.nn.init.normal_(net.decoder.correction.last.weight, 0, CORRECTION)
@@ -211,9 +219,11 @@ def write_model(folder: Path, net: ImPulSeNet, sizes: Sizes, intensity: dict[str
     (folder / "dataset.json").write_text(json.dumps(dataset))
     (folder / "plans.json").write_text(json.dumps(plans(1, sizes, intensity)))
     checkpoint = {
-        "network_weights": net.state_dict(), "trainer_name": "nnUNetTrainerImPulSe",
-        "init_args": {"configuration": CONFIGURATION}, "inference_allowed_mirroring_axes": None,
-    }  # fmt: skip
+        "network_weights": net.state_dict(),
+        "trainer_name": "nnUNetTrainerImPulSe",
+        "init_args": {"configuration": CONFIGURATION},
+        "inference_allowed_mirroring_axes": None,
+    }
     torch.save(checkpoint, folder / "fold_0" / "checkpoint_final.pth")
 
 
@@ -227,29 +237,41 @@ def dataset_json(channels: int, sizes: Sizes) -> dict[str, Any]:
 def plans(channels: int, sizes: Sizes, intensity: dict[str, float], batch_size: int = 4) -> dict[str, Any]:
     """Plans of the paper's sizes, or of others, with two passes and a finder."""
     settings = ImPulSeSettings(
-        GridSettings(sizes.grid, sizes.working_grid), RegionSettings("two_pass", search_grid=sizes.search_grid)
+        grid=GridSettings(sizes.grid, sizes.working_grid),
+        region=RegionSettings(mode="two_pass", search_grid=sizes.search_grid),
     )
     extent = np.array(sizes.shape) * sizes.spacing_mm
     configuration = {
-        "data_identifier": CONFIGURATION, "preprocessor_name": "DefaultPreprocessor", "batch_size": batch_size,
-        "patch_size": [], "median_image_size_in_voxels": sizes.shape, "spacing": sizes.spacing_mm,
+        "data_identifier": CONFIGURATION,
+        "preprocessor_name": "DefaultPreprocessor",
+        "batch_size": batch_size,
+        "patch_size": [],
+        "median_image_size_in_voxels": sizes.shape,
+        "spacing": sizes.spacing_mm,
         "normalization_schemes": ["CTNormalization", *["NoNormalization"] * (channels - 1)],
-        "use_mask_for_norm": [False] * channels, "batch_dice": True,
+        "use_mask_for_norm": [False] * channels,
+        "batch_dice": True,
         **{f"resampling_fn_{what}": "no_resampling_hack" for what in ("data", "seg", "probabilities")},
         **{f"resampling_fn_{what}_kwargs": {} for what in ("data", "seg", "probabilities")},
         "architecture": {
             "network_class_name": NETWORK_CLASS,
-            "arch_kwargs": to_json(NetworkSettings(sizes.widths, template_grid=sizes.grid)),
+            "arch_kwargs": to_json(NetworkSettings(features_per_stage=sizes.widths, template_grid=sizes.grid)),
             "_kw_requires_import": [],
         },
         "impulse": to_json(settings),
         "estimates": {"extent_mm": extent.tolist()},
-    }  # fmt: skip
+    }
     foreground = {str(number): intensity | PERCENTILES for number in range(channels)}
     return {
-        "dataset_name": "Dataset000_StandIn", "plans_name": PLANS, "image_reader_writer": "NibabelIOWithReorient",
-        "transpose_forward": [0, 1, 2], "transpose_backward": [0, 1, 2], "label_manager": "LabelManager",
-        "experiment_planner_used": "ImPulSePlanner", "configurations": {CONFIGURATION: configuration},
+        "dataset_name": "Dataset000_StandIn",
+        "plans_name": PLANS,
+        "image_reader_writer": "NibabelIOWithReorient",
+        "transpose_forward": [0, 1, 2],
+        "transpose_backward": [0, 1, 2],
+        "label_manager": "LabelManager",
+        "experiment_planner_used": "ImPulSePlanner",
+        "configurations": {CONFIGURATION: configuration},
         "foreground_intensity_properties_per_channel": foreground,
-        "original_median_spacing_after_transp": sizes.spacing_mm, "original_median_shape_after_transp": sizes.shape,
-    }  # fmt: skip
+        "original_median_spacing_after_transp": sizes.spacing_mm,
+        "original_median_shape_after_transp": sizes.shape,
+    }

@@ -33,8 +33,10 @@ def main() -> None:
     cases += [(f"ImPulSe+, {encoder}", "impulse_plus", encoder, False) for encoder in ("unet_encoder", "unet")]
     cases += [("ImPulSe+, template co-trained", "impulse_plus", "resnet18", True)]
     for title, system, encoder, co_trained in cases:
-        settings = NetworkSettings(widths, template_grid=grid, encoder=encoder)
-        network = SYSTEMS[system].build(Task(settings, 4, 19, grid, co_trained=co_trained))
+        settings = NetworkSettings(features_per_stage=widths, template_grid=grid, encoder=encoder)
+        network = SYSTEMS[system].build(
+            Task(settings=settings, input_channels=4, number_of_classes=19, input_grid=grid, co_trained=co_trained)
+        )
         step = training_step(network, grid, options.batch, SYSTEMS[system].dense)
         step()
         start = time.perf_counter()

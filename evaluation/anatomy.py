@@ -12,7 +12,7 @@ from impulse_nnunet.evaluation.overlap import as_classes, confusion_matrix, dice
 from impulse_nnunet.evaluation.settings import MetricSettings
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TreeMetrics:
     """One tree in one case.
 
@@ -82,4 +82,9 @@ def tree_metrics(
             confusion = confusion_matrix(classes.reshape(-1)[places], at_prediction, number_of_classes)
         intrusions = find_intrusions(classes, prediction, surfaces, settings.connectivity, settings.min_size)
     confusion[0] = 0
-    return TreeMetrics(confusion, dice_from_confusion(overlap), int(overlap[0].sum()), intrusions)
+    return TreeMetrics(
+        confusion=confusion,
+        dice_inside=dice_from_confusion(overlap),
+        n_outside=int(overlap[0].sum()),
+        intrusions=intrusions,
+    )

@@ -80,9 +80,13 @@ def panel_figure(volumes: CaseVolumes, style: LabelStyle, panels: Panels) -> Fig
         for cell, (name, labels) in zip(axes[0], maps.items(), strict=True):
             cell.set_title(name, fontsize=8, pad=13)
             cell.annotate(
-                _dice(labels, volumes.reference, style), (0.5, 1), (0, 4), xycoords="axes fraction",
-                textcoords="offset points", ha="center",
-            )  # fmt: skip
+                _dice(labels, volumes.reference, style),
+                (0.5, 1),
+                (0, 4),
+                xycoords="axes fraction",
+                textcoords="offset points",
+                ha="center",
+            )
         _legend(figure, style, panels.errors)
         width, height = figure.get_size_inches()
         bottom = 0.12 + LEGEND_LINE * _legend_lines(style, panels.errors, width)
@@ -123,8 +127,9 @@ def write_figure(figure: Figure, folder: Path, name: str) -> list[Path]:
     with rc_context(TEXT):
         for path in paths:
             with whole_file(path) as temporary:
-                figure.savefig(temporary, dpi=DPI, facecolor="white", metadata={"Date": None} if path.suffix == ".svg"
-                               else None)  # fmt: skip
+                figure.savefig(
+                    temporary, dpi=DPI, facecolor="white", metadata={"Date": None} if path.suffix == ".svg" else None
+                )
     return paths
 
 
@@ -239,6 +244,13 @@ def _legend(figure: Figure, style: LabelStyle, errors: bool) -> None:
     if patches:
         columns = min(len(patches), max(1, int(figure.get_figwidth() / LEGEND_ENTRY)))
         figure.legend(
-            handles=patches, loc="lower center", ncols=columns, frameon=False, fontsize=6.5, handlelength=1,
-            columnspacing=1.2, handletextpad=0.5, borderaxespad=0.2,
-        )  # fmt: skip
+            handles=patches,
+            loc="lower center",
+            ncols=columns,
+            frameon=False,
+            fontsize=6.5,
+            handlelength=1,
+            columnspacing=1.2,
+            handletextpad=0.5,
+            borderaxespad=0.2,
+        )

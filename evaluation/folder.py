@@ -28,7 +28,7 @@ from impulse_nnunet.jobs.shards import Shard
 PROCESSES_VARIABLE = "nnUNet_def_n_proc"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CaseFiles:
     """The files of one case.
 
@@ -141,7 +141,7 @@ def match_files(
                 )
             )
         else:
-            cases.append(CaseFiles(case, truth[case], predicted[case], found))
+            cases.append(CaseFiles(case=case, reference=truth[case], prediction=predicted[case], trees=found))
     return cases, failures
 
 
@@ -179,7 +179,7 @@ def default_processes() -> int:
     """nnU-Net's ``nnUNet_def_n_proc``, or one process for each core that this job may use."""
     number = os.environ.get(PROCESSES_VARIABLE) or str(usable_cpus())
     if not number.isdecimal():
-        raise InputError(PROCESSES_VARIABLE, repr(number), "a number of processes", "correct it, or give -np")
+        raise InputError(PROCESSES_VARIABLE, repr(number), "a number of processes", "correct it, or give `processes`")
     return int(number)
 
 
@@ -222,4 +222,4 @@ def _try(files: CaseFiles, scheme: LabelScheme, settings: MetricSettings) -> Cas
     except (InputError, OSError) as error:
         return str(error)
     except MemoryError:
-        return str(InputError(files.case, "too little memory", "room for its label maps", "try a smaller -np"))
+        return str(InputError(files.case, "too little memory", "room for its label maps", "try a smaller `processes`"))

@@ -68,9 +68,13 @@ def surface_voxels(labels: np.ndarray, places: np.ndarray, interface: bool) -> i
                     continue
                 differs = False
                 for neighbour in (
-                    labels[z, y, x - 1], labels[z, y, x + 1], labels[z, y - 1, x],
-                    labels[z, y + 1, x], labels[z - 1, y, x], labels[z + 1, y, x],
-                ):  # fmt: skip
+                    labels[z, y, x - 1],
+                    labels[z, y, x + 1],
+                    labels[z, y - 1, x],
+                    labels[z, y + 1, x],
+                    labels[z - 1, y, x],
+                    labels[z + 1, y, x],
+                ):
                     if neighbour != label and not (interface and neighbour == 0):
                         differs = True
                 if differs:
@@ -115,11 +119,14 @@ def surface_cells(labels: np.ndarray, places: np.ndarray, classes: np.ndarray, c
             for x in range(width - 1):
                 label = labels[z, y, x]
                 if (
-                    labels[z, y, x + 1] == label and labels[z, y + 1, x] == label
-                    and labels[z, y + 1, x + 1] == label and labels[z + 1, y, x] == label
-                    and labels[z + 1, y, x + 1] == label and labels[z + 1, y + 1, x] == label
+                    labels[z, y, x + 1] == label
+                    and labels[z, y + 1, x] == label
+                    and labels[z, y + 1, x + 1] == label
+                    and labels[z + 1, y, x] == label
+                    and labels[z + 1, y, x + 1] == label
+                    and labels[z + 1, y + 1, x] == label
                     and labels[z + 1, y + 1, x + 1] == label
-                ):  # fmt: skip
+                ):
                     continue
                 for corner in range(8):
                     corners[corner] = labels[z + (corner >> 2), y + (corner >> 1 & 1), x + (corner & 1)]

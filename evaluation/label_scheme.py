@@ -46,7 +46,7 @@ def scheme_of_labels(labels: Sequence[int]) -> LabelScheme:
     """
     for label in labels:
         if not 1 <= label <= LARGEST_LABEL:
-            raise InputError("--labels", str(label), f"labels from 1 to {LARGEST_LABEL}", "correct it")
+            raise InputError("`labels`", str(label), f"labels from 1 to {LARGEST_LABEL}", "correct it")
     return LabelScheme({label: f"label {label}" for label in sorted(set(labels))})
 
 

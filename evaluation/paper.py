@@ -35,12 +35,11 @@ Row = Mapping[str, Figure]
 def _row(*means: float, sd: tuple[float, ...] = ()) -> Row:
     deviations = (*sd, *[None] * (len(means) - len(sd)))
     return {
-        metric: Figure(mean, deviation)
-        for metric, mean, deviation in zip(METRICS, means, deviations, strict=False)
-    }  # fmt: skip
+        metric: Figure(mean, deviation) for metric, mean, deviation in zip(METRICS, means, deviations, strict=False)
+    }
 
 
-# table -> row -> metric -> number; the rows' keys are those of impulse_nnunet.studies.systems
+# table -> row -> metric -> number; the rows' keys are those of impulse_nnunet.studies.rows
 PAPER: Mapping[str, Mapping[str, Row]] = {
     "1": {
         "nnunet": _row(84.58, 61.69, 26.30, 2.22, 52.36, 1.53),

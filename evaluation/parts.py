@@ -45,7 +45,7 @@ class Question:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class ShardResult:
     """What one shard found.
 
     Args:
@@ -81,7 +81,7 @@ def files_of(files: CaseFiles) -> list[Path]:
     return [files.reference, files.prediction, *files.trees.values()]
 
 
-def write_part(part: Part, path: Path) -> None:
+def write_part(part: ShardResult, path: Path) -> None:
     """Write a part; it appears only when it is whole. JSON without line breaks: a third of the bytes."""
     content = {
         "shard": [part.shard.index, part.shard.count],
@@ -95,7 +95,7 @@ def write_part(part: Part, path: Path) -> None:
         temporary.write_text(json.dumps(content), encoding="utf-8")
 
 
-def read_part(path: Path) -> Part:
+def read_part(path: Path) -> ShardResult:
     """Read a part.
 
     Raises:
@@ -108,13 +108,15 @@ def read_part(path: Path) -> Part:
         shard, record, failures = Shard(*content["shard"]), content["settings"], content["failures"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
-            str(path), f"no part of an evaluation ({' '.join(str(error).split())[:120]})",
-            "a file of impulse_nnunet evaluate --shard", "remove it and run that shard again",
-        ) from error  # fmt: skip
-    return Part(shard=shard, question=question, record=record, entries=entries, notes=notes, failures=failures)
+            str(path),
+            f"no part of an evaluation ({' '.join(str(error).split())[:120]})",
+            "a file of impulse_nnunet evaluate with `shard`",
+            "remove it and run that shard again",
+        ) from error
+    return ShardResult(shard=shard, question=question, record=record, entries=entries, notes=notes, failures=failures)
 
 
-def read_parts(summary: Path) -> list[Part]:
+def read_parts(summary: Path) -> list[ShardResult]:
     """Read all parts of a summary and check that they belong together.
 
     Raises:
@@ -124,39 +126,43 @@ def read_parts(summary: Path) -> list[Part]:
     paths = sorted(folder.glob(PATTERN)) if folder.is_dir() else []
     if not paths:
         raise InputError(
-            str(folder), "no part of an evaluation", "one for each shard",
-            f"run impulse_nnunet evaluate ... -o {summary} --shard I/N for each I",
-        )  # fmt: skip
-    parts: list[Part] = []
+            str(folder),
+            "no part of an evaluation",
+            "one for each shard",
+            f"run impulse_nnunet evaluate with `output` {summary} and `shard` I/N for each I",
+        )
+    parts: list[ShardResult] = []
     for path in paths:
         part = read_part(path)
         difference = _difference(part, parts[0]) if parts else None
         if difference is not None:
             raise InputError(
-                str(path), f"{difference[0]} {difference[1]!r}", f"{difference[2]!r} as {paths[0].name} has",
+                str(path),
+                f"{difference[0]} {difference[1]!r}",
+                f"{difference[2]!r} as {paths[0].name} has",
                 "remove the parts of the other evaluation, or run all shards again with the same flags",
-            )  # fmt: skip
+            )
         parts.append(part)
     return parts
 
 
-def still_valid(part: Part, files: CaseFiles) -> bool:
+def still_valid(part: ShardResult, files: CaseFiles) -> bool:
     """Whether a part holds a result of exactly these files as they are now."""
     return files.case in part.entries and _are_as_read(part, files)
 
 
-def _are_as_read(part: Part, files: CaseFiles) -> bool:
+def _are_as_read(part: ShardResult, files: CaseFiles) -> bool:
     noted = part.notes.get(files.case)
     return noted is not None and are_unchanged(noted, files_of(files))
 
 
-def same_evaluation(part: Part, question: Question, record: Mapping[str, Any]) -> bool:
+def same_evaluation(part: ShardResult, question: Question, record: Mapping[str, Any]) -> bool:
     """Whether a part answers the same question with the same settings and version."""
     return part.question == question and part.record == json.loads(json.dumps(record))
 
 
 def join(
-    parts: Sequence[Part], cases: Iterable[CaseFiles], unmatched: Mapping[str, str]
+    parts: Sequence[ShardResult], cases: Iterable[CaseFiles], unmatched: Mapping[str, str]
 ) -> tuple[list[dict[str, Any]], dict[str, str], list[str]]:
     """Put the parts' results together.
 
@@ -170,7 +176,7 @@ def join(
         has tried or whose files have changed since.
     """
     entries, failures, missing = [], dict(unmatched), []
-    holders: dict[str, list[Part]] = {}
+    holders: dict[str, list[ShardResult]] = {}
     for part in parts:
         for case in (*part.entries, *part.failures):
             holders.setdefault(case, []).append(part)
@@ -189,7 +195,7 @@ def join(
     return entries, dict(sorted(failures.items())), missing
 
 
-def shards_not_run(parts: Sequence[Part]) -> dict[int, list[int]]:
+def shards_not_run(parts: Sequence[ShardResult]) -> dict[int, list[int]]:
     """Number of shards -> those of them without a part."""
     there: dict[int, set[int]] = {}
     for part in parts:
@@ -197,6 +203,6 @@ def shards_not_run(parts: Sequence[Part]) -> dict[int, list[int]]:
     return {count: sorted(set(range(count)) - found) for count, found in there.items()}
 
 
-def _difference(part: Part, other: Part) -> tuple[str, Any, Any] | None:
+def _difference(part: ShardResult, other: ShardResult) -> tuple[str, Any, Any] | None:
     ours, theirs = ({**asdict(p.question), **p.record} for p in (part, other))
     return next(((name, ours[name], theirs.get(name)) for name in ours if ours[name] != theirs.get(name)), None)

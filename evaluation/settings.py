@@ -15,7 +15,7 @@ INTERSEG = "interseg"  # intersegmental veins run between the segments: no segme
 ABSENT = ("skip", "zero")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MetricSettings:
     """Choices that the paper leaves open.
 
@@ -44,17 +44,17 @@ class MetricSettings:
 
     def __post_init__(self) -> None:
         if not self.tolerances_mm or not all(t >= 0 and math.isfinite(t) for t in self.tolerances_mm):
-            raise InputError("--tolerance_mm", f"{list(self.tolerances_mm)}", "numbers from 0 on", "correct it")
+            raise InputError("`tolerances_mm`", f"{list(self.tolerances_mm)}", "numbers from 0 on", "correct it")
         if self.min_size < 1:
-            raise InputError("--min_size", f"{self.min_size}", "a number of voxels from 1 on", "correct it")
-        for flag, value, allowed in (
-            ("--surface", self.surface, SURFACES),
-            ("--connectivity", self.connectivity, CONNECTIVITIES),
-            ("--intrusion_surface", self.intrusion_surface, INTRUSION_SURFACES),
-            ("--absent", self.absent, ABSENT),
+            raise InputError("`min_size`", f"{self.min_size}", "a number of voxels from 1 on", "correct it")
+        for name, value, allowed in (
+            ("surface", self.surface, SURFACES),
+            ("connectivity", self.connectivity, CONNECTIVITIES),
+            ("intrusion_surface", self.intrusion_surface, INTRUSION_SURFACES),
+            ("absent", self.absent, ABSENT),
         ):
             if value not in allowed:
-                raise InputError(flag, repr(value), f"one of {', '.join(str(a) for a in allowed)}", "correct it")
+                raise InputError(f"`{name}`", repr(value), f"one of {', '.join(str(a) for a in allowed)}", "correct it")
 
     @property
     def nsd_names(self) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.evaluation.case import CaseMetrics
 from impulse_nnunet.evaluation.folder import CaseFiles, evaluate_cases
-from impulse_nnunet.evaluation.parts import Part, files_of, read_part, same_evaluation, still_valid, write_part
+from impulse_nnunet.evaluation.parts import ShardResult, files_of, read_part, same_evaluation, still_valid, write_part
 from impulse_nnunet.evaluation.settings import LabelScheme, MetricSettings
 from impulse_nnunet.evaluation.summary import case_entry
 from impulse_nnunet.io.files import Stamps, stamps_of
@@ -19,14 +19,14 @@ SECONDS_BETWEEN_WRITES = 30.0  # what a killed shard loses at most, besides the 
 
 
 def evaluate_shard(
-    part: Part,
+    part: ShardResult,
     cases: list[CaseFiles],
     path: Path,
     scheme: LabelScheme,
     settings: MetricSettings,
     processes: int = 1,
     progress: bool = True,
-) -> Part:
+) -> ShardResult:
     """Evaluate the cases of a shard and write them as a part.
 
     Args:
@@ -71,7 +71,7 @@ def _notes(files: CaseFiles, stamps: Stamps) -> Notes:
     return notes if stamps_of(files_of(files)) == stamps else {}
 
 
-def _keep(part: Part, cases: list[CaseFiles], path: Path) -> None:
+def _keep(part: ShardResult, cases: list[CaseFiles], path: Path) -> None:
     """Take over what still holds of the part that an earlier call wrote."""
     if not path.is_file():
         return

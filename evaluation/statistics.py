@@ -20,7 +20,7 @@ BATCH = 1000  # resamples at a time: memory, never the result
 ROUNDING = 10 * np.finfo(np.float64).eps  # numbers nearer than this, relative to their size, are the same
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Resampling:
     """How intervals and permutation tests are drawn.
 
@@ -44,7 +44,7 @@ class Resampling:
                 raise InputError(name, str(getattr(self, name)), f"at least {least}", f"give a larger {name}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PairedTest:
     """Mean paired difference with its interval and two tests; NaN where there are too few pairs."""
 
@@ -82,9 +82,15 @@ def mean_interval(values: np.ndarray, resampling: Resampling) -> tuple[float, fl
     if values.size < 2:
         return math.nan, math.nan
     interval = stats.bootstrap(
-        (values,), np.mean, vectorized=True, method="percentile", confidence_level=resampling.level,
-        n_resamples=resampling.bootstrap, batch=BATCH, random_state=np.random.default_rng(resampling.seed),
-    ).confidence_interval  # fmt: skip
+        (values,),
+        np.mean,
+        vectorized=True,
+        method="percentile",
+        confidence_level=resampling.level,
+        n_resamples=resampling.bootstrap,
+        batch=BATCH,
+        random_state=np.random.default_rng(resampling.seed),
+    ).confidence_interval
     return float(interval.low), float(interval.high)
 
 
@@ -104,9 +110,13 @@ def paired_test(values: np.ndarray, reference: np.ndarray, resampling: Resamplin
     differences = _without_nan(values - reference)
     low, high = mean_interval(differences, resampling)
     return PairedTest(
-        differences.size, finite_mean(differences), low, high, t_test(differences),
-        sign_flip_test(differences, resampling.permutations, resampling.seed),
-    )  # fmt: skip
+        n_pairs=differences.size,
+        difference=finite_mean(differences),
+        low=low,
+        high=high,
+        p_t=t_test(differences),
+        p_permutation=sign_flip_test(differences, resampling.permutations, resampling.seed),
+    )
 
 
 def t_test(differences: np.ndarray) -> float:
@@ -150,9 +160,15 @@ def sign_flip_test(differences: np.ndarray, permutations: int, seed: int) -> flo
     if differing.size < 2 or abs(differing.sum()) <= nothing:  # nothing lies nearer to 0 than a mean of 0
         return 1.0
     result = stats.permutation_test(
-        (differing,), np.mean, vectorized=True, permutation_type="samples", alternative="two-sided",
-        n_resamples=permutations, batch=BATCH, random_state=np.random.default_rng(seed),
-    )  # fmt: skip
+        (differing,),
+        np.mean,
+        vectorized=True,
+        permutation_type="samples",
+        alternative="two-sided",
+        n_resamples=permutations,
+        batch=BATCH,
+        random_state=np.random.default_rng(seed),
+    )
     return float(result.pvalue)
 
 

@@ -20,9 +20,9 @@ def check_device(device: torch.device | str) -> None:
     kind = device.type if isinstance(device, torch.device) else device
     if kind not in DEVICES:
         reason = "positions are computed in float64, which mps lacks" if kind == "mps" else "choose one of them"
-        raise InputError("-device", kind, " or ".join(DEVICES), f"{reason}; give -device cpu")
+        raise InputError("`device`", kind, " or ".join(DEVICES), f"{reason}; give `device` cpu")
     if kind == "cuda" and not torch.cuda.is_available():
-        raise InputError("-device", "cuda", "a device of this machine", f"give -device cpu ({why_no_cuda()})")
+        raise InputError("`device`", "cuda", "a device of this machine", f"give `device` cpu ({why_no_cuda()})")
 
 
 def why_no_cuda() -> str:

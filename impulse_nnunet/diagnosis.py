@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 
 from impulse_nnunet import __version__
 from impulse_nnunet.environment import FOLDERS, TRAINERS
+from impulse_nnunet.errors import with_users_names
 from impulse_nnunet.network.build import cpu_has_bfloat16
 from impulse_nnunet.quiet import quiet
 
@@ -70,7 +71,9 @@ def _device() -> Finding:
         memory = torch.cuda.get_device_properties(0).total_memory / 1e9
         return Finding("device", f"{torch.cuda.device_count()} x {torch.cuda.get_device_name(0)}, {memory:.0f} GB")
     kind = "bfloat16 in hardware" if cpu_has_bfloat16() else "no bfloat16 in hardware: training will be slow"
-    return Finding("device", f"CPU, {os.cpu_count()} cores, {kind}; give nnUNetv2_train -device cpu")
+    return Finding(
+        "device", f"CPU, {os.cpu_count()} cores, {kind}; {with_users_names('give nnUNetv2_train `device` cpu')}"
+    )
 
 
 def _folder(name: str) -> Finding:

@@ -73,8 +73,8 @@ def plan_dataset(
         CasesFailedError: Cases are; nothing was written.
     """
     check_override_names(overrides or {})
-    planner_class = find_class(planner, ImPulSePlanner, "-pl")
-    extractor_class = find_class(fingerprint_extractor, DatasetFingerprintExtractor, "-fpe")
+    planner_class = find_class(planner, ImPulSePlanner, "planner")
+    extractor_class = find_class(fingerprint_extractor, DatasetFingerprintExtractor, "fingerprint_extractor")
     name = dataset_name(dataset)
     survey = survey_raw_dataset(name, workers, progress_bar)
     clean = clean_fingerprint or not _is_whole(Path(nnUNet_preprocessed, name, FINGERPRINT))
@@ -93,7 +93,7 @@ def plan_dataset(
             f"fingerprint of {name}",
             f"a lost worker ({' '.join(str(error).split())[:80]})",
             "memory for as many cases at a time",
-            "try a smaller -npfp",
+            "try a smaller `workers`",
         ) from error
     return planner_class(
         name, gpu_memory_target_gb, plans_name=plans_name, preset=preset, overrides=overrides, survey=survey
@@ -124,7 +124,9 @@ def preprocess_dataset(
         raise InputError(str(base), f"no {plans_name}.json", "plans", "run impulse_nnunet plan_and_preprocess first")
     known = load_json(str(base / f"{plans_name}.json"))["configurations"]
     if configuration not in known:
-        raise InputError(f"-c {configuration}", "no such configuration in the plans", ", ".join(known), "choose one")
+        raise InputError(
+            f"`configuration` {configuration}", "no such configuration in the plans", ", ".join(known), "choose one"
+        )
     preprocessor = ImPulSePreprocessor(verbose=verbose)
     preprocessor.show_progress_bar = progress_bar
     preprocessor.run(name, configuration, plans_name, workers)
@@ -145,7 +147,7 @@ def _is_whole(fingerprint: Path) -> bool:
         return False
 
 
-def find_class(name: str, base: type[T], flag: str) -> type[T]:
+def find_class(name: str, base: type[T], setting: str) -> type[T]:
     """The class ``base`` itself by its name, or a subclass of it as ``module.Class`` on Python's path.
 
     Raises:
@@ -160,7 +162,7 @@ def find_class(name: str, base: type[T], flag: str) -> type[T]:
         found = None
     if not (isinstance(found, type) and issubclass(found, base)):
         raise InputError(
-            f"{flag} {name}",
+            f"`{setting}` {name}",
             "no such class" if found is None else f"no subclass of {base.__name__}",
             f"{base.__name__}, or module.Class of a subclass",
             "check the name and PYTHONPATH",

@@ -47,7 +47,7 @@ class GridSettings:
             _require(min(getattr(self, name)) > 0, f"grid.{name}", getattr(self, name), "positive numbers")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RegionSettings:
     """Region of interest.
 
@@ -76,7 +76,7 @@ class RegionSettings:
         _require(ok, "region.search_grid", self.search_grid, "nothing, or three positive numbers")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SamplingSettings:
     """Training points (paper, section 4.5).
 
@@ -105,7 +105,7 @@ class SamplingSettings:
         _require(ok, "sampling.mask_share", self.mask_share, expected)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AugmentationSettings:
     """Random affine map of each training box, and random intensities.
 
@@ -137,7 +137,7 @@ class LossSettings:
     displacement: float = 0.001
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
     """Length and step size.
 
@@ -169,7 +169,7 @@ class TrainingSettings:
         _require(self.learning_rate > 0, "training.learning_rate", self.learning_rate, "a positive number")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TemplateSettings:
     """The template.
 
@@ -224,7 +224,7 @@ class LateralitySettings:
         _require(known, "laterality.asymmetry", self.asymmetry[:20], "the planner's text, or an empty one")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ImPulSeSettings:
     """All parts."""
 
@@ -261,7 +261,7 @@ def settings_from_configuration(configuration: Mapping[str, Any]) -> ImPulSeSett
     if PLAN_KEY not in configuration:
         raise InputError(
             "plans", f"a configuration without {PLAN_KEY!r}", f"{CONFIGURATION} of {PLANS}",
-            "run impulse_nnunet plan_and_preprocess and give -p ImPulSePlans and configuration 3d_impulse",
+            "run impulse_nnunet plan_and_preprocess and give `plans` ImPulSePlans and configuration 3d_impulse",
         )  # fmt: skip
     return from_json(ImPulSeSettings, configuration[PLAN_KEY], PLAN_KEY)
 
@@ -272,7 +272,7 @@ def network_settings_from_configuration(configuration: Mapping[str, Any]) -> Net
     if architecture["network_class_name"] != NETWORK_CLASS:
         raise InputError(
             "plans", f"the network {architecture['network_class_name']}", NETWORK_CLASS,
-            "give -p ImPulSePlans and configuration 3d_impulse",
+            "give `plans` ImPulSePlans and configuration 3d_impulse",
         )  # fmt: skip
     network = from_json(NetworkSettings, architecture["arch_kwargs"], "architecture.arch_kwargs")
     settings = settings_from_configuration(configuration)
@@ -295,9 +295,14 @@ def network_task(configuration: Mapping[str, Any], input_channels: int, number_o
     grid = settings.grid.input_grid
     extent_mm = configuration.get("estimates", {}).get("extent_mm")
     return Task(
-        network_settings_from_configuration(configuration), input_channels, number_of_classes, grid,
-        spacing_of(extent_mm, grid), settings.template.mode == "co_trained", settings.search_grid,
-    )  # fmt: skip
+        settings=network_settings_from_configuration(configuration),
+        input_channels=input_channels,
+        number_of_classes=number_of_classes,
+        input_grid=grid,
+        spacing_mm=spacing_of(extent_mm, grid),
+        co_trained=settings.template.mode == "co_trained",
+        search_grid=settings.search_grid,
+    )
 
 
 def from_json(cls: type[T], content: Mapping[str, Any], where: str) -> T:
@@ -336,9 +341,11 @@ def with_overrides(content: dict[str, Any], overrides: Mapping[str, Any]) -> dic
             entry = entry.get(parent) if isinstance(entry, dict) else None
         if not isinstance(entry, dict) or last not in entry:
             raise InputError(
-                f"--set {name}", "no such setting", "a dotted name from the plans file, e.g. impulse.training.epochs",
+                f"`overrides` {name}",
+                "no such setting",
+                "a dotted name from the plans file, e.g. impulse.training.epochs",
                 "see docs/planning.md",
-            )  # fmt: skip
+            )
         entry[last] = value
     return content
 

@@ -27,7 +27,7 @@ from impulse_nnunet.planners.rules import (
     BATCH_SIZES,
     POINTS,
     DatasetProperties,
-    Sizes,
+    PlannedSizes,
     estimate_memory_gb,
     plan_sizes,
     search_grid,
@@ -82,11 +82,11 @@ class ImPulSePlanner(ExperimentPlanner):
     ) -> None:
         if overwrite_target_spacing is not None:
             raise InputError(
-                "-overwrite_target_spacing", str(overwrite_target_spacing), "no such flag with this planner",
-                "images are not resampled; use -gpu_memory_target or --set impulse.grid.input_grid",
+                "`overwrite_target_spacing`", str(overwrite_target_spacing), "no such setting with this planner",
+                "images are not resampled; use `gpu_memory_target_in_gb` or `overrides` impulse.grid.input_grid",
             )  # fmt: skip
         if preset not in PRESETS:
-            raise InputError("--preset", repr(preset), f"one of {', '.join(PRESETS)}", "choose one")
+            raise InputError("`preset`", repr(preset), f"one of {', '.join(PRESETS)}", "choose one")
         super().__init__(dataset_name_or_id, gpu_memory_target_in_gb, preprocessor_name, plans_name, None, True)
         self.preset, self.overrides = preset, dict(overrides or {})
         self.survey = survey
@@ -134,22 +134,29 @@ class ImPulSePlanner(ExperimentPlanner):
 
     def _properties(self, cases: list[CaseSurvey]) -> DatasetProperties:
         return DatasetProperties(
-            np.stack([case.image_extent_mm for case in cases]),
-            np.stack([case.region_extent_mm for case in cases]),
-            np.stack([case.spacing_mm for case in cases]),
-            len(self._channel_names()),
-            len([name for name in self.dataset_json["labels"] if name != "ignore"]),
+            image_extents_mm=np.stack([case.image_extent_mm for case in cases]),
+            region_extents_mm=np.stack([case.region_extent_mm for case in cases]),
+            spacings_mm=np.stack([case.spacing_mm for case in cases]),
+            input_channels=len(self._channel_names()),
+            number_of_classes=len([name for name in self.dataset_json["labels"] if name != "ignore"]),
         )
 
-    def _choose(self, properties: DatasetProperties, laterality: str) -> tuple[ImPulSeSettings, NetworkSettings, Sizes]:
+    def _choose(
+        self, properties: DatasetProperties, laterality: str
+    ) -> tuple[ImPulSeSettings, NetworkSettings, PlannedSizes]:
         schemes = [get_normalization_scheme(name).__name__ for name in self._channel_names()]
         masks = tuple(i for i, scheme in enumerate(schemes) if scheme == MASK_NORMALISATION)
         sampled = sampled_channels(self.dataset_json, masks)
         trees = () if sampled else tree_folders(self.dataset_json)
         sizes = plan_sizes(properties, self.UNet_vram_target_GB)
         share = MASK_SHARE if sampled or trees else 0.0
-        sampling = SamplingSettings(sizes.points, share, mask_channels=sampled, tree_folders=trees)
-        settings = ImPulSeSettings(sizes.grid, sizes.region, sampling, AugmentationSettings(fixed_channels=masks))
+        sampling = SamplingSettings(points=sizes.points, mask_share=share, mask_channels=sampled, tree_folders=trees)
+        settings = ImPulSeSettings(
+            grid=sizes.grid,
+            region=sizes.region,
+            sampling=sampling,
+            augmentation=AugmentationSettings(fixed_channels=masks),
+        )
         network = sizes.network
         if self.preset == "paper":
             settings, network = _paper(settings, sizes, properties)
@@ -200,13 +207,13 @@ class ImPulSePlanner(ExperimentPlanner):
 
 def check_override_names(overrides: Mapping[str, Any]) -> None:
     """Refuse dotted names that no plans have, before any case is read."""
-    smallest = ImPulSeSettings(GridSettings((1, 1, 1), (1, 1, 1)))
+    smallest = ImPulSeSettings(grid=GridSettings((1, 1, 1), (1, 1, 1)))
     architecture = {"network_class_name": NETWORK_CLASS, "arch_kwargs": to_json(NetworkSettings())}
     with_overrides({"batch_size": 1, "architecture": architecture, PLAN_KEY: to_json(smallest)}, overrides)
 
 
 def _paper(
-    settings: ImPulSeSettings, sizes: Sizes, properties: DatasetProperties
+    settings: ImPulSeSettings, sizes: PlannedSizes, properties: DatasetProperties
 ) -> tuple[ImPulSeSettings, NetworkSettings]:
     """The paper's sizes (FACTS of section 4 and of the release), whatever the data and the GPU."""
     grid = PAPER.template_grid

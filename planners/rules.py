@@ -36,7 +36,7 @@ MAPS_PER_STAGE = 14  # 9.9 are saved for the backward pass (a test counts them);
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DatasetProperties:
     """What the rules look at; each array has one row for each training case, axes (d, h, w) as the reader gives them.
 
@@ -55,8 +55,8 @@ class DatasetProperties:
     number_of_classes: int
 
 
-@dataclass(frozen=True)
-class Sizes:
+@dataclass(frozen=True, kw_only=True)
+class PlannedSizes:
     """What the rules decide.
 
     Args:
@@ -87,7 +87,9 @@ class _Budget:
     points: int
 
 
-def plan_sizes(properties: DatasetProperties, memory_target_gb: float, region: RegionSettings | None = None) -> Sizes:
+def plan_sizes(
+    properties: DatasetProperties, memory_target_gb: float, region: RegionSettings | None = None
+) -> PlannedSizes:
     """Choose grids, network, batch size and region mode for a data set and a GPU.
 
     Args:
@@ -105,15 +107,15 @@ def plan_sizes(properties: DatasetProperties, memory_target_gb: float, region: R
     extent = interest if mode == "two_pass" else image
     input_grid, batch_size = _grid_and_batch(extent, spacing, budget)
     network = network_for(input_grid, memory_target_gb)
-    settings = RegionSettings(mode, region.margin, region.whole_share, region.jitter)
-    return Sizes(
-        GridSettings(input_grid, working_grid(input_grid, image, extent)),
-        settings,
-        network,
-        batch_size,
-        budget.points,
-        (float(extent[0]), float(extent[1]), float(extent[2])),
-        estimate_memory_gb(input_grid, network, batch_size, budget.points, properties),
+    settings = RegionSettings(mode=mode, margin=region.margin, whole_share=region.whole_share, jitter=region.jitter)
+    return PlannedSizes(
+        grid=GridSettings(input_grid, working_grid(input_grid, image, extent)),
+        region=settings,
+        network=network,
+        batch_size=batch_size,
+        points=budget.points,
+        extent_mm=(float(extent[0]), float(extent[1]), float(extent[2])),
+        memory_gb=estimate_memory_gb(input_grid, network, batch_size, budget.points, properties),
     )
 
 

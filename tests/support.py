@@ -7,7 +7,13 @@ import torch
 from impulse_nnunet.network import ImPulSeNet, NetworkSettings, build_network
 from impulse_nnunet.settings import GridSettings, ImPulSeSettings
 
-SMALL = NetworkSettings((4, 8), ((1, 1, 1), (2, 2, 2)), (1, 1), template_grid=(4, 6, 8), head_features=8)
+SMALL = NetworkSettings(
+    features_per_stage=(4, 8),
+    strides=((1, 1, 1), (2, 2, 2)),
+    blocks_per_stage=(1, 1),
+    template_grid=(4, 6, 8),
+    head_features=8,
+)
 
 
 def small_network(classes: int = 3, channels: int = 2) -> ImPulSeNet:
@@ -26,7 +32,7 @@ def perturb_heads(network: ImPulSeNet, scale: float = 0.3) -> ImPulSeNet:
 
 def settings_for(input_grid=(4, 6, 8), working_grid=(6, 8, 10), **parts) -> ImPulSeSettings:
     """Settings with small grids."""
-    return ImPulSeSettings(GridSettings(tuple(input_grid), tuple(working_grid)), **parts)
+    return ImPulSeSettings(grid=GridSettings(tuple(input_grid), tuple(working_grid)), **parts)
 
 
 def write_nifti(path, array, spacing_mm=(1.0, 1.0, 1.0)) -> str:

@@ -1,6 +1,7 @@
 """Imports point inwards: read from the source, nothing is imported here."""
 
 import ast
+import re
 from functools import cache
 from pathlib import Path
 
@@ -81,12 +82,81 @@ def test_files_meet_nnunet_in_one_place():
     assert [path.stem for path in files if any(belongs_to(n, "nnunetv2") for n in imports_of(path))] == ["nnunet"]
 
 
-# __main__.py is the command line, under another name
-@pytest.mark.parametrize(
-    "path", [p for p in SOURCES if p.parent != PACKAGE / "cli" and p.name != "__main__.py"], ids=name_of
-)
+# where command lines come in: __main__.py is ours under another name, external_trainers are what nnU-Net's load
+ENTRIES = (PACKAGE / "__main__.py", PACKAGE / "external_trainers" / "impulse_nnunet_trainers.py")
+
+
+@pytest.mark.parametrize("path", [p for p in SOURCES if p.parent != PACKAGE / "cli" and p not in ENTRIES], ids=name_of)
 def test_nothing_knows_the_command_line(path):
     assert [name for name in imports_of(path) if belongs_to(name, "impulse_nnunet.cli")] == []
+
+
+FLAG = re.compile(r"(?<![\w\-{}$*/.)\]])--?[a-zA-Z]\w*")
+# command lines that are run, or that a child process reads: each text is one flag and nothing else
+RUN_COMMANDS = {
+    "impulse_nnunet.evaluation.report.scenes",
+    "impulse_nnunet.jobs.process",
+    "impulse_nnunet.jobs.submission",
+    "impulse_nnunet.lungs.pipeline",
+    "impulse_nnunet.lungs.prediction",
+    "impulse_nnunet.lungs.result_steps",
+    "impulse_nnunet.lungs.stages",
+    "impulse_nnunet.studies.figures",
+    "impulse_nnunet.studies.preparation",
+    "impulse_nnunet.studies.runs",
+    "impulse_nnunet.studies.stages",
+}
+SHELL_TEXTS = {"impulse_nnunet.diagnosis": ["mkdir -p "]}  # what to type into a shell
+
+
+def flag_texts_of(path):
+    """Texts with a flag in a module; one that stands alone is a docstring."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    texts = [n for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+    return [text.value for text in texts if id(text) not in docstrings and FLAG.search(text.value)]
+
+
+def test_the_reader_of_flags_sees_them():
+    assert "--spacing" in flag_texts_of(PACKAGE / "cli" / "predict.py")
+    assert all(flag_texts_of(MODULES[name]) for name in RUN_COMMANDS)
+
+
+@pytest.mark.parametrize("path", [p for p in SOURCES if p.parent != PACKAGE / "cli"], ids=name_of)
+def test_only_the_command_line_knows_flags(path):
+    found = flag_texts_of(path)
+    if name_of(path) in RUN_COMMANDS:
+        found = [text for text in found if not re.fullmatch(r"--?\w+(=.*)?", text)]
+    assert found == SHELL_TEXTS.get(name_of(path), [])
+
+
+# short records whose fields are read in order like a sentence or a row of a table
+POSITIONAL = {
+    "impulse_nnunet.diagnosis.Finding",
+    "impulse_nnunet.evaluation.report.cells.Cell",
+    "impulse_nnunet.evaluation.report.cells.Table",
+    "impulse_nnunet.evaluation.report.slices.Plane",
+}
+MOST_POSITIONAL = 3
+
+
+def positional_fields_of(path):
+    """Name of each dataclass of a module -> its fields that may be given by position."""
+    found = {}
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        decorators = [ast.unparse(item) for item in getattr(node, "decorator_list", ())]
+        if isinstance(node, ast.ClassDef) and any(text.startswith("dataclass") for text in decorators):
+            fields = [item for item in node.body if isinstance(item, ast.AnnAssign)]
+            fields = [item for item in fields if not ast.unparse(item.annotation).startswith("ClassVar")]
+            named = any("kw_only=True" in text for text in decorators)
+            found[f"{name_of(path)}.{node.name}"] = 0 if named else len(fields)
+    return found
+
+
+def test_dataclasses_of_many_fields_are_made_by_names():
+    found = {name: number for path in SOURCES for name, number in positional_fields_of(path).items()}
+    assert found["impulse_nnunet.network.systems.Task"] == 0
+    assert {name for name, number in found.items() if number > MOST_POSITIONAL} == POSITIONAL
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)

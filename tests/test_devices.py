@@ -15,12 +15,12 @@ def test_a_gpu_serves_where_there_is_one(device, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     check_device(device)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(InputError, match="-device: found cuda, expected a device of this machine; give -device cpu"):
+    with pytest.raises(InputError, match="`device`: found cuda, expected a device of this machine; give `device` cpu"):
         check_device(device)
 
 
 def test_mps_is_refused_with_the_reason():
-    message = "-device: found mps, expected cpu or cuda; positions are computed in float64, which mps lacks; give"
+    message = "`device`: found mps, expected cpu or cuda; positions are computed in float64, which mps lacks; give"
     for device in ("mps", torch.device("mps")):
         with pytest.raises(InputError, match=message):
             check_device(device)
@@ -28,7 +28,7 @@ def test_mps_is_refused_with_the_reason():
 
 @pytest.mark.parametrize("name", ["tpu", "cuda:1", ""])
 def test_other_names_are_refused(name):
-    with pytest.raises(InputError, match=f"-device: found {name}, expected cpu or cuda; choose one of them"):
+    with pytest.raises(InputError, match=f"`device`: found {name}, expected cpu or cuda; choose one of them"):
         check_device(name)
 
 

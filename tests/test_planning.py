@@ -110,9 +110,9 @@ def test_a_label_map_whose_image_is_missing_or_no_file(nnunet_folders):
     [
         (
             {"overwrite_target_spacing": [1, 1, 1]},
-            r"-overwrite_target_spacing: found \[1, 1, 1\], expected no such flag",
+            r"`overwrite_target_spacing`: found \[1, 1, 1\], expected no such setting",
         ),
-        ({"preset": "fast"}, "--preset: found 'fast', expected one of auto, paper; choose one"),
+        ({"preset": "fast"}, "`preset`: found 'fast', expected one of auto, paper; choose one"),
     ],
 )
 def test_the_planner_refuses_what_it_cannot_serve(arguments, message):
@@ -121,7 +121,7 @@ def test_the_planner_refuses_what_it_cannot_serve(arguments, message):
 
 
 def test_a_setting_that_no_plans_have_is_refused_before_any_case_is_read(nnunet_folders):
-    message = "--set impulse.training.epoch: found no such setting, expected a dotted name from the plans file"
+    message = "`overrides` impulse.training.epoch: found no such setting, expected a dotted name from the plans file"
     with pytest.raises(InputError, match=message):
         plan_dataset(704, overrides={"impulse.training.epoch": 5})
 
@@ -205,9 +205,12 @@ def test_the_papers_preset_has_no_finder(made_dataset):
 
 def test_a_users_planner_and_fingerprint_extractor_are_used(made_dataset, own_classes):
     plans = plan_dataset(
-        704, workers=1, progress_bar=False, planner=f"{own_classes}.OwnPlanner",
+        704,
+        workers=1,
+        progress_bar=False,
+        planner=f"{own_classes}.OwnPlanner",
         fingerprint_extractor=f"{own_classes}.OwnExtractor",
-    )  # fmt: skip
+    )
     assert plans["experiment_planner_used"] == "OwnPlanner"
     assert importlib.import_module(own_classes).OwnExtractor.runs == 1
 
@@ -222,5 +225,5 @@ def test_a_users_planner_and_fingerprint_extractor_are_used(made_dataset, own_cl
     ],
 )
 def test_a_planner_that_is_none(own_classes, name, found):
-    with pytest.raises(InputError, match=f"-pl {name}: found {found}, expected ImPulSePlanner, or module.Class"):
-        find_class(name, ImPulSePlanner, "-pl")
+    with pytest.raises(InputError, match=f"`planner` {name}: found {found}, expected ImPulSePlanner, or module.Class"):
+        find_class(name, ImPulSePlanner, "planner")

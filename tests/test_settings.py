@@ -23,19 +23,27 @@ from impulse_nnunet.settings import (
 )
 
 CHANGED = ImPulSeSettings(
-    GridSettings((8, 16, 24), (9, 17, 25)),
-    RegionSettings("two_pass", 0.1, 0.2, 0.3, (4, 8, 8)),
-    SamplingSettings(points=7, mask_share=0.4, mask_channels=(1, 2)),
-    AugmentationSettings(0.0, 0.1, 0.2, 0.3, 0.4, 0.5),
-    LossSettings(1.0, 2.0, 3.0),
-    TrainingSettings(epochs=2, seed=5, max_minutes=1.5),
-    TemplateSettings("learned", 10, 0.1, 2.0),
-    InferenceSettings(10),
+    grid=GridSettings((8, 16, 24), (9, 17, 25)),
+    region=RegionSettings(mode="two_pass", margin=0.1, whole_share=0.2, jitter=0.3, search_grid=(4, 8, 8)),
+    sampling=SamplingSettings(points=7, mask_share=0.4, mask_channels=(1, 2)),
+    augmentation=AugmentationSettings(rotation=0.0, scale=0.1, shift=0.2, brightness=0.3, contrast=0.4, noise=0.5),
+    loss=LossSettings(1.0, 2.0, 3.0),
+    training=TrainingSettings(epochs=2, seed=5, max_minutes=1.5),
+    template=TemplateSettings(mode="learned", iterations=10, learning_rate=0.1, smoothing=2.0),
+    inference=InferenceSettings(10),
 )
 GRID = {"input_grid": [8, 8, 8], "working_grid": [9, 9, 9]}
 
 
-@pytest.mark.parametrize("settings", [CHANGED, NetworkSettings((4, 8), ((1, 1, 1), (1, 2, 2)), (1, 2), norm="batch")])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        CHANGED,
+        NetworkSettings(
+            features_per_stage=(4, 8), strides=((1, 1, 1), (1, 2, 2)), blocks_per_stage=(1, 2), norm="batch"
+        ),
+    ],
+)
 def test_settings_survive_a_json_file(settings):
     assert from_json(type(settings), json.loads(json.dumps(to_json(settings))), "plans") == settings
 
@@ -132,13 +140,19 @@ def test_overrides_reach_nested_entries():
 @pytest.mark.parametrize("name", ["impulse.training.epoch", "epochs", "batch_size.x", "impulse.train.epochs"])
 def test_an_override_of_nothing_is_refused(name):
     content = {"batch_size": 2, "impulse": {"training": {"epochs": 100}}}
-    with pytest.raises(InputError, match=rf"--set {name}: found no such setting, expected a dotted name"):
+    with pytest.raises(InputError, match=rf"`overrides` {name}: found no such setting, expected a dotted name"):
         with_overrides(content, {name: 1})
 
 
 def configuration_with(mode, **switches):
-    network = NetworkSettings((4, 8), ((1, 1, 1), (2, 2, 2)), (1, 1), template_grid=(4, 6, 8), **switches)
-    impulse = to_json(ImPulSeSettings(GridSettings((4, 6, 8), (4, 6, 8)), template=TemplateSettings(mode)))
+    network = NetworkSettings(
+        features_per_stage=(4, 8),
+        strides=((1, 1, 1), (2, 2, 2)),
+        blocks_per_stage=(1, 1),
+        template_grid=(4, 6, 8),
+        **switches,
+    )
+    impulse = to_json(ImPulSeSettings(grid=GridSettings((4, 6, 8), (4, 6, 8)), template=TemplateSettings(mode=mode)))
     architecture = {"network_class_name": "impulse_nnunet.network.ImPulSeNet", "arch_kwargs": to_json(network)}
     return {"batch_size": 2, "impulse": impulse, "architecture": architecture}
 
@@ -165,7 +179,7 @@ def test_plans_from_before_the_switches_mean_what_they_meant():
     for name in ("encoder", "kernel_sizes", "template", "deformation", "correction"):
         del configuration["architecture"]["arch_kwargs"][name]
     assert network_settings_from_configuration(configuration) == NetworkSettings(
-        (4, 8), ((1, 1, 1), (2, 2, 2)), (1, 1), template_grid=(4, 6, 8)
+        features_per_stage=(4, 8), strides=((1, 1, 1), (2, 2, 2)), blocks_per_stage=(1, 1), template_grid=(4, 6, 8)
     )
 
 

@@ -26,8 +26,17 @@ TINY = (
     "architecture.arch_kwargs.features_per_stage=[8,16,16,32]",
 )
 TRAIN = (
-    "nnUNetv2_train", "990", "3d_impulse", "0", "-tr", "nnUNetTrainerImPulSe", "-p", "ImPulSePlans", "-device", "cpu",
-)  # fmt: skip
+    "nnUNetv2_train",
+    "990",
+    "3d_impulse",
+    "0",
+    "-tr",
+    "nnUNetTrainerImPulSe",
+    "-p",
+    "ImPulSePlans",
+    "-device",
+    "cpu",
+)
 MODEL = ("-d", "990", "-c", "3d_impulse", "-tr", "nnUNetTrainerImPulSe", "-p", "ImPulSePlans", "-f", "0")
 
 
@@ -42,9 +51,13 @@ class Workplace:
         """Run an installed command as a user would, and check its exit code."""
         executable = Path(sys.executable).parent / command[0]
         finished = subprocess.run(
-            [str(executable), *command[1:]], env=self.environment | variables, capture_output=True, text=True,
-            timeout=1500, check=False,
-        )  # fmt: skip
+            [str(executable), *command[1:]],
+            env=self.environment | variables,
+            capture_output=True,
+            text=True,
+            timeout=1500,
+            check=False,
+        )
         assert finished.returncode == expect, f"{command}\n{finished.stdout[-3000:]}\n{finished.stderr[-3000:]}"
         return finished
 
@@ -94,7 +107,18 @@ def labels(trained: Workplace) -> Path:
     """What stock nnUNetv2_predict writes for the test images, with probabilities."""
     output = trained.base / "stock_predict"
     trained.run(
-        "nnUNetv2_predict", *MODEL, "-i", str(trained.raw / "imagesTs"), "-o", str(output), "-device", "cpu",
-        "-npp", "1", "-nps", "1", "--save_probabilities",
-    )  # fmt: skip
+        "nnUNetv2_predict",
+        *MODEL,
+        "-i",
+        str(trained.raw / "imagesTs"),
+        "-o",
+        str(output),
+        "-device",
+        "cpu",
+        "-npp",
+        "1",
+        "-nps",
+        "1",
+        "--save_probabilities",
+    )
     return output

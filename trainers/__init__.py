@@ -4,7 +4,6 @@ Importing this package also routes nnU-Net's predictor and its loading of pretra
 0002 and 0010).
 """
 
-from impulse_nnunet.errors import install_one_line_errors
 from impulse_nnunet.inference.routing import route_stock_predictor
 from impulse_nnunet.trainers.impulse import nnUNetTrainerImPulSe
 from impulse_nnunet.trainers.pretrained import route_pretrained_weights
@@ -27,4 +26,3 @@ __all__ = [
 
 route_stock_predictor()
 route_pretrained_weights()
-install_one_line_errors()

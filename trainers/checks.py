@@ -20,7 +20,9 @@ from impulse_nnunet.settings import (
 from impulse_nnunet.trainers.ranks import from_all_ranks
 from impulse_nnunet.trust.plans import check_plans
 
-LOWER_RATE = "lower impulse.training.learning_rate in the plans and go on with --c; older checkpoints are whole"
+LOWER_RATE = (
+    "lower impulse.training.learning_rate in the plans and go on with `continue_training`; older checkpoints are whole"
+)
 
 
 def check_supported(plans: Mapping[str, Any], configuration: str, dataset_json: Mapping[str, Any]) -> None:
@@ -34,7 +36,7 @@ def check_supported(plans: Mapping[str, Any], configuration: str, dataset_json: 
     if configuration not in plans["configurations"]:
         raise InputError(
             f"configuration {configuration}", f"no such entry in {plans.get('plans_name', 'the plans')}",
-            ", ".join(plans["configurations"]), f"train {CONFIGURATION} with -p {PLANS}",
+            ", ".join(plans["configurations"]), f"train {CONFIGURATION} with `plans` {PLANS}",
         )  # fmt: skip
     manager = PlansManager({k: v for k, v in plans.items() if k != "continue_training"})
     content = manager.get_configuration(configuration).configuration

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from time import time
 from typing import Any, ClassVar
@@ -14,15 +15,16 @@ from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 from torch import distributed
 
 from impulse_nnunet.devices import check_device
-from impulse_nnunet.errors import InputError
+from impulse_nnunet.errors import InputError, with_users_names
 from impulse_nnunet.io.files import remove_leftovers
+from impulse_nnunet.jobs.signals import StopRequestedError
 from impulse_nnunet.network import SYSTEMS, ImPulSeNet, PointPrediction
 from impulse_nnunet.network.precision import needs_scaler
 from impulse_nnunet.settings import network_task, settings_from_configuration
 from impulse_nnunet.threads import keep_to_own_cores
 from impulse_nnunet.trainers.checks import check_supported
 from impulse_nnunet.trainers.final_validation import validate
-from impulse_nnunet.trainers.interruption import EXIT_CODE, Interruption, PartialEpoch
+from impulse_nnunet.trainers.interruption import Interruption, PartialEpoch, TimeUpError
 from impulse_nnunet.trainers.loaders import case_stores, make_loaders
 from impulse_nnunet.trainers.model_folder import whole_model_files, write_default_split
 from impulse_nnunet.trainers.outputs import read_outputs
@@ -36,19 +38,11 @@ from impulse_nnunet.training.device_batches import DeviceBatches
 from impulse_nnunet.training.inputs import NetworkBatch
 from impulse_nnunet.training.losses import hard_counts, point_loss
 from impulse_nnunet.training.optimiser import adamw, steps_of
-from impulse_nnunet.training.template_fit import CHECKPOINT_NAME, StoppedError
+from impulse_nnunet.training.template_fit import CHECKPOINT_NAME
 from impulse_nnunet.trust.checkpoints import load_checkpoint
 
 SAVE_EVERY_EPOCHS = 5
 FINAL_CHECKPOINT = "checkpoint_final.pth"  # after a wall-clock limit the number of epochs does not tell the end
-
-
-class _TimeUpError(Exception):
-    """The wall-clock limit of the plans is reached."""
-
-
-class _InterruptedError(Exception):
-    """SIGTERM came and the state is saved."""
 
 
 class nnUNetTrainerImPulSe(nnUNetTrainer):
@@ -170,15 +164,15 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         with self.interruption.listening():
             try:
                 super().run_training()
-            except _TimeUpError:
+            except TimeUpError:
                 self.on_train_end()
-            except (_InterruptedError, StoppedError):
-                self.print_to_log_file("SIGTERM: the state is saved; go on with --c")
-                raise SystemExit(EXIT_CODE) from None
+            except StopRequestedError:
+                self.print_to_log_file(with_users_names("SIGTERM: the state is saved; go on with `continue_training`"))
+                raise
             except OSError as error:
                 raise InputError(
                     error.filename or self.output_folder, f"an error ({error.strerror or error})",
-                    "files that can be read and written", "mend it, then go on with --c",
+                    "files that can be read and written", "fix it, then go on with `continue_training`",
                 ) from error  # fmt: skip
             finally:
                 for loader in (self.dataloader_train, self.dataloader_val):
@@ -208,7 +202,7 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
     def on_epoch_start(self) -> None:
         """As the parent's; everything random in the epoch follows from the seed and the epoch."""
         if self.finished or (self._progress() >= 1 and self.current_epoch > 0):
-            raise _TimeUpError
+            raise TimeUpError
         super().on_epoch_start()
         torch.manual_seed(self.settings.training.seed + 1000 * (self.current_epoch + 1) + self.local_rank)
         self._start_within_epoch()
@@ -303,7 +297,7 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         """After SIGTERM to any rank: keep the state between two steps and end."""
         if time_to_ask(step, self.device) and any_rank(self.interruption.asked, self.device):
             keep_partial_epoch(self)
-            raise _InterruptedError
+            raise StopRequestedError(signal.SIGTERM)
 
     def load_checkpoint(self, filename_or_checkpoint: dict | str) -> None:
         """As the parent's, but no code in the file can run; a checkpoint of another network is named in one line."""

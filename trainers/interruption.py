@@ -23,7 +23,10 @@ import torch
 from impulse_nnunet.io.files import whole_file
 
 PARTIAL_EPOCH = "checkpoint_partial_epoch.pth"
-EXIT_CODE = 128 + signal.SIGTERM  # what a shell reports for a process that SIGTERM ended
+
+
+class TimeUpError(Exception):
+    """The wall-clock limit of the plans is reached; ends nnU-Net's loop."""
 
 
 class Interruption:
@@ -54,7 +57,7 @@ class Interruption:
         self.asked = True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PartialEpoch:
     """How far an epoch had come.
 
@@ -104,7 +107,13 @@ class PartialEpoch:
         if (content["epoch"], content["optimiser_steps"]) != (epoch, optimiser_steps):
             return None
         device_states = content.get("device_states", (None,))
-        return cls(epoch, optimiser_steps, content["losses"], content["random_states"], device_states)
+        return cls(
+            epoch=epoch,
+            optimiser_steps=optimiser_steps,
+            losses=content["losses"],
+            random_states=content["random_states"],
+            device_states=device_states,
+        )
 
     @staticmethod
     def forget(folder: Path) -> None:

@@ -52,6 +52,6 @@ def network_weights(path: str) -> dict[str, Tensor]:
     weights = load_checkpoint(path).get("network_weights")
     if not isinstance(weights, dict):
         raise InputError(
-            f"-pretrained_weights {path}", "no network_weights", "a checkpoint of nnU-Net", "check the file"
+            f"`pretrained_weights` {path}", "no network_weights", "a checkpoint of nnU-Net", "check the file"
         )
     return weights

@@ -33,7 +33,7 @@ def whole_checkpoint(filename: str) -> Iterator[Path]:
     except InputError as error:
         raise InputError(
             filename, error.found, "room for the checkpoint",
-            "free disk space and go on with --c; the checkpoint before it is whole",
+            "free disk space and go on with `continue_training`; the checkpoint before it is whole",
         ) from error  # fmt: skip
 
 
@@ -43,7 +43,13 @@ def keep_partial_epoch(trainer: nnUNetTrainerImPulSe) -> None:
     if trainer.local_rank == 0 and not trainer.disable_checkpointing:
         folder = Path(trainer.output_folder)
         losses, states, device_states = zip(*ranks, strict=True)
-        PartialEpoch(trainer.current_epoch, steps_of(trainer.optimizer), losses, states, device_states).save(folder)
+        PartialEpoch(
+            epoch=trainer.current_epoch,
+            optimiser_steps=steps_of(trainer.optimizer),
+            losses=losses,
+            random_states=states,
+            device_states=device_states,
+        ).save(folder)
         trainer.current_epoch -= 1  # the parent stores the next epoch's number; this one is not over
         trainer.save_checkpoint(str(folder / "checkpoint_latest.pth"))
         trainer.current_epoch += 1
@@ -72,7 +78,7 @@ def take_over(trainer: nnUNetTrainerImPulSe, checkpoint: dict[str, Any], name: s
     except (RuntimeError, KeyError, ValueError) as error:
         raise InputError(
             name[:200], "a checkpoint of another network", "one of these plans",
-            "use the plans it was trained with, or train anew without --c",
+            "use the plans it was trained with, or train from the start without `continue_training`",
         ) from error  # fmt: skip
     trainer.partial_epoch = PartialEpoch.load(
         Path(trainer.output_folder), trainer.current_epoch, steps_of(trainer.optimizer)

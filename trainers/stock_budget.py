@@ -17,6 +17,7 @@ from impulse_nnunet.devices import check_device
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.settings import from_json
 from impulse_nnunet.threads import keep_to_own_cores
+from impulse_nnunet.trainers.interruption import TimeUpError
 
 POLY_POWER = 0.9  # nnU-Net's
 SAVE_EVERY_EPOCHS = 5
@@ -25,11 +26,7 @@ SECONDS_KEY = "seconds"  # there too: how much of a budget of minutes is used up
 ENDLESS = 10**6  # epochs, where the clock ends a training
 
 
-class _TimeUpError(Exception):
-    """Ends the parent's loop."""
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BudgetEntry:
     """The entry ``budget`` of a configuration.
 
@@ -155,12 +152,12 @@ class nnUNetTrainerBudget(nnUNetTrainer):
     def on_epoch_start(self) -> None:
         """As the parent's, until the time is up."""
         if self.budget.minutes and self.current_epoch > 0 and self.left() == 0:
-            raise _TimeUpError
+            raise TimeUpError
         super().on_epoch_start()
 
     def run_training(self) -> None:
         """The parent's loop, ended early by the clock."""
         try:
             super().run_training()
-        except _TimeUpError:
+        except TimeUpError:
             self.on_train_end()

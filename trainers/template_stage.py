@@ -65,9 +65,16 @@ def _fit(trainer: nnUNetTrainerImPulSe, template: Template) -> Tensor:
     if trainer.settings.template.mode == "frequency":
         return frequency_template(trainer.cases, grid, classes, trainer.settings, first, stopped)
     fit = TemplateFit(
-        trainer.cases, grid, classes, trainer.settings, trainer.device, folder, trainer.print_to_log_file,
-        writes=first, stopped=stopped,
-    )  # fmt: skip
+        cases=trainer.cases,
+        grid=grid,
+        number_of_classes=classes,
+        settings=trainer.settings,
+        device=trainer.device,
+        folder=folder,
+        log=trainer.print_to_log_file,
+        writes=first,
+        stopped=stopped,
+    )
     logits = fit.run(resume=trainer.continue_training, progress_bar=first)
     if first:
         plot_template_curve(fit.losses, folder / "template_progress.png")

@@ -25,9 +25,12 @@ from benchmarks.gpu.steps import PART_OF_RESULT
 
 CHECKS: dict[str, Callable[[Context], dict[str, Any]]] = {**correct.CHECKS, **speed.CHECKS, **studies.CHECKS}
 PARTS = {
-    "correct": tuple(correct.CHECKS), "speed": tuple(speed.CHECKS), "hippocampus": ("hippocampus",),
-    "convergence": ("convergence",), "paper": ("paper",),
-}  # fmt: skip
+    "correct": tuple(correct.CHECKS),
+    "speed": tuple(speed.CHECKS),
+    "hippocampus": ("hippocampus",),
+    "convergence": ("convergence",),
+    "paper": ("paper",),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,9 +40,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write("benchmarks.gpu: found no CUDA device, expected one; --device cpu --tiny rehearses\n")
         return 2
     context = Context(
-        torch.device(options.device), options.tiny, options.work.resolve(),
-        options.data.resolve() if options.data else None, options.minutes,
-    )  # fmt: skip
+        device=torch.device(options.device),
+        tiny=options.tiny,
+        work=options.work.resolve(),
+        data=options.data.resolve() if options.data else None,
+        minutes=options.minutes,
+    )
     if options.check:
         sys.stdout.write("\n" + json.dumps(CHECKS[options.check](context)) + "\n")
         return 0
@@ -88,8 +94,19 @@ def run_part(part: str, options: argparse.Namespace) -> bool:
 
 def run_check(name: str, options: argparse.Namespace, log: Any) -> dict[str, Any]:
     """A check in a process of its own; the last line that it prints is its result."""
-    command = [sys.executable, "-m", "benchmarks.gpu", "--check", name, "--device", options.device, "--work",
-               str(options.work), "--minutes", str(options.minutes)]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.gpu",
+        "--check",
+        name,
+        "--device",
+        options.device,
+        "--work",
+        str(options.work),
+        "--minutes",
+        str(options.minutes),
+    ]
     command += ["--tiny"] if options.tiny else []
     command += ["--data", str(options.data)] if options.data else []
     log.write(f"\n===== {name}\n")

@@ -11,7 +11,7 @@ import torch
 from benchmarks import standin
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Context:
     """Where a check runs and with which sizes.
 

@@ -57,9 +57,12 @@ def systems(context: Context) -> dict[str, Any]:
     small, large = steps.paper_case_set(context, 901, 1), steps.paper_case_set(context, 902, 4)
     from impulse_nnunet.network import SYSTEMS
 
-    return steps.each({
-        system.trainer: lambda name=system.trainer: _system(context, name, small, large) for system in SYSTEMS.values()
-    })  # fmt: skip
+    return steps.each(
+        {
+            system.trainer: lambda name=system.trainer: _system(context, name, small, large)
+            for system in SYSTEMS.values()
+        }
+    )
 
 
 def _system(context: Context, trainer: str, small: str, large: str) -> dict[str, Any]:

@@ -51,8 +51,12 @@ def encode(context: Context) -> dict[str, Any]:
     network = standin.network(sizes).to(context.device).eval()
     image = torch.randn(1, 1, *sizes.grid, device=context.device)
     layouts = {"": torch.contiguous_format, " channels last": torch.channels_last_3d}
-    kinds = {"bfloat16": (torch.bfloat16, False), "float16": (torch.float16, False), "tf32": (None, True),
-             "float32": (None, False)}  # fmt: skip
+    kinds = {
+        "bfloat16": (torch.bfloat16, False),
+        "float16": (torch.float16, False),
+        "tf32": (None, True),
+        "float32": (None, False),
+    }
     with torch.inference_mode(), _precise(False):
         expected = [level.float() for level in network.encoder(image)]
 
@@ -66,10 +70,13 @@ def encode(context: Context) -> dict[str, Any]:
         return found | {"relative_difference": max(apart)}
 
     kinds_here = kinds if context.on_gpu else {"float32": kinds["float32"]}
-    return steps.each({
-        f"{kind}{name}": lambda kind=kind, layout=layout: job(kind, layout)
-        for kind in kinds_here for name, layout in layouts.items()
-    })  # fmt: skip
+    return steps.each(
+        {
+            f"{kind}{name}": lambda kind=kind, layout=layout: job(kind, layout)
+            for kind in kinds_here
+            for name, layout in layouts.items()
+        }
+    )
 
 
 def _precise(tf32: bool) -> Any:
@@ -153,10 +160,12 @@ def stock_case(context: Context) -> dict[str, Any]:
             files, [str(output / standin.CASE)], num_processes_preprocessing=1, num_processes_segmentation_export=1
         )
 
-    return steps.each({
-        "windows": partial(timed, context, lambda: predictor.predict_logits_from_preprocessed_data(image), 1, 0),
-        "file_to_file": partial(timed, context, whole, 1, 0),
-    })  # fmt: skip
+    return steps.each(
+        {
+            "windows": partial(timed, context, lambda: predictor.predict_logits_from_preprocessed_data(image), 1, 0),
+            "file_to_file": partial(timed, context, whole, 1, 0),
+        }
+    )
 
 
 def train(context: Context) -> dict[str, Any]:
@@ -214,11 +223,21 @@ def _planned(context: Context, source: DataSet, dataset: dict[str, Any], target:
     finally:
         steps.closed(trainer)
     kept = ("seconds", "allocated_gb", "reserved_gb", "device_gb")
-    return {"estimate_gb": configuration["estimates"]["memory_gb"], "batch": configuration["batch_size"],
-            "grid": configuration["impulse"]["grid"]["input_grid"],
-            "widths": configuration["architecture"]["arch_kwargs"]["features_per_stage"],
-            } | {key: figures[key] for key in kept if key in figures}  # fmt: skip
+    return {
+        "estimate_gb": configuration["estimates"]["memory_gb"],
+        "batch": configuration["batch_size"],
+        "grid": configuration["impulse"]["grid"]["input_grid"],
+        "widths": configuration["architecture"]["arch_kwargs"]["features_per_stage"],
+    } | {key: figures[key] for key in kept if key in figures}
 
 
-CHECKS = {"machine": machine, "encode": encode, "decode": decode, "case": case, "train": train,
-          "stock_case": stock_case, "plan": plan, "variants": variants}  # fmt: skip
+CHECKS = {
+    "machine": machine,
+    "encode": encode,
+    "decode": decode,
+    "case": case,
+    "train": train,
+    "stock_case": stock_case,
+    "plan": plan,
+    "variants": variants,
+}

@@ -32,9 +32,11 @@ def write_cases(context: Context, number: int, plans: Mapping[str, Any], dataset
     cases.mkdir(parents=True)
     plans = {**plans, "dataset_name": name, "plans_name": "ImPulSePlans"}
     for file, content in (
-        ("ImPulSePlans.json", plans), ("dataset.json", dataset), ("dataset_fingerprint.json", {}),
+        ("ImPulSePlans.json", plans),
+        ("dataset.json", dataset),
+        ("dataset_fingerprint.json", {}),
         ("splits_final.json", [{"train": [f"case_{i}" for i in range(CASES)], "val": ["case_0"]}]),
-    ):  # fmt: skip
+    ):
         (folder / file).write_text(json.dumps(content), encoding="utf-8")
     channels, classes = len(dataset["channel_names"]), len(dataset["labels"])
     rng = np.random.default_rng(0)
@@ -45,9 +47,10 @@ def write_cases(context: Context, number: int, plans: Mapping[str, Any], dataset
         volume = torch.nn.functional.interpolate(coarse.float(), tuple(int(n) for n in working))[0].half().numpy()
         labels = blocks(shape, classes)
         facts = {
-            "foreground_faces": np.array([[-0.8] * 3, [0.8] * 3]), "annotated_voxels": None,
+            "foreground_faces": np.array([[-0.8] * 3, [0.8] * 3]),
+            "annotated_voxels": None,
             "mask_voxels": np.argwhere(labels[::4, ::4, ::4] > 0) * 4,
-        }  # fmt: skip
+        }
         properties = {"spacing": list(configuration["spacing"]), "impulse": facts}
         save_case(volume, labels[None], properties, cases / f"case_{index}")
     return name

@@ -43,8 +43,11 @@ def stock_plans(context: Context) -> dict[str, Any]:
         },
     }  # fmt: skip
     plans = standin.plans(1, sizes, {"mean": -500.0, "std": 500.0})
-    return plans | {"plans_name": "nnUNetPlans", "configurations": {"3d_fullres": configuration},
-                    "experiment_planner_used": "ExperimentPlanner"}  # fmt: skip
+    return plans | {
+        "plans_name": "nnUNetPlans",
+        "configurations": {"3d_fullres": configuration},
+        "experiment_planner_used": "ExperimentPlanner",
+    }
 
 
 def stock_predictor(context: Context) -> Any:
@@ -61,9 +64,14 @@ def stock_predictor(context: Context) -> Any:
         use_mirroring=False, perform_everything_on_device=context.on_gpu, device=context.device, allow_tqdm=False
     )
     predictor.manual_initialization(
-        network, plans, configuration, [network.state_dict()], standin.dataset_json(1, context.sizes), "nnUNetTrainer",
+        network,
+        plans,
+        configuration,
+        [network.state_dict()],
+        standin.dataset_json(1, context.sizes),
+        "nnUNetTrainer",
         None,
-    )  # fmt: skip
+    )
     return predictor
 
 

@@ -20,9 +20,12 @@ from impulse_nnunet.io.files import link_whole
 
 ROWS = ("plus", "impulse", "lowres", "nnunet")  # of Table 1
 TINY_CHANGES = {
-    "impulse.training.iterations": 4, "impulse.training.validation_iterations": 1, "impulse.sampling.points": 256,
-    "architecture.arch_kwargs.features_per_stage": [8, 8, 16, 16], "batch_size": 2,
-}  # fmt: skip
+    "impulse.training.iterations": 4,
+    "impulse.training.validation_iterations": 1,
+    "impulse.sampling.points": 256,
+    "architecture.arch_kwargs.features_per_stage": [8, 8, 16, 16],
+    "batch_size": 2,
+}
 
 
 @dataclass(frozen=True)
@@ -83,8 +86,19 @@ def phantoms(context: Context) -> DataSet:
     """Lung phantoms with CT and true airway and vessel masks as input."""
     number, size = ("5", ("32", "40", "40")) if context.tiny else ("12", ("128", "160", "160"))
     if not PHANTOM.raw(context).is_dir():
-        run(context, "phantom", "-d", "801", "-n", number, "--size", *size, "-np", str(os.cpu_count()),
-            "--disable_progress_bar")  # fmt: skip
+        run(
+            context,
+            "phantom",
+            "-d",
+            "801",
+            "-n",
+            number,
+            "--size",
+            *size,
+            "-np",
+            str(os.cpu_count()),
+            "--disable_progress_bar",
+        )
     if not PHANTOM_IBAV.raw(context).is_dir():
         run(context, "build_inputs", "-d", "803", "--ct", "801", "--inputs", "ibav", "--bav", "ground_truth", "-np",
             str(os.cpu_count()), "--disable_progress_bar")  # fmt: skip
@@ -98,8 +112,10 @@ def run(context: Context, *arguments: str, program: str = "impulse_nnunet") -> s
         RuntimeError: It failed.
     """
     context.set_folders()
-    modules = {"impulse_nnunet": "from impulse_nnunet.cli.main import main; sys.exit(main())",
-               "nnUNetv2_train": "from nnunetv2.run.run_training import run_training_entry as f; f()"}  # fmt: skip
+    modules = {
+        "impulse_nnunet": "from impulse_nnunet.cli.main import main; sys.exit(main())",
+        "nnUNetv2_train": "from nnunetv2.run.run_training import run_training_entry as f; f()",
+    }
     code = f"import sys; sys.argv[0] = {program!r}; {modules[program]}"
     finished = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
     output = finished.stdout + finished.stderr
@@ -118,11 +134,33 @@ def trained(context: Context, data_set: DataSet, changes: Mapping[str, Any], *fl
     processes = str(min(8, os.cpu_count() or 1))
     changes = {**data_set.changes, **changes}
     start = perf_counter()
-    run(context, "plan_and_preprocess", "-d", str(data_set.id), "-np", processes, "-npfp", processes, "--no_pbar",
-        *flags, *settings(changes))  # fmt: skip
+    run(
+        context,
+        "plan_and_preprocess",
+        "-d",
+        str(data_set.id),
+        "-np",
+        processes,
+        "-npfp",
+        processes,
+        "--no_pbar",
+        *flags,
+        *settings(changes),
+    )
     planned = perf_counter()
-    run(context, str(data_set.id), "3d_impulse", "0", "-tr", "nnUNetTrainerImPulSe", "-p", "ImPulSePlans", "-device",
-        context.device.type, program="nnUNetv2_train")  # fmt: skip
+    run(
+        context,
+        str(data_set.id),
+        "3d_impulse",
+        "0",
+        "-tr",
+        "nnUNetTrainerImPulSe",
+        "-p",
+        "ImPulSePlans",
+        "-device",
+        context.device.type,
+        program="nnUNetv2_train",
+    )
     seconds = {"plan_and_preprocess": planned - start, "train": perf_counter() - planned}
     name = "nnUNetTrainerImPulSe__ImPulSePlans__3d_impulse"
     fold = context.work / "nnUNet_results" / data_set.name / name / "fold_0"
@@ -137,10 +175,14 @@ def outcome(fold: Path) -> dict[str, Any]:
     losses = [float(line.split("train_loss")[1]) for line in lines if "train_loss" in line]
     times = [float(line.split("Epoch time:")[1].strip().split()[0]) for line in lines if "Epoch time:" in line]
     return {
-        "dice": summary["foreground_mean"]["Dice"], "epochs": len(losses), "first_loss": losses[0],
-        "last_loss": losses[-1], "finite": bool(np.isfinite(losses).all()), "epoch_seconds": float(np.median(times)),
+        "dice": summary["foreground_mean"]["Dice"],
+        "epochs": len(losses),
+        "first_loss": losses[0],
+        "last_loss": losses[-1],
+        "finite": bool(np.isfinite(losses).all()),
+        "epoch_seconds": float(np.median(times)),
         "template": [line.split(":", 3)[-1].strip() for line in lines if "alone reaches" in line],
-    }  # fmt: skip
+    }
 
 
 def hippocampus(context: Context) -> dict[str, Any]:
@@ -170,8 +212,16 @@ def convergence(context: Context) -> dict[str, Any]:
     data_set = synthetic(context) if context.tiny else linked(context, COUINAUD)
     rows = ROWS[:2] if context.tiny else ROWS
     processes = str(min(8, os.cpu_count() or 1))
-    run(context, "plan_and_preprocess", "-d", str(data_set.id), "-np", processes, "--no_pbar",
-        *settings(data_set.changes))  # fmt: skip
+    run(
+        context,
+        "plan_and_preprocess",
+        "-d",
+        str(data_set.id),
+        "-np",
+        processes,
+        "--no_pbar",
+        *settings(data_set.changes),
+    )
     output = context.work / "convergence"
 
     def table(name: str, chosen: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from impulse_nnunet.evaluation.comparison.cells import Cell, cells, percent
+from impulse_nnunet.evaluation.comparison.cells import MethodCell, cells, percent
 from impulse_nnunet.evaluation.comparison.compare import Comparison
 from impulse_nnunet.evaluation.comparison.tables import latex_text, markdown_table
 from impulse_nnunet.evaluation.metric_names import direction, label, scale
@@ -22,7 +22,7 @@ MEASURED = ("mean", "sd_runs", "ci_low", "ci_high", "n_pairs", "difference", "di
             "difference_ci_high", "p_t", "p_t_holm", "p_permutation", "p_permutation_holm")  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Cost:
     """What a system takes; None where unknown, means over its runs.
 
@@ -43,7 +43,7 @@ class Cost:
     prediction_memory_gb: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SystemRow:
     """A row of the table.
 
@@ -60,7 +60,7 @@ class SystemRow:
     failures: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StudyTable:
     """All that the files say.
 
@@ -78,7 +78,7 @@ class StudyTable:
     metrics: Mapping[str, str]
     notes: tuple[str, ...]
 
-    def cell(self, row: SystemRow, metric: str) -> Cell | None:
+    def cell(self, row: SystemRow, metric: str) -> MethodCell | None:
         """What was measured of a row; None if nothing was."""
         if self.comparison is None or row.name not in self.comparison.methods:
             return None
@@ -196,17 +196,18 @@ def order_lines(table: StudyTable, metric: str) -> list[str]:
     printed = sorted(both, key=lambda row: -sign * row.paper[metric].mean)
     swapped = [
         f"{better.name} / {worse.name}"
-        for place, better in enumerate(printed) for worse in printed[place + 1 :]
+        for place, better in enumerate(printed)
+        for worse in printed[place + 1 :]
         if better.paper[metric].mean != worse.paper[metric].mean
         and sign * (table.mean(better, metric) - table.mean(worse, metric)) < 0
-    ]  # fmt: skip
+    ]
     name = label(table.metrics[metric])
     return [
         f"Order by {name}, best first: {', '.join(row.name for row in found)}. "
         f"Paper: {', '.join(row.name for row in printed)}. "
         f"{len(swapped)} of {len(both) * (len(both) - 1) // 2} pairs the other way round"
         + (f": {'; '.join(swapped)}." if swapped else ".")
-    ]  # fmt: skip
+    ]
 
 
 def _grid(table: StudyTable, bold: str) -> tuple[list[str], list[list[str]]]:
@@ -227,12 +228,16 @@ def _line(table: StudyTable, row: SystemRow, bold: str) -> list[str]:
     cost = row.cost
     memory = [_shown(value, 1, 1) for value in (cost.training_memory_gb, cost.prediction_memory_gb)]
     return [
-        *line, _shown(cost.parameters, 1e6, 2), _shown(cost.steps, 1, 0), _shown(cost.training_seconds, 60, 1),
-        _shown(cost.prediction_seconds, 1, 1), " / ".join(memory),
-    ]  # fmt: skip
+        *line,
+        _shown(cost.parameters, 1e6, 2),
+        _shown(cost.steps, 1, 0),
+        _shown(cost.training_seconds, 60, 1),
+        _shown(cost.prediction_seconds, 1, 1),
+        " / ".join(memory),
+    ]
 
 
-def _measured(cell: Cell, bold: str) -> str:
+def _measured(cell: MethodCell, bold: str) -> str:
     text = cell.mean + (f" ± {cell.spread}" if cell.spread else "")
     return (bold.format(text) if cell.best else text) + ("†" if cell.significant else "")
 

@@ -15,8 +15,8 @@ from impulse_nnunet.evaluation.metric_names import (
 )
 
 
-@dataclass(frozen=True)
-class Cell:
+@dataclass(frozen=True, kw_only=True)
+class MethodCell:
     """A metric of a method as texts: n only where it may be fewer than all cases, spread only of several runs."""
 
     mean: str
@@ -27,7 +27,7 @@ class Cell:
     significant: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PairedLine:
     """A metric's paired difference as texts."""
 
@@ -38,7 +38,7 @@ class PairedLine:
     p_values: tuple[str, str, str, str]  # t-test, Holm, permutation, Holm
 
 
-def cells(comparison: Comparison, metric: str) -> list[Cell]:
+def cells(comparison: Comparison, metric: str) -> list[MethodCell]:
     """One cell per method."""
     rows = [comparison.row(method, metric) for method in comparison.methods]
     numbers = [round(row.mean * scale(metric), 2) * direction(metric) for row in rows]
@@ -46,16 +46,16 @@ def cells(comparison: Comparison, metric: str) -> list[Cell]:
     best = max(finite) if len(finite) > 1 and direction(metric) else math.nan
     alpha = 1 - comparison.resampling.level
     return [
-        Cell(
-            shown(metric, row.mean),
-            "" if math.isnan(row.sd_runs) else shown(metric, row.sd_runs),
-            _interval(metric, row.ci_low, row.ci_high),
-            row.n_cases - row.n_nan if row.n_nan or is_intrusion_distance(metric) else None,
-            number == best,
-            max(row.p_t_holm, row.p_permutation_holm) < alpha,
+        MethodCell(
+            mean=shown(metric, row.mean),
+            spread="" if math.isnan(row.sd_runs) else shown(metric, row.sd_runs),
+            interval=_interval(metric, row.ci_low, row.ci_high),
+            n=row.n_cases - row.n_nan if row.n_nan or is_intrusion_distance(metric) else None,
+            best=number == best,
+            significant=max(row.p_t_holm, row.p_permutation_holm) < alpha,
         )
         for row, number in zip(rows, numbers, strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def paired_lines(comparison: Comparison, method: str) -> list[PairedLine]:
@@ -66,11 +66,15 @@ def paired_lines(comparison: Comparison, method: str) -> list[PairedLine]:
         if math.isnan(row.mean) or math.isnan(base.mean):
             continue
         p_values = (row.p_t, row.p_t_holm, row.p_permutation, row.p_permutation_holm)
-        lines.append(PairedLine(
-            metric, str(row.n_pairs), shown(metric, row.difference, sign=True),
-            _interval(metric, row.difference_ci_low, row.difference_ci_high, sign=True),
-            (shown_p(p_values[0]), shown_p(p_values[1]), shown_p(p_values[2]), shown_p(p_values[3])),
-        ))  # fmt: skip
+        lines.append(
+            PairedLine(
+                metric=metric,
+                n_pairs=str(row.n_pairs),
+                difference=shown(metric, row.difference, sign=True),
+                interval=_interval(metric, row.difference_ci_low, row.difference_ci_high, sign=True),
+                p_values=(shown_p(p_values[0]), shown_p(p_values[1]), shown_p(p_values[2]), shown_p(p_values[3])),
+            )
+        )
     return lines
 
 

@@ -11,7 +11,7 @@ from impulse_nnunet.evaluation.comparison.methods import Method, Summary
 from impulse_nnunet.evaluation.statistics import Resampling
 
 NAMED = 5  # cases that a note names
-ALLOW = "--allow_different_settings"
+ALLOW = "`allow_different_settings`"
 FEW = 20  # cases; below, percentile intervals are noticeably too narrow
 ONLY_MORE = ("hd95", "assd")  # settings that add metrics and change no other
 
@@ -25,9 +25,11 @@ def number_of_common_cases(method: Method, base: Method) -> int:
     common = len(set(method.cases) & set(base.cases))
     if not common:
         raise InputError(
-            f"{method.name} and {base.name}", f"no common case (e.g. {method.cases[0]} and {base.cases[0]})",
-            "the same cases", "predict and evaluate the same images with both",
-        )  # fmt: skip
+            f"{method.name} and {base.name}",
+            f"no common case (e.g. {method.cases[0]} and {base.cases[0]})",
+            "the same cases",
+            "predict and evaluate the same images with both",
+        )
     return common
 
 
@@ -49,13 +51,16 @@ def check_settings(methods: Sequence[Method], allow: bool) -> list[str]:
             harmless = setting == "version" or _is_path(ours) or _is_path(theirs)
             if not harmless and not allow:
                 raise InputError(
-                    f"{run.path}: setting {setting}", _short(theirs), f"{_short(ours)} as in {known[0].path}",
+                    f"{run.path}: setting {setting}",
+                    _short(theirs),
+                    f"{_short(ours)} as in {known[0].path}",
                     f"evaluate both alike, or give {ALLOW}",
-                )  # fmt: skip
+                )
             notes[
-                f"{setting} is not the same file or folder for all." if _is_path(ours) or _is_path(theirs)
+                f"{setting} is not the same file or folder for all."
+                if _is_path(ours) or _is_path(theirs)
                 else f"{setting} differs: {_short(ours)} and {_short(theirs)}."
-            ] = None  # fmt: skip
+            ] = None
     return list(notes)
 
 
@@ -91,9 +96,11 @@ def check_references(methods: Sequence[Method], allow: bool) -> list[str]:
                 text = f"reference label {label} of case {case}"
                 if not allow:
                     raise InputError(
-                        f"{run.path}: {text}", f"{size} voxels", f"{first} as in {other.path}",
+                        f"{run.path}: {text}",
+                        f"{size} voxels",
+                        f"{first} as in {other.path}",
                         f"evaluate against the same reference on the same grid, or give {ALLOW}",
-                    )  # fmt: skip
+                    )
                 return [f"The references differ (e.g. {text}: {first} and {size} voxels)."]
     return []
 

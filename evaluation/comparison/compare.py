@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from impulse_nnunet.errors import InputError
+from impulse_nnunet.errors import InputError, with_users_names
 from impulse_nnunet.evaluation.comparison.checks import (
     check_references,
     check_settings,
@@ -29,8 +29,8 @@ from impulse_nnunet.evaluation.statistics import Resampling, finite_mean, holm, 
 ALL = "all"
 
 
-@dataclass(frozen=True)
-class Row:
+@dataclass(frozen=True, kw_only=True)
+class ComparisonRow:
     """One metric of one method; the fields are the columns of comparison.csv. NaN where there is no number.
 
     Args:
@@ -72,7 +72,7 @@ class Row:
     p_permutation_holm: float = math.nan
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
     """All that the tables show; ``rows`` has every metric of the first method, then of the second, ..."""
 
@@ -81,10 +81,10 @@ class Comparison:
     metrics: tuple[str, ...]
     resampling: Resampling
     n_common: dict[str, int]  # other method -> cases it shares with the reference
-    rows: tuple[Row, ...]
+    rows: tuple[ComparisonRow, ...]
     notes: tuple[str, ...]
 
-    def row(self, method: str, metric: str) -> Row:
+    def row(self, method: str, metric: str) -> ComparisonRow:
         """The one row of a method and a metric."""
         return self.rows[self.methods.index(method) * len(self.metrics) + self.metrics.index(metric)]
 
@@ -113,40 +113,62 @@ def compare(
     resampling = resampling or Resampling()
     names = [method.name for method in methods]
     if reference is not None and reference not in names:
-        raise InputError("--reference", reference, f"one of {', '.join(names)}", "names are given as NAME=PATH")
+        raise InputError("`reference`", reference, f"one of {', '.join(names)}", "names are given as NAME=PATH")
     base = methods[0 if reference is None else names.index(reference)]
     notes = check_settings(methods, allow_different_settings) + check_references(methods, allow_different_settings)
     n_common = {method.name: number_of_common_cases(method, base) for method in methods if method is not base}
     chosen, left_out = _choose_metrics(methods, metrics)
     rows = [row for method in methods for row in _rows(method, base, chosen, resampling)]
     notes += notes_on_cases(methods) + notes_on_numbers(methods, len(chosen), resampling) + left_out
-    return Comparison(tuple(names), base.name, tuple(chosen), resampling, n_common, tuple(rows), tuple(notes))
+    return Comparison(
+        methods=tuple(names),
+        reference=base.name,
+        metrics=tuple(chosen),
+        resampling=resampling,
+        n_common=n_common,
+        rows=tuple(rows),
+        notes=tuple(notes),
+    )
 
 
-def _rows(method: Method, base: Method, metrics: Sequence[str], resampling: Resampling) -> list[Row]:
+def _rows(method: Method, base: Method, metrics: Sequence[str], resampling: Resampling) -> list[ComparisonRow]:
     cases = method.cases
     common = sorted(set(cases) & set(base.cases))
     means: list[dict[str, Any]] = []
     for metric in metrics:
         values = method.values(metric, cases)
         low, high = mean_interval(values, resampling)
-        means.append({
-            "method": method.name, "metric": metric, "n_cases": len(cases), "n_nan": int(np.isnan(values).sum()),
-            "n_runs": len(method.runs), "mean": finite_mean(values), "sd_runs": method.deviation_of_runs(metric),
-            "ci_low": low, "ci_high": high,
-        })  # fmt: skip
+        means.append(
+            {
+                "method": method.name,
+                "metric": metric,
+                "n_cases": len(cases),
+                "n_nan": int(np.isnan(values).sum()),
+                "n_runs": len(method.runs),
+                "mean": finite_mean(values),
+                "sd_runs": method.deviation_of_runs(metric),
+                "ci_low": low,
+                "ci_high": high,
+            }
+        )
     if method is base:
-        return [Row(**mean) for mean in means]
+        return [ComparisonRow(**mean) for mean in means]
     tests = [paired_test(method.values(metric, common), base.values(metric, common), resampling) for metric in metrics]
     p_t, p_permutation = (np.array([getattr(test, name) for test in tests]) for name in ("p_t", "p_permutation"))
     return [
-        Row(
-            **mean, n_pairs=test.n_pairs, difference=test.difference,
-            difference_ci_low=test.low, difference_ci_high=test.high, p_t=test.p_t, p_t_holm=float(t_holm),
-            p_permutation=test.p_permutation, p_permutation_holm=float(permutation_holm),
+        ComparisonRow(
+            **mean,
+            n_pairs=test.n_pairs,
+            difference=test.difference,
+            difference_ci_low=test.low,
+            difference_ci_high=test.high,
+            p_t=test.p_t,
+            p_t_holm=float(t_holm),
+            p_permutation=test.p_permutation,
+            p_permutation_holm=float(permutation_holm),
         )
         for mean, test, t_holm, permutation_holm in zip(means, tests, holm(p_t), holm(p_permutation), strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def _choose_metrics(methods: Sequence[Method], wanted: Sequence[str] | None) -> tuple[list[str], list[str]]:
@@ -157,11 +179,11 @@ def _choose_metrics(methods: Sequence[Method], wanted: Sequence[str] | None) -> 
         unknown = [metric for metric in wanted if metric not in available]
         if unknown:
             expected = f"{ALL} or some of {', '.join(available)}"
-            raise InputError("--metrics", ", ".join(unknown), expected, "check the names")
+            raise InputError("`metrics`", ", ".join(unknown), expected, "check the names")
         return beside_their_numbers(wanted, available), []
     if not shared:
         raise InputError("compare", "no metric with numbers in two methods", "common metrics", "evaluate them alike")
     main = [metric for metric in shared if wanted or not is_secondary(metric)] or shared
     left_out = [metric for metric in shared if metric not in main]
-    note = f"Also in the summaries, shown with --metrics {ALL}: {', '.join(left_out)}."
+    note = with_users_names(f"Also in the summaries, shown with `metrics` {ALL}: {', '.join(left_out)}.")
     return beside_their_numbers(main, available), [note] if left_out else []

@@ -18,7 +18,7 @@ SUMMARY = "summary.json"
 WRITE_ONE = "give a summary.json that impulse_nnunet evaluate or nnU-Net wrote"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Summary:
     """One run's numbers per case.
 
@@ -53,16 +53,19 @@ class Method:
     def metrics(self) -> list[str]:
         """Metrics with a number for any case, in the files' order."""
         found = {
-            metric: None for run in self.runs for numbers in run.values.values() for metric, number in numbers.items()
+            metric: None
+            for run in self.runs
+            for numbers in run.values.values()
+            for metric, number in numbers.items()
             if not math.isnan(number)
-        }  # fmt: skip
+        }
         return list(found)
 
     def values(self, metric: str, cases: Sequence[str]) -> np.ndarray:
         """(case,) mean over the runs that have a number for the case; NaN where none has."""
-        return np.array([
-            finite_mean(run.values.get(case, {}).get(metric, math.nan) for run in self.runs) for case in cases
-        ])  # fmt: skip
+        return np.array(
+            [finite_mean(run.values.get(case, {}).get(metric, math.nan) for run in self.runs) for case in cases]
+        )
 
     def deviation_of_runs(self, metric: str) -> float:
         """Standard deviation (n - 1) over the runs of the run's mean over its cases; NaN with one run."""
@@ -108,6 +111,19 @@ def read_summary(path: Path | str) -> Summary:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(str(path), f"no JSON ({error})", "a summary.json", WRITE_ONE) from error
+    return summary_of(content, path)
+
+
+def summary_of(content: Any, path: Path) -> Summary:
+    """The numbers in the content of a summary.json.
+
+    Args:
+        content: The JSON value.
+        path: Where it was read, for messages.
+
+    Raises:
+        InputError: It is no summary, or has no numbers per case.
+    """
     entries = content.get("metric_per_case") if isinstance(content, dict) else None
     if not isinstance(entries, list) or not entries:
         raise InputError(str(path), "no metric_per_case", "numbers of each case", WRITE_ONE)
@@ -122,7 +138,11 @@ def read_summary(path: Path | str) -> Summary:
         sizes.update({(case, label): row["n_ref"] for label, row in labels.items() if row.get("n_ref") is not None})
     settings = content.get("settings")
     return Summary(
-        path, values, None if settings is None else _flat(settings), dict(content.get("failures") or {}), sizes
+        path=path,
+        values=values,
+        settings=None if settings is None else _flat(settings),
+        failures=dict(content.get("failures") or {}),
+        reference_sizes=sizes,
     )
 
 

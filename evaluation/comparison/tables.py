@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from impulse_nnunet.evaluation.comparison.cells import (
-    Cell,
+    MethodCell,
     cells,
     counts,
     explanation,
@@ -19,7 +19,7 @@ from impulse_nnunet.evaluation.comparison.cells import (
     paired_lines,
     percent,
 )
-from impulse_nnunet.evaluation.comparison.compare import Comparison, Row
+from impulse_nnunet.evaluation.comparison.compare import Comparison, ComparisonRow
 from impulse_nnunet.evaluation.metric_names import label
 from impulse_nnunet.io.files import whole_file, write_json
 
@@ -67,7 +67,7 @@ def csv_text(comparison: Comparison) -> str:
     """One line per method and metric, fractions as they are; an empty field is NaN."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(field.name for field in dataclasses.fields(Row))
+    writer.writerow(field.name for field in dataclasses.fields(ComparisonRow))
     for row in comparison.rows:
         writer.writerow("" if isinstance(value, float) and math.isnan(value) else value for _, value in _items(row))
     return text.getvalue()
@@ -83,10 +83,15 @@ def markdown(comparison: Comparison) -> str:
     columns = ["Metric", "Pairs", f"Difference [{percent(comparison.resampling.level)}]", *TESTS]
     for method in comparison.n_common:
         parts.append(f"## {_title(comparison, method)}")
-        parts.append(markdown_table(columns, [
-            [label(line.metric), line.n_pairs, f"{line.difference} {line.interval}".strip(), *line.p_values]
-            for line in paired_lines(comparison, method)
-        ]))  # fmt: skip
+        parts.append(
+            markdown_table(
+                columns,
+                [
+                    [label(line.metric), line.n_pairs, f"{line.difference} {line.interval}".strip(), *line.p_values]
+                    for line in paired_lines(comparison, method)
+                ],
+            )
+        )
     parts.append(explanation_of_tests(comparison))
     return "# Comparison\n\n" + "\n\n".join(parts) + "\n"
 
@@ -146,13 +151,13 @@ def _latex_line(texts: Sequence[str]) -> str:
     return " & ".join(map(latex_text, texts)) + r" \\"
 
 
-def _latex_mean(cell: Cell) -> str:
+def _latex_mean(cell: MethodCell) -> str:
     mean = rf"\textbf{{{cell.mean}}}" if cell.best else cell.mean
     spread = rf" {{\scriptsize {latex_text('± ' + cell.spread)}}}" if cell.spread else ""
     return mean + spread + (latex_text("†") if cell.significant else "")
 
 
-def _number_of_cases(cell: Cell) -> str:
+def _number_of_cases(cell: MethodCell) -> str:
     return "" if cell.n is None else f"n = {cell.n}"
 
 
@@ -160,7 +165,7 @@ def _title(comparison: Comparison, method: str) -> str:
     return f"{method} minus {comparison.reference} ({comparison.n_common[method]} common cases)"
 
 
-def _markdown_cell(cell: Cell) -> str:
+def _markdown_cell(cell: MethodCell) -> str:
     mean = cell.mean + (f" ± {cell.spread}" if cell.spread else "")
     mean = f"**{mean}**" if cell.best else mean
     n = "" if cell.n is None else f"({_number_of_cases(cell)})"
@@ -191,5 +196,5 @@ def _minus(text: str) -> str:
     return text.replace("-", "$-$").replace("+", "$+$")
 
 
-def _items(row: Row) -> list[tuple[str, Any]]:
+def _items(row: ComparisonRow) -> list[tuple[str, Any]]:
     return [(field.name, getattr(row, field.name)) for field in dataclasses.fields(row)]

@@ -14,7 +14,7 @@ from impulse_nnunet.evaluation.metric_names import scale
 from impulse_nnunet.evaluation.report.colours import METHODS, LabelStyle
 from impulse_nnunet.evaluation.report.metrics import heading
 from impulse_nnunet.evaluation.report.pictures import Picture, from_figure
-from impulse_nnunet.evaluation.report.summaries import Method
+from impulse_nnunet.evaluation.report.summaries import Evaluation
 
 BOXES_IN_A_ROW = 60
 WIDTH, ROW_HEIGHT = 11.0, 2.7  # inches
@@ -24,7 +24,7 @@ GROUP = 0.8  # share of a label's place that its boxes fill
 LONGEST_LEVEL_NAME, LONGEST_NAME = 5, 24  # characters; longer names are turned, and cut
 
 
-def box_plots(methods: Sequence[Method], labels: Sequence[int], metric: str, style: LabelStyle) -> Picture:
+def box_plots(methods: Sequence[Evaluation], labels: Sequence[int], metric: str, style: LabelStyle) -> Picture:
     """Draw a metric's distribution over cases.
 
     Args:
@@ -45,8 +45,9 @@ def box_plots(methods: Sequence[Method], labels: Sequence[int], metric: str, sty
         _label_axis(axes, part, style, widest)
         axes.set_ylabel(heading(metric))
     if len(methods) > 1:
-        handles = [Patch(facecolor=_grey(place), edgecolor="black", label=method.name)
-                   for place, method in enumerate(methods)]  # fmt: skip
+        handles = [
+            Patch(facecolor=_grey(place), edgecolor="black", label=method.name) for place, method in enumerate(methods)
+        ]
         figure.legend(handles=handles, loc="outside upper right", ncols=len(methods), frameon=False, fontsize=9)
     names = ", ".join(method.name for method in methods)
     return from_figure(figure, f"Box plots of {metric} over cases for {len(labels)} labels; {names}")
@@ -56,13 +57,18 @@ def _boxes(axes: Axes, values: Sequence[np.ndarray], place: int, number: int) ->
     width = GROUP / number
     centres = np.arange(len(values)) - GROUP / 2 + (place + 0.5) * width
     axes.boxplot(
-        values, positions=centres, widths=0.82 * width, patch_artist=True, manage_ticks=False,
+        values,
+        positions=centres,
+        widths=0.82 * width,
+        patch_artist=True,
+        manage_ticks=False,
         boxprops={"facecolor": _grey(place), "linewidth": 0.8},
         medianprops={"color": "black", "linewidth": 1.6},
-        whiskerprops={"linewidth": 0.8}, capprops={"linewidth": 0.8},
+        whiskerprops={"linewidth": 0.8},
+        capprops={"linewidth": 0.8},
         flierprops={"marker": "o", "markersize": 2.5, "markeredgewidth": 0.6},
         showfliers=max(map(len, values), default=0) > POINTS_UP_TO,
-    )  # fmt: skip
+    )
     for centre, one in zip(centres, values, strict=True):
         if len(one) <= POINTS_UP_TO:
             axes.plot(np.full(len(one), centre), one, "o", markersize=2.4, color="black", alpha=0.55, zorder=3)
@@ -81,16 +87,23 @@ def _label_axis(axes: Axes, labels: Sequence[int], style: LabelStyle, widest: in
         axes.spines[side].set_visible(False)
     for place, label in enumerate(labels):
         axes.add_patch(
-            Rectangle((place - GROUP / 2, -0.045), GROUP, 0.03, transform=axes.get_xaxis_transform(),
-                      facecolor=style.colour(label), edgecolor="none", clip_on=False)
-        )  # fmt: skip
+            Rectangle(
+                (place - GROUP / 2, -0.045),
+                GROUP,
+                0.03,
+                transform=axes.get_xaxis_transform(),
+                facecolor=style.colour(label),
+                edgecolor="none",
+                clip_on=False,
+            )
+        )
 
 
 def _cut(name: str) -> str:
     return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
-def _values(method: Method, label: int, metric: str) -> np.ndarray:
+def _values(method: Evaluation, label: int, metric: str) -> np.ndarray:
     values = np.array([case.labels.get(label, {}).get(metric, math.nan) for case in method.cases.values()])
     return scale(metric) * values[~np.isnan(values)]
 

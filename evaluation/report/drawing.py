@@ -19,7 +19,7 @@ SMALLEST_NAMED = 16  # pixels: half the width of a region that carries its name
 SCALE_BAR_MM = 50.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SliceContent:
     """What one picture shows; arrays (row, column), row 0 at the top.
 
@@ -112,9 +112,14 @@ def _outlines(axes: Axes, labels: np.ndarray, content: SliceContent, style: Labe
     for label in np.unique(labels[labels > 0]):
         colour = style.outline(int(label), content.image is not None)
         lines = axes.contour(
-            columns, rows, padded == label, levels=[0.5], colors=[colour], linewidths=1.8 if dashed else 2.1,
+            columns,
+            rows,
+            padded == label,
+            levels=[0.5],
+            colors=[colour],
+            linewidths=1.8 if dashed else 2.1,
             linestyles=[(0, (3.2, 1.8))] if dashed else "solid",
-        )  # fmt: skip
+        )
         if not dashed:
             lines.set(path_effects=[*rim])
 
@@ -128,21 +133,38 @@ def _region_names(axes: Axes, content: SliceContent, style: LabelStyle) -> None:
         if depth[row, column] * content.pixels_per_mm < SMALLEST_NAMED:
             continue
         axes.text(
-            (column + 0.5) * content.spacing_mm[1], (row + 0.5) * content.spacing_mm[0],
-            style.short.get(int(label), str(label)), color=ink, fontsize=11.5, ha="center", va="center",
+            (column + 0.5) * content.spacing_mm[1],
+            (row + 0.5) * content.spacing_mm[0],
+            style.short.get(int(label), str(label)),
+            color=ink,
+            fontsize=11.5,
+            ha="center",
+            va="center",
             path_effects=[withStroke(linewidth=2.6, foreground=rim)],
-        )  # fmt: skip
+        )
 
 
 def _letters(axes: Axes, content: SliceContent, letters: tuple[str, str, str, str]) -> None:
     ink, rim = content.ink
-    places = ((0.012, 0.5, "left", "center"), (0.988, 0.5, "right", "center"),
-              (0.5, 0.988, "center", "top"), (0.5, 0.012, "center", "bottom"))  # fmt: skip
+    places = (
+        (0.012, 0.5, "left", "center"),
+        (0.988, 0.5, "right", "center"),
+        (0.5, 0.988, "center", "top"),
+        (0.5, 0.012, "center", "bottom"),
+    )
     for letter, (x, y, horizontal, vertical) in zip(letters, places, strict=True):
         axes.text(
-            x, y, letter, transform=axes.transAxes, color=ink, fontsize=16, fontweight="bold",
-            ha=horizontal, va=vertical, path_effects=[withStroke(linewidth=3.5, foreground=rim)],
-        )  # fmt: skip
+            x,
+            y,
+            letter,
+            transform=axes.transAxes,
+            color=ink,
+            fontsize=16,
+            fontweight="bold",
+            ha=horizontal,
+            va=vertical,
+            path_effects=[withStroke(linewidth=3.5, foreground=rim)],
+        )
 
 
 def _scale_bar(axes: Axes, content: SliceContent) -> None:
@@ -154,6 +176,12 @@ def _scale_bar(axes: Axes, content: SliceContent) -> None:
     effects = [withStroke(linewidth=5, foreground=rim)]
     axes.plot([right - length, right], [bottom, bottom], color=ink, linewidth=3, path_effects=effects)
     axes.text(
-        right - length / 2, bottom - 0.012 * height, f"{length:g} mm", color=ink, fontsize=11, ha="center",
-        va="bottom", path_effects=[withStroke(linewidth=2.6, foreground=rim)],
-    )  # fmt: skip
+        right - length / 2,
+        bottom - 0.012 * height,
+        f"{length:g} mm",
+        color=ink,
+        fontsize=11,
+        ha="center",
+        va="bottom",
+        path_effects=[withStroke(linewidth=2.6, foreground=rim)],
+    )

@@ -26,7 +26,7 @@ from impulse_nnunet.evaluation.report.scenes import (
     tree_key,
 )
 from impulse_nnunet.evaluation.report.slices import LONGEST_SIDE, draw_planes
-from impulse_nnunet.evaluation.report.summaries import Method
+from impulse_nnunet.evaluation.report.summaries import Evaluation
 from impulse_nnunet.evaluation.report.tables import cases_by_dice
 from impulse_nnunet.evaluation.report.volumes import CaseVolumes
 
@@ -36,7 +36,7 @@ NAMED = 8  # cases that an error names
 
 
 @dataclass(frozen=True)
-class Row:
+class PictureRow:
     """Pictures beside each other.
 
     Args:
@@ -50,7 +50,7 @@ class Row:
     whole: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CaseSection:
     """One case of the report.
 
@@ -66,10 +66,10 @@ class CaseSection:
     why: str
     facts: list[str]
     notes: list[str]
-    rows: list[Row]
+    rows: list[PictureRow]
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Gallery:
     """Draws cases; after a failure of three-dimensional drawing it goes on without.
 
@@ -81,7 +81,7 @@ class Gallery:
         no_views: Why there are none, empty as long as there are.
     """
 
-    methods: Sequence[Method]
+    methods: Sequence[Evaluation]
     style: LabelStyle
     images: Path | None = None
     views: bool = True
@@ -97,7 +97,7 @@ class Gallery:
         try:
             volumes = load_case(results, settings, self.images)
         except NoPictureError as error:
-            return CaseSection(case, why, facts, [*notes, f"no pictures: {error}"], [])
+            return CaseSection(case=case, why=why, facts=facts, notes=[*notes, f"no pictures: {error}"], rows=[])
         rows = slice_rows(draw_planes(volumes, self.style, case))
         if self.views and not self.no_views:
             try:
@@ -105,10 +105,10 @@ class Gallery:
             except NoViewsError as error:
                 self.no_views = str(error)
                 logger.warning("no three-dimensional views: %s", error)
-        return CaseSection(case, why, facts, notes + volumes.notes, rows)
+        return CaseSection(case=case, why=why, facts=facts, notes=notes + volumes.notes, rows=rows)
 
 
-def choose_cases(methods: Sequence[Method], wanted: Sequence[str]) -> dict[str, str]:
+def choose_cases(methods: Sequence[Evaluation], wanted: Sequence[str]) -> dict[str, str]:
     """Cases to show.
 
     Args:
@@ -126,7 +126,7 @@ def choose_cases(methods: Sequence[Method], wanted: Sequence[str]) -> dict[str, 
         unknown = next((case for case in wanted if case not in ordered), None)
         if unknown is not None:
             some = ", ".join(ordered[:NAMED]) + (", ..." if len(ordered) > NAMED else "")
-            raise InputError("--cases", repr(unknown), f"evaluated cases ({some}) or a number", "correct it")
+            raise InputError("`cases`", repr(unknown), f"evaluated cases ({some}) or a number", "correct it")
         return dict.fromkeys(wanted, "chosen")
     first = methods[0].cases
     ranked = [case for case in ordered if case in first and not math.isnan(first[case].dice)] or ordered
@@ -135,31 +135,36 @@ def choose_cases(methods: Sequence[Method], wanted: Sequence[str]) -> dict[str, 
     return {ranked[place]: _rank(place, len(ranked), number) for place in places}
 
 
-def slice_rows(planes: dict[str, dict[str, Picture]]) -> list[Row]:
+def slice_rows(planes: dict[str, dict[str, Picture]]) -> list[PictureRow]:
     """One method: the planes side by side; several: a row for each plane, a column for each method."""
     if all(len(pictures) == 1 for pictures in planes.values()):
         return [
-            Row(
+            PictureRow(
                 "Slices", [("", picture) for pictures in planes.values() for picture in pictures.values()], LONGEST_SIDE
             )
         ]
-    return [Row(f"Slices, {plane}", list(pictures.items()), LONGEST_SIDE) for plane, pictures in planes.items()]
+    return [PictureRow(f"Slices, {plane}", list(pictures.items()), LONGEST_SIDE) for plane, pictures in planes.items()]
 
 
-def view_rows(volumes: CaseVolumes, views: dict[Key, Picture]) -> list[Row]:
+def view_rows(volumes: CaseVolumes, views: dict[Key, Picture]) -> list[PictureRow]:
     """Segments of reference and methods from front and back; then each tree."""
     methods = list(volumes.predictions)
     several = len(methods) > 1
     rows = []
     for view in VIEWS:
         predicted = [(method, views[prediction_key(method, view)]) for method in methods]
-        rows.append(Row(f"Segments from the {view}", [("reference", views[reference_key(view)]), *predicted], PIXELS))
+        rows.append(
+            PictureRow(f"Segments from the {view}", [("reference", views[reference_key(view)]), *predicted], PIXELS)
+        )
     for tree in volumes.trees:
         title = f"{tree}, intruding branches in red" if tree in volumes.own else tree
         for views_together in [[view] for view in VIEWS] if several else [VIEWS]:
-            pictures = [(method if several else f"from the {view}", views[tree_key(method, tree, view)])
-                        for method in methods for view in views_together]  # fmt: skip
-            rows.append(Row(f"{title}, from the {views_together[0]}" if several else title, pictures, PIXELS))
+            pictures = [
+                (method if several else f"from the {view}", views[tree_key(method, tree, view)])
+                for method in methods
+                for view in views_together
+            ]
+            rows.append(PictureRow(f"{title}, from the {views_together[0]}" if several else title, pictures, PIXELS))
     return rows
 
 
@@ -171,7 +176,7 @@ def _rank(place: int, of: int, number: int) -> str:
     return "median" if number == 3 else f"rank {place + 1} of {of}"
 
 
-def _facts(method: Method, case: str) -> str:
+def _facts(method: Evaluation, case: str) -> str:
     result = method.cases.get(case)
     if result is None:
         return ""

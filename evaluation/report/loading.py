@@ -92,18 +92,18 @@ def load_case(
     shown = {name: frame.show(tree.labels) for name, tree in trees.items()}
     labels = frame.show(reference.labels)
     return CaseVolumes(
-        frame.spacing_mm,
-        frame.origin_mm,
-        labels,
-        {name: frame.show(prediction.labels) for name, prediction in predictions.items()},
-        {name: tree > 0 for name, tree in shown.items()},
-        {
+        spacing_mm=frame.spacing_mm,
+        origin_mm=frame.origin_mm,
+        reference=labels,
+        predictions={name: frame.show(prediction.labels) for name, prediction in predictions.items()},
+        trees={name: tree > 0 for name, tree in shown.items()},
+        own={
             name: shown[name] if settings.get("tree_labels") else np.where(shown[name] > 0, labels, 0)
             for name in shown
             if _has_own_segments(results, name)
         },
-        None if image is None else frame.show(image),
-        notes,
+        image=None if image is None else frame.show(image),
+        notes=notes,
     )
 
 

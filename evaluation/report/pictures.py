@@ -15,7 +15,7 @@ NEARLY_WHITE = 248
 PALETTE = 256  # colours of a PNG: a third of the size of a full one, no visible difference
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Picture:
     """A picture of the page.
 
@@ -48,7 +48,7 @@ def from_pixels(pixels: np.ndarray, alt: str, caption: str = "", shaded: bool = 
         image = full.quantize(palette=image, dither=Image.Dither.FLOYDSTEINBERG)
     buffer = io.BytesIO()
     image.save(buffer, "PNG", optimize=True)
-    return Picture(buffer.getvalue(), image.width, image.height, alt, caption)
+    return Picture(png=buffer.getvalue(), width=image.width, height=image.height, alt=alt, caption=caption)
 
 
 def from_figure(figure: Figure, alt: str, caption: str = "") -> Picture:

@@ -43,7 +43,7 @@ class NoViewsError(Exception):
     """Three-dimensional views cannot be drawn; the text says why."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Scene:
     """One view.
 
@@ -116,9 +116,12 @@ def draw_scenes(volumes: CaseVolumes, style: LabelStyle, case: str) -> dict[Key,
 
 
 def draw_labels(
-    volumes: Mapping[str, np.ndarray], spacing_mm: tuple[float, float, float], colours: Mapping[int, RGB],
-    view: str = "front", pixels: int = PIXELS,
-) -> dict[str, np.ndarray]:  # fmt: skip
+    volumes: Mapping[str, np.ndarray],
+    spacing_mm: tuple[float, float, float],
+    colours: Mapping[int, RGB],
+    view: str = "front",
+    pixels: int = PIXELS,
+) -> dict[str, np.ndarray]:
     """One view of each label volume.
 
     Args:
@@ -136,15 +139,21 @@ def draw_labels(
     """
     block = Block.of(next(iter(volumes.values())).shape, spacing_mm)
     arrays = {f"labels_{number}": block.middle(labels) for number, labels in enumerate(volumes.values())}
-    scenes = [Scene((name,), f"labels_{number}", None, view, name) for number, name in enumerate(volumes)]
+    scenes = [
+        Scene(key=(name,), labels=f"labels_{number}", tree=None, view=view, words=name)
+        for number, name in enumerate(volumes)
+    ]
     pictures = _render(scenes, arrays, block.spacing_mm, colours, pixels)
     return dict(zip(volumes, pictures, strict=True))
 
 
 def _render(
-    scenes: Sequence[Scene], arrays: Mapping[str, np.ndarray], spacing_mm: tuple[float, float, float],
-    colours: Mapping[int, RGB], pixels: int,
-) -> list[np.ndarray]:  # fmt: skip
+    scenes: Sequence[Scene],
+    arrays: Mapping[str, np.ndarray],
+    spacing_mm: tuple[float, float, float],
+    colours: Mapping[int, RGB],
+    pixels: int,
+) -> list[np.ndarray]:
     """Draw scenes in the child process: (row, column, 3) uint8 each."""
     with tempfile.TemporaryDirectory(prefix="impulse_nnunet_views_") as name:
         folder = Path(name)
@@ -174,19 +183,28 @@ def tree_key(method: str, tree: str, view: str) -> Key:
 def _prepare(volumes: CaseVolumes) -> tuple[list[Scene], dict[str, np.ndarray], tuple[float, float, float]]:
     block = Block.of(volumes.reference.shape, volumes.spacing_mm)
     arrays = {"reference": block.middle(volumes.reference)}
-    scenes = [Scene(reference_key(view), "reference", None, view, f"reference segments, {view}") for view in VIEWS]
+    scenes = [
+        Scene(key=reference_key(view), labels="reference", tree=None, view=view, words=f"reference segments, {view}")
+        for view in VIEWS
+    ]
     for number, (method, labels) in enumerate(volumes.predictions.items()):
         arrays[f"labels_{number}"] = block.middle(labels)
         for view in VIEWS:
             words = f"segments of {method}, {view}"
-            scenes.append(Scene(prediction_key(method, view), f"labels_{number}", None, view, words))
+            scenes.append(
+                Scene(key=prediction_key(method, view), labels=f"labels_{number}", tree=None, view=view, words=words)
+            )
         for tree, mask in volumes.trees.items():
             name = f"tree_{len(arrays)}"
             codes = mask.astype(np.uint8) + volumes.intruding(method, tree)
             arrays[name] = block.largest(codes)
             for view in VIEWS:
                 words = f"{tree} with the branches that intrude into segments of {method} in red, {view}"
-                scenes.append(Scene(tree_key(method, tree, view), f"labels_{number}", name, view, words))
+                scenes.append(
+                    Scene(
+                        key=tree_key(method, tree, view), labels=f"labels_{number}", tree=name, view=view, words=words
+                    )
+                )
     return scenes, arrays, block.spacing_mm
 
 
@@ -214,9 +232,15 @@ def _attempt(folder: Path, time_limit_s: float, changes: dict[str, str | None]) 
     environment = {name: value for name, value in (dict(os.environ) | changes).items() if value is not None}
     try:
         done = subprocess.run(
-            [*CHILD, str(folder)], env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE, timeout=time_limit_s, check=False,
-        )  # fmt: skip
+            [*CHILD, str(folder)],
+            env=environment,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            timeout=time_limit_s,
+            check=False,
+        )
     except subprocess.TimeoutExpired:
         return f"{TOO_LONG} {time_limit_s:.0f} s"
     except OSError as error:

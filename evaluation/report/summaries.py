@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.evaluation.comparison.methods import SUMMARY, Summary, summary_of
 
-SUMMARY = "summary.json"
 EVALUATE = "run `impulse_nnunet evaluate` on the folder first"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CaseResult:
     """The numbers of one case; NaN where a metric does not exist.
 
@@ -43,13 +43,13 @@ class CaseResult:
         return self.paper.get("Dice", math.nan)
 
 
-@dataclass(frozen=True)
-class Method:
-    """One prediction folder.
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What is known of one prediction folder.
 
     Args:
         name: As the report calls it.
-        path: Its summary.
+        summary: Its numbers, as the comparison of methods takes them.
         paper: Metric -> mean over cases.
         n_nan: Metric -> cases without a number.
         mean: Label -> metric -> mean over cases.
@@ -59,7 +59,7 @@ class Method:
     """
 
     name: str
-    path: Path
+    summary: Summary
     paper: dict[str, float]
     n_nan: dict[str, int]
     mean: dict[int, dict[str, float]]
@@ -85,7 +85,7 @@ class Method:
         return list(dict.fromkeys(tree for case in self.cases.values() for tree in case.trees))
 
 
-def read_methods(arguments: Sequence[str]) -> list[Method]:
+def read_evaluations(arguments: Sequence[str]) -> list[Evaluation]:
     """Read the summaries of prediction folders.
 
     Args:
@@ -101,10 +101,10 @@ def read_methods(arguments: Sequence[str]) -> list[Method]:
     for name, path in zip(names, paths, strict=True):
         if names.count(name) > 1:
             raise InputError(str(path), f"the name {name!r} twice", "one name for each folder", "give NAME=FOLDER")
-    return [read_method(name, path) for name, path in zip(names, paths, strict=True)]
+    return [read_evaluation(name, path) for name, path in zip(names, paths, strict=True)]
 
 
-def read_method(name: str, path: Path) -> Method:
+def read_evaluation(name: str, path: Path) -> Evaluation:
     """Read one summary.
 
     Raises:
@@ -117,7 +117,7 @@ def read_method(name: str, path: Path) -> Method:
     if not content.get("metric_per_case"):
         first = next((f"; {case}: {reason}" for case, reason in failures.items()), "")
         found = f"no evaluated case ({len(failures)} failed{first})"
-        raise InputError(str(path), found, "one case at least", "mend the cases and evaluate again")
+        raise InputError(str(path), found, "one case at least", "fix the cases and evaluate again")
     try:
         cases = [_case(entry, path.parent) for entry in content["metric_per_case"]]
         mean = {int(label): _numbers(values) for label, values in content["mean"].items()}
@@ -126,7 +126,16 @@ def read_method(name: str, path: Path) -> Method:
         found = f"an entry that does not fit ({type(error).__name__}: {error})"
         raise InputError(str(path), found, "a summary of this version", EVALUATE) from error
     by_name = {case.name: case for case in cases}
-    return Method(name, path, paper, n_nan, mean, by_name, content["settings"], failures)
+    return Evaluation(
+        name=name,
+        summary=summary_of(content, path),
+        paper=paper,
+        n_nan=n_nan,
+        mean=mean,
+        cases=by_name,
+        settings=content["settings"],
+        failures=failures,
+    )
 
 
 def _split(argument: str) -> tuple[str, Path]:

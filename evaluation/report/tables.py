@@ -10,7 +10,7 @@ import numpy as np
 from impulse_nnunet.evaluation.report.cells import Cell, Table, best_in_bold, method_head, number_cells, words
 from impulse_nnunet.evaluation.report.colours import LabelStyle, to_hex
 from impulse_nnunet.evaluation.report.metrics import heading, is_nsd, of_case, of_mean
-from impulse_nnunet.evaluation.report.summaries import CaseResult, Method, number
+from impulse_nnunet.evaluation.report.summaries import CaseResult, Evaluation, number
 from impulse_nnunet.evaluation.statistics import Resampling, finite_mean, mean_interval
 
 OF_LABELS = ("Dice", "HD95_mm", "ASSD_mm")  # besides every NSD; the counts of voxels stay in summary.json
@@ -30,7 +30,7 @@ TREE_LETTERS = (
 RESAMPLING = Resampling()
 
 
-def paper_table(methods: Sequence[Method]) -> Table:
+def paper_table(methods: Sequence[Evaluation]) -> Table:
     """Means over cases with their intervals: a row for each metric, a column for each method."""
     rows = []
     for metric in union(method.paper for method in methods):
@@ -47,10 +47,11 @@ def paper_table(methods: Sequence[Method]) -> Table:
     return Table("Means over cases", head, rows, note)
 
 
-def label_table(methods: Sequence[Method], style: LabelStyle) -> Table:
+def label_table(methods: Sequence[Evaluation], style: LabelStyle) -> Table:
     """Means over cases for each label."""
-    metrics = [name for name in union(_metrics_of_labels(method) for method in methods)
-               if name in OF_LABELS or is_nsd(name)]  # fmt: skip
+    metrics = [
+        name for name in union(_metrics_of_labels(method) for method in methods) if name in OF_LABELS or is_nsd(name)
+    ]
     rows = []
     for label in evaluated_labels(methods):
         row = [label_words(label, style)]
@@ -64,7 +65,7 @@ def label_table(methods: Sequence[Method], style: LabelStyle) -> Table:
     return Table("Labels", head, rows, "Means over the cases that have the label in the reference or the prediction.")
 
 
-def case_table(methods: Sequence[Method]) -> Table:
+def case_table(methods: Sequence[Evaluation]) -> Table:
     """Numbers of each case, the worst Dice of the first method first."""
     names = union(method.paper for method in methods)
     nsd = next((name for name in names if is_nsd(name)), None)
@@ -79,7 +80,7 @@ def case_table(methods: Sequence[Method]) -> Table:
     return Table("Cases", head, rows, f"Sorted by the Dice of {methods[0].name}, the worst case first.")
 
 
-def tree_table(methods: Sequence[Method]) -> Table | None:
+def tree_table(methods: Sequence[Evaluation]) -> Table | None:
     """Intrusions of each tree, means over cases; None if no tree was evaluated."""
     rows = []
     for tree in tree_names(methods):
@@ -97,7 +98,7 @@ def tree_table(methods: Sequence[Method]) -> Table | None:
     return Table("Trees", [[words("tree"), *map(Cell, OF_TREES.values()), Cell("cases")]], rows, note) if rows else None
 
 
-def intrusions_by_label(methods: Sequence[Method], style: LabelStyle) -> Table | None:
+def intrusions_by_label(methods: Sequence[Evaluation], style: LabelStyle) -> Table | None:
     """NI of each label and tree, mean over cases; None if no tree was evaluated."""
     trees = [tree for tree in tree_names(methods) if any(_entries(method, tree) for method in methods)]
     if not trees:
@@ -106,26 +107,28 @@ def intrusions_by_label(methods: Sequence[Method], style: LabelStyle) -> Table |
     for label in evaluated_labels(methods):
         row = [label_words(label, style)]
         for tree in trees:
-            counts = [finite_mean(number(entry.get(str(label), {}).get("NI")) for entry in _entries(method, tree))
-                      for method in methods]  # fmt: skip
+            counts = [
+                finite_mean(number(entry.get(str(label), {}).get("NI")) for entry in _entries(method, tree))
+                for method in methods
+            ]
             row += number_cells("NI", counts, of_mean)
         rows.append(row)
     head = method_head("label", trees, names_of(methods))
     return Table("Intrusions by label", head, rows, "Number of intrusions (NI), mean over cases.")
 
 
-def cases_by_dice(methods: Sequence[Method]) -> list[str]:
+def cases_by_dice(methods: Sequence[Evaluation]) -> list[str]:
     """All cases, by the first method's mean Dice from worst to best; those without one last."""
     dice = {case: _of_paper(methods[0], case, "Dice") for case in union(method.cases for method in methods)}
     return sorted(dice, key=lambda case: (math.inf if math.isnan(dice[case]) else dice[case], case))
 
 
-def tree_names(methods: Sequence[Method]) -> list[str]:
+def tree_names(methods: Sequence[Evaluation]) -> list[str]:
     """Trees of any method."""
     return union(case.trees for method in methods for case in method.cases.values())
 
 
-def evaluated_labels(methods: Sequence[Method]) -> list[int]:
+def evaluated_labels(methods: Sequence[Evaluation]) -> list[int]:
     """Labels of any method, ascending."""
     return sorted({label for method in methods for label in method.mean})
 
@@ -136,7 +139,7 @@ def label_words(label: int, style: LabelStyle) -> Cell:
     return words(name if str(label) in name.split() else f"{label} {name}", to_hex(style.colour(label)))
 
 
-def names_of(methods: Sequence[Method]) -> list[str]:
+def names_of(methods: Sequence[Evaluation]) -> list[str]:
     """Names of methods."""
     return [method.name for method in methods]
 
@@ -146,7 +149,7 @@ def union(parts: Iterable[Iterable[str]]) -> list[str]:
     return list(dict.fromkeys(name for part in parts for name in part))
 
 
-def _mean_with_interval(method: Method, metric: str) -> Cell:
+def _mean_with_interval(method: Evaluation, metric: str) -> Cell:
     values = np.array([case.paper.get(metric, math.nan) for case in method.cases.values()])
     low, high = mean_interval(values, RESAMPLING)
     missing = int(np.isnan(values).sum())
@@ -168,16 +171,16 @@ def _of_mean(metric: str, value: float) -> str:
     return f"{value:.0f}" if metric == "n_outside" and not math.isnan(value) else of_mean(metric, value)
 
 
-def _entries(method: Method, tree: str) -> list[dict[str, dict[str, float]]]:
+def _entries(method: Evaluation, tree: str) -> list[dict[str, dict[str, float]]]:
     found = (case.trees.get(tree, {}).get("per_label") for case in method.cases.values())
     return [entry for entry in found if entry]
 
 
-def _metrics_of_labels(method: Method) -> Iterable[str]:
+def _metrics_of_labels(method: Evaluation) -> Iterable[str]:
     return next(iter(method.mean.values()), {})
 
 
-def _of_paper(method: Method, case: str, metric: str) -> float:
+def _of_paper(method: Evaluation, case: str, metric: str) -> float:
     return method.cases[case].paper.get(metric, math.nan) if case in method.cases else math.nan
 
 

@@ -11,7 +11,7 @@ LUNG_WINDOW_HU = (-1350.0, 150.0)
 AIR_HU = -800.0  # below it an image holds HU of a chest
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CaseVolumes:
     """What the pictures of a case show; all arrays (z, y, x) in LPS with one shape.
 

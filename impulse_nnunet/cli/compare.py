@@ -21,26 +21,34 @@ EXAMPLES = """examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
     parser.add_argument(
-        "methods", nargs="+", metavar="METHOD",
+        "methods",
+        nargs="+",
+        metavar="METHOD",
         help="PATH, NAME=PATH, or NAME=PATH,PATH,... for several runs; a summary.json or the folder that holds one",
-    )  # fmt: skip
+    )
     parser.add_argument("-o", metavar="FOLDER", help="also write comparison.md, .csv, .tex and .json there")
     parser.add_argument("--reference", metavar="NAME", help="test the others against this method (default: the first)")
     parser.add_argument(
-        "--metrics", nargs="+", metavar="METRIC",
+        "--metrics",
+        nargs="+",
+        metavar="METRIC",
         help='as named under "paper" in summary.json, or: all (default: all but total_ID*, share_* and Dice_TREE)',
-    )  # fmt: skip
+    )
     parser.add_argument("--level", type=float, default=0.95, help="of the intervals (default: 0.95)")
     parser.add_argument("--bootstrap", type=int, default=10_000, metavar="N", help="resamples (default: 10000)")
     parser.add_argument(
-        "--permutations", type=int, default=10_000, metavar="N",
+        "--permutations",
+        type=int,
+        default=10_000,
+        metavar="N",
         help="random sign flips; all of them where they are not more (default: 10000)",
-    )  # fmt: skip
+    )
     parser.add_argument("--seed", type=int, default=0, help="default: 0")
     parser.add_argument(
-        "--allow_different_settings", action="store_true",
+        "--allow_different_settings",
+        action="store_true",
         help="compare even if the metrics were computed in different ways or against different references",
-    )  # fmt: skip
+    )
     parser.add_argument("--verbose", action="store_true", help="tracebacks of errors")
 
 
@@ -51,7 +59,9 @@ def run(options: argparse.Namespace) -> int:
     from impulse_nnunet.evaluation.comparison.tables import markdown, write_comparison
     from impulse_nnunet.evaluation.statistics import Resampling
 
-    resampling = Resampling(options.level, options.bootstrap, options.permutations, options.seed)
+    resampling = Resampling(
+        level=options.level, bootstrap=options.bootstrap, permutations=options.permutations, seed=options.seed
+    )
     comparison = compare(
         read_methods(options.methods), options.reference, options.metrics, resampling, options.allow_different_settings
     )

@@ -11,7 +11,7 @@ from impulse_nnunet.errors import InputError
 
 if TYPE_CHECKING:
     from impulse_nnunet.network import Task
-    from impulse_nnunet.network.description import Description, Part
+    from impulse_nnunet.network.description import NetworkDescription, NetworkPart
 
 DESCRIPTION = """Print the parts of a network with their parameters, grids and settings, and the memory of a training
 step. Without -d or -m the paper's sizes are described. Nothing is trained, and no GPU is needed."""
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def as_text(description: Description) -> str:
+def as_text(description: NetworkDescription) -> str:
     """A table for a terminal."""
     rows = [("part", "parameters", "grid", "")]
     for name, part in description.parts.items():
@@ -74,7 +74,7 @@ def as_text(description: Description) -> str:
     return "\n".join([title, "", *lines, "", step])
 
 
-def _described(options: argparse.Namespace) -> Description:
+def _described(options: argparse.Namespace) -> NetworkDescription:
     from impulse_nnunet.io.dataset_json import channel_names
     from impulse_nnunet.network.description import describe
     from impulse_nnunet.network.systems import system_of
@@ -96,7 +96,12 @@ def _paper(options: argparse.Namespace) -> Task:
     from impulse_nnunet.network import Task
     from impulse_nnunet.network.settings import PAPER
 
-    return Task(PAPER, options.channels or CHANNELS, options.classes or CLASSES, PAPER.template_grid)
+    return Task(
+        settings=PAPER,
+        input_channels=options.channels or CHANNELS,
+        number_of_classes=options.classes or CLASSES,
+        input_grid=PAPER.template_grid,
+    )
 
 
 def _read(options: argparse.Namespace) -> tuple[str, dict[str, Any], dict[str, Any]]:
@@ -147,5 +152,5 @@ def _number(value: int) -> str:
     return f"{value:,}".replace(",", " ")
 
 
-def _grid(part: Part) -> str:
+def _grid(part: NetworkPart) -> str:
     return "any point" if part.grid is None else " x ".join(str(n) for n in part.grid)

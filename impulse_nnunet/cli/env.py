@@ -21,9 +21,12 @@ EXAMPLES = """examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
     parser.add_argument(
-        "--base", type=Path, default=Path.cwd(), metavar="FOLDER",
+        "--base",
+        type=Path,
+        default=Path.cwd(),
+        metavar="FOLDER",
         help="where unset nnU-Net folders shall lie (default: the current folder)",
-    )  # fmt: skip
+    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -13,7 +13,7 @@ from impulse_nnunet.errors import CasesFailedError, InputError
 
 if TYPE_CHECKING:
     from impulse_nnunet.evaluation.folder import CaseFiles
-    from impulse_nnunet.evaluation.parts import Part
+    from impulse_nnunet.evaluation.parts import ShardResult
     from impulse_nnunet.evaluation.settings import LabelScheme, MetricSettings
 
 DESCRIPTION = """Compare predictions with references: Dice, surface Dice (NSD) and, where the trees are given, how many
@@ -40,9 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("references", metavar="GT_FOLDER", help="reference label maps")
     parser.add_argument("predictions", metavar="PRED_FOLDER", help="predicted label maps of the same names")
     parser.add_argument(
-        "-djfile", metavar="FILE",
+        "-djfile",
+        metavar="FILE",
         help="dataset.json (default: the one in PRED_FOLDER, in GT_FOLDER or above GT_FOLDER)",
-    )  # fmt: skip
+    )
     parser.add_argument("-o", metavar="FILE", help="output (default: PRED_FOLDER/summary.json)")
     parser.add_argument("-np", type=int, metavar="N", help="processes (default: nnUNet_def_n_proc, or the cores)")
     parser.add_argument("--chill", action="store_true", help="references without a prediction are no failure")
@@ -51,9 +52,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, text in TREE_FLAGS.items():
         trees.add_argument(f"--{name}", metavar="FOLDER", help=text)
     trees.add_argument(
-        "--tree_labels", action="store_true",
+        "--tree_labels",
+        action="store_true",
         help="the trees carry the label of the segment of each voxel (default: that of the reference around it)",
-    )  # fmt: skip
+    )
     choices = parser.add_argument_group("choices that the paper leaves open")
     choices.add_argument("--tolerance_mm", nargs="+", type=float, default=[1, 2, 3], help="of the NSD (default: 1 2 3)")
     choices.add_argument("--surface", default="voxel", choices=["voxel", "surfel"], help="of the NSD (default: voxel)")
@@ -62,14 +64,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     choices.add_argument("--min_size", type=int, default=1, help="voxels of the smallest intrusion (default: 1)")
     choices.add_argument(
-        "--intrusion_surface", default="whole", choices=["whole", "interface"],
+        "--intrusion_surface",
+        default="whole",
+        choices=["whole", "interface"],
         help="what ID is measured to: the whole surface of the predicted segment, or where it touches another one "
         "(default: whole)",
-    )  # fmt: skip
+    )
     choices.add_argument(
-        "--absent", default="skip", choices=["skip", "zero"],
+        "--absent",
+        default="skip",
+        choices=["skip", "zero"],
         help="a label in neither map is left out of the means, or counts as 0 (default: skip)",
-    )  # fmt: skip
+    )
     choices.add_argument("--labels", nargs="+", type=int, metavar="LABEL", help="report these only (default: all)")
     choices.add_argument("--hd95", action="store_true", help="also the 95th percentile of the Hausdorff distance")
     choices.add_argument("--assd", action="store_true", help="also the average symmetric surface distance")
@@ -80,16 +86,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Evaluate."""
     from impulse_nnunet.evaluation.folder import default_processes, evaluate_cases, match_files
-    from impulse_nnunet.evaluation.parts import Part, Question
+    from impulse_nnunet.evaluation.parts import Question, ShardResult
     from impulse_nnunet.evaluation.settings import MetricSettings
     from impulse_nnunet.evaluation.summary import settings_record, summarise, write_summary
 
     references, predictions = Path(options.references), Path(options.predictions)
     output = output_of(options)
     settings = MetricSettings(
-        tuple(options.tolerance_mm), options.surface, options.connectivity, options.min_size,
-        options.intrusion_surface, options.absent, options.hd95, options.assd, options.tree_labels,
-    )  # fmt: skip
+        tolerances_mm=tuple(options.tolerance_mm),
+        surface=options.surface,
+        connectivity=options.connectivity,
+        min_size=options.min_size,
+        intrusion_surface=options.intrusion_surface,
+        absent=options.absent,
+        hd95=options.hd95,
+        assd=options.assd,
+        tree_labels=options.tree_labels,
+    )
     for folder in (references, predictions):
         if not folder.is_dir():
             raise InputError(str(folder), "no such folder", "a folder of label maps", "check the path")
@@ -103,7 +116,7 @@ def run(options: argparse.Namespace) -> int:
         question = Question(
             references=str(references), predictions=str(predictions), trees=folders, ending=ending, chill=options.chill
         )
-        part = Part(
+        part = ShardResult(
             shard=shard,
             question=question,
             record=settings_record(scheme, settings, labels, folders),
@@ -128,7 +141,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _run_shard(
-    part: Part,
+    part: ShardResult,
     cases: list[CaseFiles],
     output: Path,
     scheme: LabelScheme,

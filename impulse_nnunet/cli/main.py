@@ -11,7 +11,15 @@ import traceback
 from collections.abc import Sequence
 
 from impulse_nnunet import __version__
-from impulse_nnunet.errors import TRACEBACK_VARIABLE, USER_ERROR, CasesFailedError, InputError
+from impulse_nnunet.cli.flags import FlagNames, flags_of
+from impulse_nnunet.errors import (
+    TRACEBACK_VARIABLE,
+    USER_ERROR,
+    CasesFailedError,
+    InputError,
+    settings_named,
+    with_users_names,
+)
 from impulse_nnunet.jobs.signals import StopRequestedError
 
 COMMANDS = {
@@ -45,7 +53,7 @@ EXAMPLES = """typical use:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code: 0, or 2 for what a user can mend."""
+    """Run the command line; returns the exit code: 0, or 2 for what a user can fix."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     parser = _parser(arguments)
     options = parser.parse_args(arguments)
@@ -54,6 +62,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
         return USER_ERROR
     _log_to_stderr()
+    with settings_named(FlagNames(flags_of(parser, arguments), COMMANDS)):
+        return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
     try:
         return int(options.run(options) or 0)
     except (InputError, CasesFailedError, NotImplementedError, OSError) as error:
@@ -83,9 +96,16 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     return parser
 
 
+class _LineFormatter(logging.Formatter):
+    """Log lines with flags for settings."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return with_users_names(super().format(record))
+
+
 def _log_to_stderr() -> None:
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    handler.setFormatter(_LineFormatter("%(levelname)s: %(message)s"))
     ours = logging.getLogger("impulse_nnunet")
     ours.handlers[:] = [handler]
     ours.setLevel(logging.INFO)
@@ -94,7 +114,7 @@ def _log_to_stderr() -> None:
 def _report(error: Exception, options: argparse.Namespace) -> int:
     if getattr(options, "verbose", False) or os.environ.get(TRACEBACK_VARIABLE):
         traceback.print_exc()
-    print(f"impulse_nnunet: {error}", file=sys.stderr)
+    print(f"impulse_nnunet: {with_users_names(str(error))}", file=sys.stderr)
     return USER_ERROR
 
 

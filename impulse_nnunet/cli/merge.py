@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from impulse_nnunet.errors import USER_ERROR, InputError
 
 if TYPE_CHECKING:
-    from impulse_nnunet.evaluation.parts import Part
+    from impulse_nnunet.evaluation.parts import ShardResult
 
 DESCRIPTION = """Join what `impulse_nnunet evaluate --shard` left in FOLDER/summary_parts into FOLDER/summary.json and
 metrics.csv: the same files, to the byte, as one call without shards would write. Says which shards have not run and
@@ -95,7 +95,7 @@ def _merge(output: Path) -> bool:
     return not failures
 
 
-def _say_what_is_missing(parts: Sequence[Part], missing: list[str], number: int) -> None:
+def _say_what_is_missing(parts: Sequence[ShardResult], missing: list[str], number: int) -> None:
     from impulse_nnunet.evaluation.parts import shards_not_run
 
     for count, absent in sorted(shards_not_run(parts).items()):

@@ -58,10 +58,15 @@ def run(options: argparse.Namespace) -> int:
     from impulse_nnunet.phantom.settings import PhantomSettings
 
     settings = PhantomSettings(
-        tuple(options.size), tuple(options.spacing) if options.spacing else None, options.seed, options.contrast,
-        tuple(options.slice_spacing) if options.slice_spacing else None, options.anomalies, options.disconnected,
-        tuple(options.noise),
-    )  # fmt: skip
+        size=tuple(options.size),
+        spacing_mm=tuple(options.spacing) if options.spacing else None,
+        seed=options.seed,
+        contrast=options.contrast,
+        slice_spacing_mm=tuple(options.slice_spacing) if options.slice_spacing else None,
+        anomalies=options.anomalies,
+        disconnected=options.disconnected,
+        noise_hu=tuple(options.noise),
+    )
     bav = options.d + 1 if options.bav_id is None else options.bav_id
     layout = find_layout(os.environ.get("nnUNet_raw"), options.d, bav, options.name, options.bav_name)
     bar = not options.disable_progress_bar

@@ -50,17 +50,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     segments.add_argument("-p", metavar="PLANS", help="name of the plans (default: ImPulSePlans)")
     for part, title, trainer, planner, configuration in (
         ("bav", "bronchi, arteries and veins", "nnUNetTrainer", "ExperimentPlanner", "3d_fullres"),
-        ("lobe", "lobes (left and right differ: no trainer that mirrors)", "nnUNetTrainerImPulSe", "ImPulSePlanner",
-         "3d_impulse"),
-    ):  # fmt: skip
+        (
+            "lobe",
+            "lobes (left and right differ: no trainer that mirrors)",
+            "nnUNetTrainerImPulSe",
+            "ImPulSePlanner",
+            "3d_impulse",
+        ),
+    ):
         group = parser.add_argument_group(title)
         flag = "--bav" if part == "bav" else "--lobes"
-        group.add_argument(flag, default="train", metavar="SOURCE", help="train, or as build_inputs: ground_truth, "
-                           "MODEL_FOLDER or FOLDER (default: train where the input needs it)")  # fmt: skip
+        group.add_argument(
+            flag,
+            default="train",
+            metavar="SOURCE",
+            help="train, or as build_inputs: ground_truth, "
+            "MODEL_FOLDER or FOLDER (default: train where the input needs it)",
+        )
         group.add_argument(f"--{part}_labels", nargs="+", default=[], metavar="NAME=VALUES", help="as build_inputs")
         if part == "bav":
-            group.add_argument("--bav_dataset", type=int, metavar="ID", help="data set with these labels (default: -d "
-                               "plus 1, made of the trees of -d if it is not there)")  # fmt: skip
+            group.add_argument(
+                "--bav_dataset",
+                type=int,
+                metavar="ID",
+                help="data set with these labels (default: -d plus 1, made of the trees of -d if it is not there)",
+            )
         group.add_argument(f"--{part}_tr", default=trainer, metavar="TRAINER", help="default: %(default)s")
         group.add_argument(f"--{part}_pl", default=planner, metavar="PLANNER", help="default: %(default)s")
         group.add_argument(f"--{part}_c", default=configuration, metavar="CONFIGURATION", help="default: %(default)s")
@@ -90,9 +104,13 @@ def run(options: argparse.Namespace) -> int:
         for part in ("bav", "lobe")
     }
     segments = StageOptions(
-        part="segments", trainer=options.tr, plans=options.p, settings=tuple(options.set), preset=options.preset,
+        part="segments",
+        trainer=options.tr,
+        plans=options.p,
+        settings=tuple(options.set),
+        preset=options.preset,
         memory_gb=options.gpu_memory_target,
-    )  # fmt: skip
+    )
     common = CommonOptions(
         device=options.device, processes=options.np, gpus=options.num_gpus, disable_tta=options.disable_tta
     )

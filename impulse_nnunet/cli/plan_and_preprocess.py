@@ -24,33 +24,52 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-npfp", type=int, default=8, help="processes for the fingerprint (default: 8)")
     parser.add_argument("-np", type=int, nargs="+", default=[4], help="workers for preprocessing (default: 4)")
     parser.add_argument(
-        "-gpu_memory_target", type=float, default=8.0, metavar="GB",
+        "-gpu_memory_target",
+        type=float,
+        default=8.0,
+        metavar="GB",
         help="GPU memory that training may take; grid and widths follow from it (default: 8)",
-    )  # fmt: skip
+    )
     parser.add_argument("-overwrite_plans_name", default=PLANS, metavar="NAME", help=f"default: {PLANS}")
     parser.add_argument(
-        "-fpe", default="DatasetFingerprintExtractor", metavar="CLASS",
+        "-fpe",
+        default="DatasetFingerprintExtractor",
+        metavar="CLASS",
         help="nnU-Net's fingerprint extractor, or one of yours as module.Class (default: DatasetFingerprintExtractor)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "-pl", default="ImPulSePlanner", metavar="CLASS",
+        "-pl",
+        default="ImPulSePlanner",
+        metavar="CLASS",
         help="planner: ImPulSePlanner, or a subclass of yours as module.Class (default: ImPulSePlanner)",
-    )  # fmt: skip
+    )
     parser.add_argument("-preprocessor_name", default=None, metavar="NAME", help=argparse.SUPPRESS)  # refused
     parser.add_argument("-overwrite_target_spacing", default=None, nargs="+", metavar="MM", help=argparse.SUPPRESS)
     parser.add_argument(
-        "-c", nargs="+", default=[CONFIGURATION], metavar="CONFIGURATION",
+        "-c",
+        nargs="+",
+        default=[CONFIGURATION],
+        metavar="CONFIGURATION",
         help=f"configurations of the plans to preprocess (default: {CONFIGURATION})",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--preset", default="auto", choices=["auto", "paper"],
+        "--preset",
+        default="auto",
+        choices=["auto", "paper"],
         help="auto: by the rules of docs/planning.md; paper: 128^3, ResNet-18, batch 4, 4096 points, template 128^3",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE",
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
         help="change a setting of the plans, e.g. impulse.training.epochs=20 or batch_size=2; may be repeated",
-    )  # fmt: skip
-    parser.add_argument("--verify_dataset_integrity", action="store_true", help="accepted; the check always runs")
+    )
+    parser.add_argument(
+        "--verify_dataset_integrity",
+        action="store_true",
+        help="check every case first; always on here (nnU-Net's flag)",
+    )
     parser.add_argument("--no_pp", action="store_true", help="plan only, do not preprocess")
     parser.add_argument("--clean", action="store_true", help="extract the fingerprint anew")
     parser.add_argument("--no_pbar", action="store_true", help="no progress bars")
@@ -65,10 +84,18 @@ def run(options: argparse.Namespace) -> int:
     overrides = dict(_override(text) for text in options.set)
     for dataset in options.d:
         plan_dataset(
-            dataset, options.gpu_memory_target, options.overwrite_plans_name, options.preset, overrides,
-            workers=options.npfp, clean_fingerprint=options.clean, progress_bar=not options.no_pbar,
-            verbose=options.verbose, planner=options.pl, fingerprint_extractor=options.fpe,
-        )  # fmt: skip
+            dataset,
+            options.gpu_memory_target,
+            options.overwrite_plans_name,
+            options.preset,
+            overrides,
+            workers=options.npfp,
+            clean_fingerprint=options.clean,
+            progress_bar=not options.no_pbar,
+            verbose=options.verbose,
+            planner=options.pl,
+            fingerprint_extractor=options.fpe,
+        )
         if not options.no_pp:
             workers = options.np * len(options.c) if len(options.np) == 1 else options.np
             if len(workers) != len(options.c):

@@ -62,9 +62,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     grid.add_argument("--spacing", nargs=3, type=float, metavar=("Z", "Y", "X"), help="labels at this spacing, mm")
     grid.add_argument("--like", metavar="IMAGE", help="labels on this image's grid")
     parser.add_argument(
-        "--save_displacement", action="store_true",
+        "--save_displacement",
+        action="store_true",
         help="also CASE_displacement: the field that deforms into the template, a vector image in mm (LPS)",
-    )  # fmt: skip
+    )
     for flag in ("-step_size", "-nps"):
         parser.add_argument(flag, default=None, help=argparse.SUPPRESS)  # nnU-Net's; nothing to set here
     for flag in ("--disable_tta", "--not_on_device"):

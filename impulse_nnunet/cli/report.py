@@ -23,9 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-o", required=True, metavar="FILE", help="the report, e.g. report.html; its folder is made")
     parser.add_argument(
-        "--cases", nargs="+", default=["3"], metavar="CASE",
+        "--cases",
+        nargs="+",
+        default=["3"],
+        metavar="CASE",
         help="cases to show, or a number: that many from the worst to the best Dice of the first folder (default: 3)",
-    )  # fmt: skip
+    )
     parser.add_argument("--images", metavar="FOLDER", help="images CASE_0000.* to draw behind the slices")
     parser.add_argument("--title", metavar="TEXT", help="title of the page")
     parser.add_argument("--no_3d", action="store_true", help="no three-dimensional views")
@@ -37,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     from impulse_nnunet.evaluation.report.page import ReportOptions, write_report
 
     images = Path(options.images) if options.images else None
-    report_options = ReportOptions(options.cases, not options.no_3d, options.title, images)
+    report_options = ReportOptions(cases=options.cases, views=not options.no_3d, title=options.title, images=images)
     path = write_report(options.folders, Path(options.o), report_options)
     print(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
     return 0

@@ -10,7 +10,9 @@ def add_resume_flags(parser: argparse.ArgumentParser) -> None:
     flags = parser.add_mutually_exclusive_group()
     flags.add_argument("--overwrite", action="store_true", help="start over: predict all cases again")
     flags.add_argument(
-        "--continue_prediction", "--c", action="store_true",
+        "--continue_prediction",
+        "--c",
+        action="store_true",
         help="keep cases that an earlier call made from the same image with the same model and options (the default; "
         "nnU-Net's flag)",
-    )  # fmt: skip
+    )

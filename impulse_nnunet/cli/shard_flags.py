@@ -34,4 +34,4 @@ def shard_from(options: argparse.Namespace) -> Shard | None:
     if pair == (None, None):
         return None
     count = 1 if options.num_parts is None else options.num_parts
-    return checked_shard(options.part_id or 0, count, "-part_id")
+    return checked_shard(options.part_id or 0, count, "part_id")

@@ -35,9 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name in SHARED:
         module = importlib.import_module(f"impulse_nnunet.cli.{name}")
         sub = commands.add_parser(
-            name, help=f"as impulse_nnunet {name}, and the flags of the jobs", allow_abbrev=False,
-            description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter,
-        )  # fmt: skip
+            name,
+            help=f"as impulse_nnunet {name}, and the flags of the jobs",
+            allow_abbrev=False,
+            description=DESCRIPTION,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         module.add_arguments(sub)
         _add_job_flags(sub)
 

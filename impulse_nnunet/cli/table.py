@@ -42,15 +42,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--overwrite", action="store_true", help="start over; what earlier calls made is kept in superseded/")
     add("--dry_run", action="store_true", help="print what would be done")
     add("--rows", nargs="+", default=[], metavar="KEY", help="only these rows, e.g. plus fcn")
-    add("--models", nargs="+", default=[], metavar="NAME=FOLDER,...", help="finished models, one for each seed, of a "
-        "row (by its key) or of a further one")  # fmt: skip
-    add("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the plans for all of our "
-        "systems, e.g. impulse.training.learning_rate=0.002; may be repeated")  # fmt: skip
-    add("--inputs", nargs="+", default=[], metavar="KIND=ID", help="data sets of tables 4 and 5: i, ibav, l, "
-        "lbav, or with _truth (default: those that build_inputs made from -d)")  # fmt: skip
+    add(
+        "--models",
+        nargs="+",
+        default=[],
+        metavar="NAME=FOLDER,...",
+        help="finished models, one for each seed, of a row (by its key) or of a further one",
+    )
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting of the plans for all of our "
+        "systems, e.g. impulse.training.learning_rate=0.002; may be repeated",
+    )
+    add(
+        "--inputs",
+        nargs="+",
+        default=[],
+        metavar="KIND=ID",
+        help="data sets of tables 4 and 5: i, ibav, l, "
+        "lbav, or with _truth (default: those that build_inputs made from -d)",
+    )
     add("--shares", nargs="+", type=float, metavar="SHARE", help="of 1 - gamma for fig10 (default: 0 0.2 0.5 0.8)")
-    add("--tolerance_mm", nargs="+", type=float, default=[1, 2, 3], help="of the NSD; the first stands in the table "
-        "(default: 1 2 3)")  # fmt: skip
+    add(
+        "--tolerance_mm",
+        nargs="+",
+        type=float,
+        default=[1, 2, 3],
+        help="of the NSD; the first stands in the table (default: 1 2 3)",
+    )
     add("-f", default="0", metavar="FOLD", help="fold to train on (default: 0)")
     add("-p", default=PLANS, metavar="PLANS", help=f"default: {PLANS}")
     add("-c", default=CONFIGURATION, metavar="CONFIGURATION", help=f"default: {CONFIGURATION}")
@@ -90,7 +112,7 @@ def _options(options: argparse.Namespace) -> StudyOptions:
     from impulse_nnunet.evaluation.settings import MetricSettings
     from impulse_nnunet.studies.budget import Budget
     from impulse_nnunet.studies.options import StudyOptions
-    from impulse_nnunet.studies.systems import DEFAULT_SHARES
+    from impulse_nnunet.studies.rows import DEFAULT_SHARES
 
     if not options.f.isdigit():
         raise InputError("-f", repr(options.f), "a fold number", "e.g. -f 0")
@@ -116,7 +138,7 @@ def _options(options: argparse.Namespace) -> StudyOptions:
         stock_plans=options.stock_plans,
         stock_configuration=options.stock_configuration,
         mirroring=options.mirroring,
-        metrics=MetricSettings(tuple(options.tolerance_mm)),
+        metrics=MetricSettings(tolerances_mm=tuple(options.tolerance_mm)),
     )
 
 

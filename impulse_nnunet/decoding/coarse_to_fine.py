@@ -25,7 +25,7 @@ SLABS = 16  # parts of the grid that the threads share
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Lattice:
     """Logits at the nodes of a lattice: the voxel centres of a grid over the box.
 
@@ -95,7 +95,7 @@ def evaluate_lattice(encoded: EncodedBox, share: Share, safety: float = SAFETY) 
     share(evaluate, -(-nodes // encoded.batch))
     share(lambda z: bend_plane(logits, labels, size, depth, z, bends), depth)
     share(lambda y: settle_row(logits, bends, labels, classes, size, depth, y, 0, depth, safety, settled), height)
-    return Lattice(size, logits, bends, settled)
+    return Lattice(size=size, logits=logits, bends=bends, settled=settled)
 
 
 def evaluate_voxels(

@@ -18,7 +18,7 @@ SMALLEST = 16  # columns of a matrix product on a GPU
 LARGEST_HALF = 3e4  # largest absolute value that is kept in float16, which ends at 65504
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class HeadWeights:
     """What a head needs after its first layers; widths are padded with zeros.
 
@@ -35,7 +35,7 @@ class HeadWeights:
     bias: Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DeviceFold:
     """A decoder and its pyramid on a device.
 
@@ -118,7 +118,16 @@ def fold_of(decoder: Decoder, pyramid: Sequence[Tensor], nodes: int, storage: to
 def _without_heads(logits: Tensor, classes: int) -> DeviceFold:
     values, size = _rows(logits, padded(classes)), _size(logits)
     table = _table([], size, values.device)
-    return DeviceFold(values.new_empty(0, 0), (), values, size, table, None, None, classes)
+    return DeviceFold(
+        levels=values.new_empty(0, 0),
+        sizes=(),
+        template=values,
+        template_size=size,
+        table=table,
+        deformation=None,
+        correction=None,
+        classes=classes,
+    )
 
 
 def _with_heads(
@@ -137,11 +146,18 @@ def _with_heads(
     template = None if decoder.template is None else decoder.template.logits
     template_size = sizes[0] if template is None else _size(template)
     return DeviceFold(
-        _projected(pyramid, by_level, nodes, storage), sizes,
-        None if template is None else _rows(template, padded(classes)), template_size,
-        _table(sizes, template_size, columns.device), deformation, correction, classes, features,
-        heads[0].norms[0].eps, heads[0].negative_slope,
-    )  # fmt: skip
+        levels=_projected(pyramid, by_level, nodes, storage),
+        sizes=sizes,
+        template=None if template is None else _rows(template, padded(classes)),
+        template_size=template_size,
+        table=_table(sizes, template_size, columns.device),
+        deformation=deformation,
+        correction=correction,
+        classes=classes,
+        features=features,
+        eps=heads[0].norms[0].eps,
+        slope=heads[0].negative_slope,
+    )
 
 
 def _head(head: PointHead, by_position: Tensor, width: int, outputs: int) -> HeadWeights:
@@ -149,7 +165,12 @@ def _head(head: PointHead, by_position: Tensor, width: int, outputs: int) -> Hea
     parts = [parameter.float() for norm in head.norms for parameter in (norm.weight, norm.bias)]
     weight = functional.pad(head.last.weight.float().T, (0, more, 0, extra))
     norms, bias = functional.pad(torch.stack(parts), (0, extra)), functional.pad(head.last.bias.float(), (0, more))
-    return HeadWeights(*(part.contiguous() for part in (by_position, norms, weight, bias)))
+    return HeadWeights(
+        by_position=by_position.contiguous(),
+        norms=norms.contiguous(),
+        weight=weight.contiguous(),
+        bias=bias.contiguous(),
+    )
 
 
 def _projected(pyramid: Sequence[Tensor], weights: Sequence[Tensor], nodes: int, storage: torch.dtype | None) -> Tensor:

@@ -42,7 +42,7 @@ class Part:
         return replace(self, lower=_triple([a - b for a, b in zip(self.lower, outer.lower, strict=True)]))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Target:
     """What is written for a part.
 

@@ -168,7 +168,11 @@ def _all_folds(
     for number, member in enumerate(members):
         last = number == len(members) - 1
         step = Target(
-            target.labels if last else None, target.logits, target.displacement, number > 0, 1 / len(members)
+            labels=target.labels if last else None,
+            logits=target.logits,
+            displacement=target.displacement,
+            adds=number > 0,
+            share=1 / len(members),
         )  # the label is that of the sum
         engine.fold(member, placement, block_points)(part, step)
 

@@ -25,7 +25,7 @@ Size = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
-class Volume:
+class FoldedVolume:
     """A volume with channels last.
 
     Args:
@@ -37,7 +37,7 @@ class Volume:
     size: Size
 
     @classmethod
-    def of(cls, tensor: Tensor, channels: int | None = None) -> Volume:
+    def of(cls, tensor: Tensor, channels: int | None = None) -> FoldedVolume:
         """From (channel, d, h, w); zeros fill up to ``channels``. Channels-last float32 memory is used in place."""
         last = _channels_last(tensor).float()
         if channels is not None and channels > last.shape[1]:
@@ -49,7 +49,7 @@ class Volume:
         add_interpolated(self.values, *self.size, points, result)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RowTables:
     """Where the planes, rows and columns of an upright grid lie in a box and between the nodes of its levels.
 
@@ -78,7 +78,13 @@ class RowTables:
         nodes = np.minimum(clamped.astype(np.int64), np.maximum(sizes[:, :, None] - 2, 0))
         shares = (clamped - nodes).astype(np.float32)
         between = np.asarray((places[0] >= 0) & (places[0] <= counts[0] - 1))
-        return cls(np.asarray(grid.shape, np.int64), exact.astype(np.float32), nodes, shares, between)
+        return cls(
+            shape=np.asarray(grid.shape, np.int64),
+            positions=exact.astype(np.float32),
+            nodes=nodes,
+            shares=shares,
+            between=between,
+        )
 
 
 class Window:
@@ -128,12 +134,12 @@ class FoldedPoints:
         self.eps, self.slope = heads[0].norms[0].eps, heads[0].negative_slope
         self.deformation = _last(heads[0], VECTOR)  # a product with 3 columns takes longer
         self.correction = _last(heads[1], padded)
-        self.template = Volume.of(decoder.template.logits[0], padded)
+        self.template = FoldedVolume.of(decoder.template.logits[0], padded)
         self._lock = Lock()
 
     @cached_property
-    def _finest(self) -> Volume:
-        return Volume.of(self.finest_features)
+    def _finest(self) -> FoldedVolume:
+        return FoldedVolume.of(self.finest_features)
 
     @torch.inference_mode()
     def evaluate(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -221,5 +227,5 @@ def _last(head: PointHead, size: int) -> tuple[Tensor, Tensor]:
     return functional.pad(bias, fill).contiguous(), functional.pad(weight, fill).contiguous()
 
 
-def _projected(level: Tensor, weight: Tensor) -> Volume:
-    return Volume((_channels_last(level).float() @ weight).numpy(), _size(level))
+def _projected(level: Tensor, weight: Tensor) -> FoldedVolume:
+    return FoldedVolume((_channels_last(level).float() @ weight).numpy(), _size(level))

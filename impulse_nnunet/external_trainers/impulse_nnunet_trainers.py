@@ -1,5 +1,9 @@
 """Re-exports only: nnU-Net forgets the modules of this folder, so a class defined here could not be pickled."""
 
+import sys
+
+from impulse_nnunet.cli.flags import names_in_nnunet
+from impulse_nnunet.errors import install_one_line_errors
 from impulse_nnunet.trainers import (
     nnUNetTrainerBudget,
     nnUNetTrainerDeepLabV3,
@@ -17,3 +21,5 @@ __all__ = [
     "nnUNetTrainerImPulSeV1",
     "nnUNetTrainerLowRes",
 ]
+
+install_one_line_errors(names_in_nnunet(sys.argv[0]))

@@ -27,7 +27,7 @@ def check_features(pyramids: Sequence[Sequence[Tensor]], volume: Tensor, case: s
         return
     lowest, highest = (float(value) for value in torch.aminmax(volume.float().contiguous()))
     if max(abs(lowest), abs(highest)) <= USUAL_INTENSITY:
-        cause = "the image looks sound: check the model's weights, or predict with -device cpu"
+        cause = "the image looks sound: check the model's weights, or predict with `device` cpu"
     else:
         cause = "the image is the likely cause: check its intensities, and that it is of the kind that was trained on"
     raise InputError(

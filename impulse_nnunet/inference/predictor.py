@@ -40,11 +40,12 @@ from impulse_nnunet.trust.models import load_model
 
 logger = logging.getLogger(__name__)
 
+CHECK_MODEL = "check `model_training_output_dir`, or `dataset`, `trainer`, `plans` and `configuration`"
 DISPLACEMENT_FOLDER = "displacement"
 PREFETCH = 2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class OutputOptions:
     """What to write for each case.
 
@@ -62,12 +63,12 @@ class OutputOptions:
 
     def __post_init__(self) -> None:
         if self.spacing_mm is not None and self.like is not None:
-            raise InputError("--spacing and --like", "both", "one of them", "leave one out")
+            raise InputError("`spacing_mm` and `like`", "both", "one of them", "leave one out")
         if self.like is not None:
             read_file_grid(self.like)
         if self.probabilities and (self.spacing_mm is not None or self.like is not None):
             raise InputError(
-                "--save_probabilities", "another output grid", "the image's own grid", "leave --spacing and --like out"
+                "`probabilities`", "another output grid", "the image's own grid", "leave `spacing_mm` and `like` out"
             )
 
     @property
@@ -76,7 +77,7 @@ class OutputOptions:
         return self.spacing_mm is None and self.like is None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Prepared:
     case: str
     files: list[str]
@@ -113,7 +114,7 @@ class ImPulSePredictor(nnUNetPredictor):
         folder = Path(model_training_output_dir)
         for name in ("dataset.json", "plans.json"):
             if not (folder / name).is_file():
-                raise InputError(str(folder), f"no {name}", "a folder of a trained model", "check -d, -tr, -p and -c")
+                raise InputError(str(folder), f"no {name}", "a folder of a trained model", CHECK_MODEL)
         folds = use_folds or trained_folds(folder, checkpoint_name)
         for fold in folds:
             if not (folder / f"fold_{fold}" / checkpoint_name).is_file():
@@ -121,7 +122,7 @@ class ImPulSePredictor(nnUNetPredictor):
                     str(folder / f"fold_{fold}"),
                     f"no {checkpoint_name}",
                     "a trained fold",
-                    "train it, or choose -f/-chk",
+                    "train it, or choose other `use_folds` or `checkpoint_name`",
                 )
         ensure_variables()
         with quiet(self.verbose):
@@ -150,7 +151,7 @@ class ImPulSePredictor(nnUNetPredictor):
             CasesFailedError: After the others are done, if cases failed.
         """
         if not 0 <= part_id < num_parts:
-            raise InputError("-part_id", str(part_id), f"0 to {num_parts - 1}", "count parts from 0")
+            raise InputError("`part_id`", str(part_id), f"0 to {num_parts - 1}", "count parts from 0")
         cases = list_cases(Path(input_folder), self.dataset_json["file_ending"])
         chosen = dict(list(cases.items())[part_id::num_parts])
         return self.predict_cases(chosen, output_folder, options, overwrite, workers)
@@ -167,7 +168,7 @@ class ImPulSePredictor(nnUNetPredictor):
         options = options or OutputOptions()
         if options.displacement and not ensemble_of(self, all_folds=False).network.decoder.moves_points:
             raise InputError(
-                "--save_displacement", f"a model of {self.trainer_name}", "one that deforms a template", "leave it out"
+                "`displacement`", f"a model of {self.trainer_name}", "one that deforms a template", "leave it out"
             )
         output = Path(output_folder)
         output.mkdir(parents=True, exist_ok=True)
@@ -241,7 +242,7 @@ class ImPulSePredictor(nnUNetPredictor):
         data, _, properties = preprocessor.run_case_npy(
             raw.images, None, raw.properties, self.plans_manager, self.configuration_manager, self.dataset_json
         )
-        return _Prepared(case, files, torch.from_numpy(data), properties, stamps)
+        return _Prepared(case=case, files=files, image=torch.from_numpy(data), properties=properties, stamps=stamps)
 
     def _judge_sides(self, case: str, raw: RawCase) -> None:
         """Note how well the image's asymmetry agrees with the training cases', where the plans know theirs."""

@@ -119,5 +119,5 @@ def _on_processes(function: Callable[[str], R], items: list[str], processes: int
     except BrokenProcessPool as error:
         raise InputError(
             subject, "that a worker was killed, perhaps for lack of memory", "metrics of every case",
-            "set nnUNet_def_n_proc to fewer processes and call again with --val",
+            "set nnUNet_def_n_proc to fewer processes and call again with `only_run_validation`",
         ) from error  # fmt: skip

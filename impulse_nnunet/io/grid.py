@@ -78,7 +78,7 @@ class FileGrid:
         """The grid with another spacing (x, y, z); first outer faces stay, the last ones to half a voxel."""
         new = np.asarray(spacing_mm, np.float64)
         if new.shape != (3,) or not np.all(new > 0):
-            raise InputError("--spacing", f"{list(spacing_mm)}", "three positive numbers Z Y X in mm", "correct it")
+            raise InputError("`spacing_mm`", f"{list(spacing_mm)}", "three positive numbers Z Y X in mm", "correct it")
         x, y, z = np.maximum(1, np.rint(np.asarray(self.size) * self.spacing_mm / new)).astype(int).tolist()
         origin = self.origin + self.direction @ ((new - self.spacing_mm) / 2)
         return FileGrid(size=(x, y, z), spacing_mm=new, origin=origin, direction=self.direction)

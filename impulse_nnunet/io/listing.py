@@ -31,11 +31,14 @@ def list_cases(folder: Path, file_ending: str) -> dict[str, list[str]]:
         InputError: No such folder, or no case in it.
     """
     if not folder.is_dir():
-        raise InputError(str(folder), "no such folder", "a folder of images", "check -i")
+        raise InputError(str(folder), "no such folder", "a folder of images", "check `input_folder`")
     cases = {case: files for case, files in channel_files(folder, file_ending).items() if case}
     if not cases:
         raise InputError(
-            str(folder), "no case", f"images named CASE_0000{file_ending}", "rename them as nnU-Net asks, or check -i"
+            str(folder),
+            "no case",
+            f"images named CASE_0000{file_ending}",
+            "rename them as nnU-Net asks, or check `input_folder`",
         )
     return cases
 

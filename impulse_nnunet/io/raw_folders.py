@@ -9,14 +9,14 @@ from impulse_nnunet.environment import FOLDERS
 from impulse_nnunet.errors import InputError
 
 
-def new_raw_folder(raw: str | None, number: int, title: str, flag: str = "-d") -> Path:
+def new_raw_folder(raw: str | None, number: int, title: str, setting: str = "dataset") -> Path:
     """The folder of a data set that a command is about to write; it need not exist.
 
     Args:
         raw: ``nnUNet_raw``.
         number: ID, 1 to 999.
         title: What follows it in the name.
-        flag: The user's flag for the ID, for messages.
+        setting: Name of the argument that gives the ID, for messages.
 
     Raises:
         InputError: ``raw`` is empty, or the ID or title is bad, or nnU-Net knows the ID under another name.
@@ -24,7 +24,7 @@ def new_raw_folder(raw: str | None, number: int, title: str, flag: str = "-d") -
     if not raw:
         raise InputError("nnUNet_raw", "no value", "a folder", 'run: eval "$(impulse_nnunet env)"')
     if not 1 <= number <= 999:
-        raise InputError(flag, str(number), "1 to 999", "choose another ID")
+        raise InputError(f"`{setting}`", str(number), "1 to 999", "choose another ID")
     if not title.isidentifier():
         raise InputError(f"name of data set {number}", repr(title), "letters, digits and _", "choose another name")
     folder = Path(raw) / f"Dataset{number:03d}_{title}"
@@ -34,6 +34,9 @@ def new_raw_folder(raw: str | None, number: int, title: str, flag: str = "-d") -
         others = [path.name for path in sorted(Path(base).glob(f"Dataset{number:03d}_*")) if path.name != folder.name]
         if others:
             raise InputError(
-                flag, f"data set {others[0]} in {base}", f"an ID that is free or {folder.name}", "choose another ID"
+                f"`{setting}`",
+                f"data set {others[0]} in {base}",
+                f"an ID that is free or {folder.name}",
+                "choose another ID",
             )
     return folder

@@ -48,20 +48,20 @@ def parse_shard(text: str, environment: Mapping[str, str]) -> Shard:
         return shard_of_array(environment)
     found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
     if found is None:
-        raise InputError("--shard", repr(text), f"{AUTO}, or I/N with I from 0", "e.g. --shard 0/8")
-    return checked_shard(int(found[1]), int(found[2]), "--shard")
+        raise InputError("`shard`", repr(text), f"{AUTO}, or I/N with I from 0", "e.g. `shard` 0/8")
+    return checked_shard(int(found[1]), int(found[2]), "shard")
 
 
-def checked_shard(index: int, count: int, flag: str) -> Shard:
+def checked_shard(index: int, count: int, setting: str) -> Shard:
     """A shard from two numbers.
 
     Raises:
-        InputError: Unless 0 <= index < count; names the flag.
+        InputError: Unless 0 <= index < count; names the setting.
     """
     if count < 1:
-        raise InputError(flag, f"{count} shards", "1 or more", "correct the number of shards")
+        raise InputError(f"`{setting}`", f"{count} shards", "1 or more", "correct the number of shards")
     if not 0 <= index < count:
-        raise InputError(flag, str(index), f"0 to {count - 1} of {count}", "count shards from 0")
+        raise InputError(f"`{setting}`", str(index), f"0 to {count - 1} of {count}", "count shards from 0")
     return Shard(index, count)
 
 
@@ -79,11 +79,11 @@ def shard_of_array(environment: Mapping[str, str]) -> Shard:
         if environment.get(variable, ""):
             raise InputError(
                 variable, f"{environment[variable]}, but PBS does not tell the number of tasks", "a number of tasks",
-                f"give --shard ${variable}/N with the tasks numbered from 0",
+                f"give `shard` ${variable}/N with the tasks numbered from 0",
             )  # fmt: skip
     raise InputError(
-        f"--shard {AUTO}", "no variable of a job array", "SLURM_ARRAY_TASK_ID, LSB_JOBINDEX or SGE_TASK_ID",
-        "run it as a task of a job array, or give --shard I/N",
+        f"`shard` {AUTO}", "no variable of a job array", "SLURM_ARRAY_TASK_ID, LSB_JOBINDEX or SGE_TASK_ID",
+        "run it as a task of a job array, or give `shard` I/N",
     )  # fmt: skip
 
 
@@ -100,7 +100,7 @@ def _slurm(environment: Mapping[str, str]) -> Shard | None:
     if count != shard.count:
         raise InputError(
             "SLURM_ARRAY_TASK_COUNT", f"{count} tasks between {first} and {last}", "equal steps between the tasks",
-            "number the tasks from 0 without gaps, or give --shard $SLURM_ARRAY_TASK_ID/N",
+            "number the tasks from 0 without gaps, or give `shard` $SLURM_ARRAY_TASK_ID/N",
         )  # fmt: skip
     return shard
 
@@ -124,7 +124,7 @@ def _grid_engine(environment: Mapping[str, str]) -> Shard | None:
 
 def _progression(variable: str, task: int, first: int, last: int, step: int) -> Shard:
     if not first <= task <= last or (task - first) % step:
-        raise InputError(variable, str(task), f"one of {first} to {last} in steps of {step}", "give --shard I/N")
+        raise InputError(variable, str(task), f"one of {first} to {last} in steps of {step}", "give `shard` I/N")
     return Shard((task - first) // step, (last - first) // step + 1)
 
 
@@ -132,5 +132,5 @@ def _number(environment: Mapping[str, str], variable: str, default: int | None =
     text = environment.get(variable) or ("" if default is None else str(default))
     if not re.fullmatch(r"\d{1,9}", text):
         found = repr(text) if text else "no value"
-        raise InputError(variable, found, "a number, as the scheduler sets it", "give --shard I/N")
+        raise InputError(variable, found, "a number, as the scheduler sets it", "give `shard` I/N")
     return int(text)

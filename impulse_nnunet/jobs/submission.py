@@ -47,11 +47,11 @@ class Resources:
     more: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for flag, value, least in (("--cpus", self.cpus, 1), ("--gpus", self.gpus, 0), ("--at_once", self.at_once, 1)):
+        for name, value, least in (("cpus", self.cpus, 1), ("gpus", self.gpus, 0), ("at_once", self.at_once, 1)):
             if value < least:
-                raise InputError(flag, str(value), f"{least} or more", "correct it")
+                raise InputError(f"`{name}`", str(value), f"{least} or more", "correct it")
         if not self.mem_gb > 0:
-            raise InputError("--mem_gb", str(self.mem_gb), "more than 0", "correct it")
+            raise InputError("`mem_gb`", str(self.mem_gb), "more than 0", "correct it")
 
 
 def minutes_of(text: str) -> int:
@@ -64,7 +64,7 @@ def minutes_of(text: str) -> int:
     days, hours, minutes, seconds, alone = found.groups() if found else (None,) * 5
     total = int(alone or 0) + 1440 * int(days or 0) + 60 * int(hours or 0) + int(minutes or 0) + (int(seconds or 0) > 0)
     if not total:
-        raise InputError("--time", repr(text), "minutes, H:MM:SS or D-HH:MM:SS", "e.g. --time 4:00:00")
+        raise InputError("`time`", repr(text), "minutes, H:MM:SS or D-HH:MM:SS", "e.g. `time` 4:00:00")
     return total
 
 
@@ -93,8 +93,8 @@ class Submission:
             self.executor = kind(folder, max_num_timeout=REQUEUES)
         except RuntimeError as error:
             raise InputError(
-                "--scheduler", f"{scheduler}, but no srun on PATH", "a machine that submits to Slurm",
-                "log in to one, or give --scheduler local",
+                "`scheduler`", f"{scheduler}, but no srun on PATH", "a machine that submits to Slurm",
+                "log in to one, or give `scheduler` local",
             ) from error  # fmt: skip
 
     def submit(self, name: str, tasks: Sequence[Task], after: str | None = None) -> list[Any]:
@@ -210,5 +210,5 @@ def shares_of_gpus(number: int, jobs: int) -> list[tuple[str, ...]]:
     names = [str(gpu) for gpu in range(there)] if visible is None else [name.strip() for name in visible.split(",")]
     if number > there:
         limits = "" if visible is None else f", and {VISIBLE} is {visible!r}"
-        raise InputError("--gpus", str(number), f"at most {there}, as this machine has{limits}", "correct it")
+        raise InputError("`gpus`", str(number), f"at most {there}, as this machine has{limits}", "correct it")
     return [tuple(names[(job * number + i) % there] for i in range(number)) for job in range(jobs)]

@@ -66,22 +66,22 @@ class BuildOptions:
 
     def __post_init__(self) -> None:
         if self.kind not in INPUTS:
-            raise InputError("--inputs", repr(self.kind), " or ".join(INPUTS), "choose one")
-        for flag, needed, given in (
-            ("--bav", needs_bav(self.kind), self.bav),
-            ("--lobes", needs_lobes(self.kind), self.lobes),
+            raise InputError("`kind`", repr(self.kind), " or ".join(INPUTS), "choose one")
+        for name, needed, given in (
+            ("bav", needs_bav(self.kind), self.bav),
+            ("lobes", needs_lobes(self.kind), self.lobes),
         ):
             if needed and given is None:
                 raise InputError(
-                    flag,
+                    f"`{name}`",
                     "nothing",
                     f"{GROUND_TRUTH}, a model's folder or a folder of label maps",
-                    f"--inputs {self.kind} needs it",
+                    f"`kind` {self.kind} needs it",
                 )
         if self.labels not in LABELS:
-            raise InputError("--labels", repr(self.labels), " or ".join(LABELS), "choose one")
+            raise InputError("`labels`", repr(self.labels), " or ".join(LABELS), "choose one")
         if self.lobes is not None and not needs_lobes(self.kind):
-            raise InputError("--lobes", self.lobes.source, f"none with --inputs {self.kind}", "leave it out")
+            raise InputError("`lobes`", self.lobes.source, f"none with `kind` {self.kind}", "leave it out")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +120,7 @@ def build_inputs(folder: Path, options: BuildOptions) -> list[str]:
     """
     dataset = read_lung_dataset(options.ct)
     if folder.resolve() == dataset.folder.resolve():
-        raise InputError("-d", folder.name, "another data set than --ct", "choose another ID")
+        raise InputError("`dataset`", folder.name, "another data set than `ct`", "choose another ID")
     if options.labels == "lobes" or (options.lobes is not None and options.lobes.source == GROUND_TRUTH):
         _check_segments(dataset)
     output = OutputDataset(folder, _settings(options, dataset))
@@ -170,7 +170,7 @@ def _check_segments(dataset: LungDataset) -> None:
             str(dataset.folder / "dataset.json"),
             f"labels {dataset.labels}",
             "0 to 18, the pulmonary segments",
-            "lobes are joined of these segments; give --lobes another source",
+            "lobes are joined of these segments; give `lobes` another source",
         )
 
 

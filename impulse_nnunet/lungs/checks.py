@@ -67,7 +67,7 @@ def check_lobes(
         logger.warning("%s: %s", case, found)
         return
     raise InputError(
-        case, found, f"at most {100 * limit:g} %", "correct the lobes or segments, or name the values (--lobe_labels)"
+        case, found, f"at most {100 * limit:g} %", "correct the lobes or segments, or name the values (`lobe_labels`)"
     )
 
 

@@ -23,7 +23,7 @@ from impulse_nnunet.lungs.inputs import (
     needs_image,
     write_channels,
 )
-from impulse_nnunet.lungs.label_mapping import LabelMapping, mapping_from_flag
+from impulse_nnunet.lungs.label_mapping import LabelMapping, mapping_from_tokens
 from impulse_nnunet.lungs.lung3d import (
     ENDING,
     EXTRA,
@@ -49,7 +49,7 @@ class ConvertOptions:
         kind: ``l`` or ``lbav``.
         split: The split file; lung3d.csv in the folder by default.
         spacing_mm: (d, h, w) of .npz files.
-        lobe_labels: Values of the lobes as the flag gives them; 1 to 5 for RUL, RML, RLL, LUL, LLL by default.
+        lobe_labels: Values of the lobes as ``name=values``; 1 to 5 for RUL, RML, RLL, LUL, LLL by default.
         processes: Cases at a time.
         overwrite: Start over.
         progress: Show a bar.
@@ -65,10 +65,10 @@ class ConvertOptions:
 
     def __post_init__(self) -> None:
         if self.kind not in INPUTS or needs_image(self.kind):
-            raise InputError("--inputs", repr(self.kind), "l or lbav: Lung3D has no CT", "choose one")
+            raise InputError("`kind`", repr(self.kind), "l or lbav: Lung3D has no CT", "choose one")
         if self.spacing_mm is not None and not all(0 < value < np.inf for value in self.spacing_mm):
             raise InputError(
-                "--spacing", f"{list(self.spacing_mm)}", "three positive numbers Z Y X in mm", "correct it"
+                "`spacing_mm`", f"{list(self.spacing_mm)}", "three positive numbers Z Y X in mm", "correct it"
             )
 
 
@@ -90,7 +90,7 @@ def convert_lung3d(source: Path, folder: Path, options: ConvertOptions) -> dict[
     cases = {case.name: case for case in read_lung3d(source, options.split, options.spacing_mm)}
     lobes = LOBE_NUMBERS
     if options.lobe_labels:
-        lobes = mapping_from_flag("--lobe_labels", options.lobe_labels, tuple(LOBES))
+        lobes = mapping_from_tokens("lobe_labels", options.lobe_labels, tuple(LOBES))
     settings = {
         "inputs": options.kind,
         "lung3d": str(source.resolve()),

@@ -1,4 +1,4 @@
-"""Which values of a label map show what: from a flag, from a dataset.json, or from a table of a known tool."""
+"""Which values of a label map show what: as a user says, from a dataset.json, or from a table of a known tool."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from impulse_nnunet.io.dataset_json import read_dataset_json
 from impulse_nnunet.io.label_maps import count_values
 from impulse_nnunet.lungs.anatomy import BAV, LOBE_CODES, LOBES
 
-NONE = "none"  # values of a flag that show nothing of interest
+NONE = "none"  # values of a mapping that show nothing of interest
 ALIASES = {"bronchus": ("bronchus", "airway"), "artery": ("artery",), "vein": ("vein",)} | {
     name: (name, code.lower()) for name, code in LOBE_CODES.items()
 }
@@ -84,12 +84,12 @@ class LabelMapping:
         return ", ".join(parts)
 
 
-def mapping_from_flag(flag: str, tokens: Sequence[str], wanted: Sequence[str]) -> LabelMapping:
-    """The mapping of a flag such as ``--bav_labels bronchus=1,2 artery=3 vein=4``, or of a tool by its name.
+def mapping_from_tokens(setting: str, tokens: Sequence[str], wanted: Sequence[str]) -> LabelMapping:
+    """The mapping that tokens such as ``bronchus=1,2 artery=3 vein=4`` give, or that of a tool by its name.
 
     Args:
-        flag: For messages.
-        tokens: What follows the flag.
+        setting: Name of the argument that gives them, for messages.
+        tokens: The tokens.
         wanted: What must be named: :data:`BAV` or the lobes.
 
     Raises:
@@ -99,7 +99,7 @@ def mapping_from_flag(flag: str, tokens: Sequence[str], wanted: Sequence[str]) -
         preset = tokens[0].lower()
         part = "bav" if tuple(wanted) == BAV else "lobes"
         return LabelMapping(
-            f"{flag} {preset}", {name: PRESETS[preset][name] for name in wanted}, PRESETS_IGNORE[preset][part]
+            f"`{setting}` {preset}", {name: PRESETS[preset][name] for name in wanted}, PRESETS_IGNORE[preset][part]
         )
     short = {name: LOBE_CODES.get(name, name) for name in wanted}
     example = (
@@ -112,29 +112,29 @@ def mapping_from_flag(flag: str, tokens: Sequence[str], wanted: Sequence[str]) -
         found = _numbers(numbers)
         known = next((full for full in wanted if name.lower() in ALIASES[full]), None)
         if found is None or (known is None and name != NONE) or known in values:
-            raise InputError(f"{flag} {token}", "no such entry", example, "correct the mapping")
+            raise InputError(f"`{setting}` {token}", "no such entry", example, "correct the mapping")
         if known is None:
             ignored += found
         else:
             values[known] = found
     missing = [short[name] for name in wanted if name not in values]
     if missing:
-        raise InputError(flag, f"no value for {missing[0]}", example, "complete the mapping")
-    return LabelMapping(flag, {name: values[name] for name in wanted}, ignored)
+        raise InputError(f"`{setting}`", f"no value for {missing[0]}", example, "complete the mapping")
+    return LabelMapping(f"`{setting}`", {name: values[name] for name in wanted}, ignored)
 
 
-def mapping_from_dataset_json(path: Path, wanted: Sequence[str], flag: str) -> LabelMapping:
+def mapping_from_dataset_json(path: Path, wanted: Sequence[str], named_by: str) -> LabelMapping:
     """The mapping of the names in a dataset.json; its other labels are of no interest.
 
     Args:
         path: The file.
         wanted: What must be named: :data:`BAV` or the lobes.
-        flag: That says it where the file does not, for messages.
+        named_by: What says it where the file does not, for messages.
 
     Raises:
         InputError: The file is missing or bad, or does not name everything.
     """
-    remedy = f"give {flag}"
+    remedy = f"give {named_by}"
     labels = read_dataset_json(path, remedy=remedy)["labels"]
     try:
         numbers = {str(name).lower(): int(value) for name, value in labels.items()}

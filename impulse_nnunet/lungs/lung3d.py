@@ -143,17 +143,17 @@ def read_lung3d(
             raise InputError(
                 str(folder),
                 ".npz files, which have no voxel size",
-                "--spacing Z Y X in mm",
+                "`spacing_mm` Z Y X",
                 "give it: distances need it",
             )
     elif spacing_mm is not None:
-        raise InputError("--spacing", "NIfTI files, which have a spacing", ".npz files", "leave it out")
+        raise InputError("`spacing_mm`", "NIfTI files, which have a spacing", ".npz files", "leave it out")
     if not places:
         found = "neither CASE/lungsegment.nii.gz nor CASE.npz"
         raise InputError(str(folder), found, "Lung3D's cases", "check the path")
     path = split or next((p for p in (folder / SPLIT_FILE, folder.parent / SPLIT_FILE) if p.is_file()), None)
     if path is None:
-        raise InputError(str(folder), f"no {SPLIT_FILE}", "one with the columns pid,subset", "give --split FILE")
+        raise InputError(str(folder), f"no {SPLIT_FILE}", "one with the columns pid,subset", "give `split` FILE")
     subsets = read_subsets(path)
     absent, without = sorted(set(subsets) - set(places)), sorted(set(places) - set(subsets))
     for names, found in ((absent, "that are not in the folder"), (without, "of the folder without a row")):

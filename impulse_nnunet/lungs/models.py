@@ -27,7 +27,7 @@ class ShapeModel:
 
     Args:
         folder: The folder.
-        flag: The user's flag that named it, for messages.
+        setting: Name of the argument that gave it, for messages.
         folds: Folds to use.
         checkpoint: Name of the checkpoints, for cases that no fold saw.
         dataset: Name of the data set that it was trained on.
@@ -37,7 +37,7 @@ class ShapeModel:
     """
 
     folder: Path
-    flag: str
+    setting: str
     folds: tuple[str, ...]
     checkpoint: str
     dataset: str
@@ -86,7 +86,7 @@ class ShapeModel:
             case,
             f"that every trained fold of {self.name} ({', '.join(self.folds)}) saw it",
             "a fold that did not",
-            f"{remedy}, or give {self.flag} a folder of other predictions",
+            f"{remedy}, or give `{self.setting}` a folder of other predictions",
         )
 
     def check_unseen(self, case: str) -> None:
@@ -101,7 +101,7 @@ class ShapeModel:
                 case,
                 f"a test case that {self.name} had among its training cases",
                 "a case that it never saw",
-                f"take it out of imagesTs, or give {self.flag} another model",
+                f"take it out of imagesTs, or give `{self.setting}` another model",
             )
 
     def _refuse_unknown(self, case: str) -> None:
@@ -110,7 +110,7 @@ class ShapeModel:
                 case,
                 f"no record of the cases that {self.name} was trained with",
                 f"nnUNet_preprocessed/{self.dataset} with {SPLITS} or gt_segmentations",
-                f"bring that folder along, or predict the images and give {self.flag} the folder of predictions",
+                f"bring that folder along, or predict the images and give `{self.setting}` the folder of predictions",
             )
 
     def _validated(self, fold: str) -> frozenset[str]:
@@ -127,7 +127,7 @@ class ShapeModel:
                 str(validation),
                 "no finished validation",
                 "a prediction of each validation case and summary.json",
-                f"run nnUNetv2_train ... {fold} --val, or name the folds to use",
+                f"run nnUNetv2_train ... {fold} with `only_run_validation`, or name the folds to use",
             )
         found = frozenset(path.name[: -len(self.ending)] for path in validation.glob(f"*{self.ending}"))
         split = self._split(fold)
@@ -171,20 +171,20 @@ def is_model_folder(folder: Path) -> bool:
     return (folder / "plans.json").is_file() and any(folder.glob("fold_*"))
 
 
-def read_model(folder: Path, flag: str, folds: Sequence[str] | None, checkpoint: str) -> ShapeModel:
+def read_model(folder: Path, setting: str, folds: Sequence[str] | None, checkpoint: str) -> ShapeModel:
     """Read what a model folder, and nnU-Net's preprocessed folder, say of a model.
 
     Args:
         folder: Of the model.
-        flag: The user's flag that named it.
+        setting: Name of the argument that gives it, for messages.
         folds: Folds to use; all that have the checkpoint by default.
         checkpoint: Name of the checkpoints.
 
     Raises:
         InputError: The folder is incomplete.
     """
-    plans = read_json_object(folder / "plans.json", "that of a trained model", f"check {flag}")
-    dataset_json = read_dataset_json(folder / "dataset.json", ("labels", "file_ending"), f"check {flag}")
+    plans = read_json_object(folder / "plans.json", "that of a trained model", f"check `{setting}`")
+    dataset_json = read_dataset_json(folder / "dataset.json", ("labels", "file_ending"), f"check `{setting}`")
     trained = sorted(path.parent.name.removeprefix("fold_") for path in folder.glob(f"fold_*/{checkpoint}"))
     numbered = [fold for fold in trained if fold.isdigit()]
     missing = [fold for fold in folds or () if fold not in trained]
@@ -193,14 +193,14 @@ def read_model(folder: Path, flag: str, folds: Sequence[str] | None, checkpoint:
             str(folder),
             f"no {checkpoint} of fold {missing[0]}" if missing else f"no fold with {checkpoint}",
             "a trained model",
-            "finish its training, or choose other folds or -chk",
+            "finish its training, or choose other folds or `checkpoint`",
         )
     name = str(plans["dataset_name"])
     splits, cases = _preprocessed_facts(name, dataset_json["file_ending"])
     chosen = tuple(folds or numbered or ["all"])
     return ShapeModel(
         folder=folder,
-        flag=flag,
+        setting=setting,
         folds=chosen,
         checkpoint=checkpoint,
         dataset=name,

@@ -54,9 +54,11 @@ class OutputDataset:
             if complete and not overwrite:
                 keys = sorted(key for key in {*found, *self.settings} if found.get(key) != self.settings.get(key))
                 raise InputError(
-                    str(self.folder), f"inputs of other settings ({', '.join(keys)})", "a new folder or the same",
-                    "choose another -d, or give --overwrite",
-                )  # fmt: skip
+                    str(self.folder),
+                    f"inputs of other settings ({', '.join(keys)})",
+                    "a new folder or the same",
+                    "choose another `dataset`, or give `overwrite`",
+                )
             for name in (*OWN_FOLDERS, RECORDS, *(PREDICTED if overwrite else ())):
                 shutil.rmtree(self.folder / name, ignore_errors=True)
         (self.folder / "dataset.json").unlink(missing_ok=True)  # whole again only at the end
@@ -92,9 +94,11 @@ class OutputDataset:
         found = read_splits(self.folder.name)
         if found is not None and found != wanted and not overwrite:
             raise InputError(
-                str(path), "another split", "none, or the one of the data that this is built from",
-                "remove it, or give --overwrite",
-            )  # fmt: skip
+                str(path),
+                "another split",
+                "none, or the one of the data that this is built from",
+                "remove it, or give `overwrite`",
+            )
         if found != wanted:
             write_json(wanted, path)
 
@@ -107,5 +111,5 @@ class OutputDataset:
             return dict(record["settings"]), bool(record["complete"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
-                str(self.folder), "files that this command did not write", "an empty folder", "choose another -d"
+                str(self.folder), "files that this command did not write", "an empty folder", "choose another `dataset`"
             ) from error

@@ -90,7 +90,7 @@ def plan_pipeline(options: PipelineOptions) -> Pipeline:
     """List the steps.
 
     Raises:
-        InputError: A data set or flag is unfit; nothing was written.
+        InputError: A data set or an option is unfit; nothing was written.
     """
     dataset = read_lung_dataset(options.ct)
     _check(options)
@@ -127,12 +127,12 @@ def _check(options: PipelineOptions) -> None:
     for name in FOLDERS:
         if not os.environ.get(name):
             raise InputError(name, "no value", "a folder", 'run: eval "$(impulse_nnunet env)"')
-    for flag, given, needed in (
-        ("--bav", options.bav, True),
-        ("--lobes", options.lobes, needs_lobes(options.kind)),
+    for name, given, needed in (
+        ("bav", options.bav, True),
+        ("lobes", options.lobes, needs_lobes(options.kind)),
     ):
         if given != TRAIN and not needed:
-            raise InputError(flag, given, f"none with --inputs {options.kind}", "leave it out")
+            raise InputError(f"`{name}`", given, f"none with `kind` {options.kind}", "leave it out")
 
 
 def _id_of(dataset: LungDataset, part: str, given: int | None) -> int:
@@ -169,7 +169,7 @@ def _existing_bav(number: int) -> Path | None:
     if not found or (found[0] / RECORD).is_file() or not (found[0] / "dataset.json").is_file():
         return None
     read_raw_dataset_json(found[0])
-    mapping_from_dataset_json(found[0] / "dataset.json", BAV, "--bav_dataset ID of another data set, or --bav")
+    mapping_from_dataset_json(found[0] / "dataset.json", BAV, "`bav_dataset` ID of another data set, or `bav`")
     return found[0]
 
 
@@ -180,9 +180,11 @@ def _joined_labels_step(part: str, dataset: LungDataset, number: int, folder: Pa
         missing = next((place for place in trees if not place.is_dir()), None)
         if missing is not None:
             raise InputError(
-                str(missing), "no such folder", "masks of bronchi, arteries and veins to train the first stage on",
-                "add it, name a data set by --bav_dataset, or give --bav another source",
-            )  # fmt: skip
+                str(missing),
+                "no such folder",
+                "masks of bronchi, arteries and veins to train the first stage on",
+                "add it, name a data set by `bav_dataset`, or give `bav` another source",
+            )
         sources += trees
     command = (
         "impulse_nnunet", "build_inputs", "-d", str(number), "--ct", str(dataset.folder), "--inputs", "i", "--labels",
@@ -200,15 +202,29 @@ def _joined_labels_step(part: str, dataset: LungDataset, number: int, folder: Pa
 
 
 def _inputs_step(
-    dataset: LungDataset, options: PipelineOptions, sources: dict[str, str], given: Sequence[Path],
+    dataset: LungDataset,
+    options: PipelineOptions,
+    sources: dict[str, str],
+    given: Sequence[Path],
     before: Sequence[Step],
-) -> tuple[Step, Path]:  # fmt: skip
+) -> tuple[Step, Path]:
     number, title = _id_of(dataset, options.kind, options.segment_dataset), _title(dataset, options.kind)
     folder = new_raw_folder(os.environ.get("nnUNet_raw"), number, title)
     command = [
-        "impulse_nnunet", "build_inputs", "-d", str(number), "--ct", str(dataset.folder), "--inputs", options.kind,
-        "--name", title, "-np", str(options.common.processes), "--disable_progress_bar",
-    ]  # fmt: skip
+        "impulse_nnunet",
+        "build_inputs",
+        "-d",
+        str(number),
+        "--ct",
+        str(dataset.folder),
+        "--inputs",
+        options.kind,
+        "--name",
+        title,
+        "-np",
+        str(options.common.processes),
+        "--disable_progress_bar",
+    ]
     for part, source in sources.items():
         command += [f"--{part}", source]
     for flag, labels in (("--bav_labels", options.bav_labels), ("--lobe_labels", options.lobe_labels)):
@@ -250,7 +266,9 @@ def _folds(dataset: LungDataset, *names: str) -> tuple[str, ...]:
             return tuple(str(fold) for fold in range(len(splits)))
     if len(dataset.training) < DEFAULT_FOLDS:
         raise InputError(
-            str(dataset.folder), f"{len(dataset.training)} training cases", f"{DEFAULT_FOLDS} for nnU-Net's folds",
+            str(dataset.folder),
+            f"{len(dataset.training)} training cases",
+            f"{DEFAULT_FOLDS} for nnU-Net's folds",
             "add cases, or write splits_final.json into nnUNet_preprocessed",
-        )  # fmt: skip
+        )
     return tuple(str(fold) for fold in range(DEFAULT_FOLDS))

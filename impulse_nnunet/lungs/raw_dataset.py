@@ -80,7 +80,7 @@ def read_lung_dataset(given: str) -> LungDataset:
     names = channel_names(content)
     if len(names) != 1:
         raise InputError(
-            f"--ct {given}",
+            f"`ct` {given}",
             f"{len(names)} channels ({', '.join(names)})",
             "one, the CT",
             "give the data set of the CTs",

@@ -125,9 +125,15 @@ def _settings(stages: list[_ShapeStage], options: ReconstructOptions) -> dict[st
 
 
 def _reconstruct_cases(
-    cases: Mapping[str, list[str]], output: Path, work: Path, predictor: ImPulSePredictor,
-    dataset_json: Mapping[str, Any], kind: str, stages: list[_ShapeStage], options: ReconstructOptions,
-) -> tuple[list[str], dict[str, str]]:  # fmt: skip
+    cases: Mapping[str, list[str]],
+    output: Path,
+    work: Path,
+    predictor: ImPulSePredictor,
+    dataset_json: Mapping[str, Any],
+    kind: str,
+    stages: list[_ShapeStage],
+    options: ReconstructOptions,
+) -> tuple[list[str], dict[str, str]]:
     """Both stages for some cases; returns those that were tried to the end, and why others failed."""
     images, failures = _readable(cases, dataset_json, options)
     channels: dict[str, list[str]] = {}
@@ -147,29 +153,29 @@ def _reconstruct_cases(
 def _segment_stage(options: ReconstructOptions) -> tuple[Mapping[str, Any], str]:
     """dataset.json of the segment model, and which kind of input it takes."""
     path = options.segment_model / "dataset.json"
-    content = read_dataset_json(path, ("labels", "file_ending", "channel_names"), "check --segment_model")
+    content = read_dataset_json(path, ("labels", "file_ending", "channel_names"), "check `segment_model`")
     return content, kind_of(content, str(path))
 
 
 def _shape_stages(kind: str, options: ReconstructOptions, ending: str) -> list[_ShapeStage]:
     """The models of the masks that a kind of input needs, no more and no less."""
     stages = []
-    for flag, needed, source in (
-        ("--bav_model", needs_bav(kind), options.bav),
-        ("--lobe_model", needs_lobes(kind), options.lobes),
+    for name, needed, source in (
+        ("bav", needs_bav(kind), options.bav),
+        ("lobes", needs_lobes(kind), options.lobes),
     ):
         if needed != (source is not None):
             found, wanted = ("nothing", "a model's folder") if needed else (str(source and source.source), "nothing")
             remedy = "give it" if needed else "leave it out"
-            raise InputError(flag, found, wanted, f"the segment model takes the input {kind!r}; {remedy}")
+            raise InputError(f"`{name}`", found, wanted, f"the segment model takes the input {kind!r}; {remedy}")
         if source is None:
             continue
         model = source.model()
         if model is None:
-            raise InputError(f"{flag} {source.source}", "no trained model", "a model's folder", "check the path")
+            raise InputError(f"`{name}` {source.source}", "no trained model", "a model's folder", "check the path")
         if model.ending != ending:
             raise InputError(
-                f"{flag} {source.source}",
+                f"`{name}` {source.source}",
                 f"files {model.ending}",
                 f"{ending} as the segment model has",
                 "use models of one file format",

@@ -39,16 +39,37 @@ def result_steps(
     resume_flags: tuple[str, ...] = ()
     if tested:
         command = [
-            "impulse_nnunet", "predict", "-m", str(model), "-f", *folds, "-i", str(folder / "imagesTs"), "-o",
-            str(predictions), "-npp", str(common.processes), "--disable_progress_bar",
-        ]  # fmt: skip
+            "impulse_nnunet",
+            "predict",
+            "-m",
+            str(model),
+            "-f",
+            *folds,
+            "-i",
+            str(folder / "imagesTs"),
+            "-o",
+            str(predictions),
+            "-npp",
+            str(common.processes),
+            "--disable_progress_bar",
+        ]
         command += ["-device", common.device] if common.device else []
         title, resume_flags = "segments of the test cases", ("--continue_prediction",)
     else:
         command = [
-            "nnUNetv2_accumulate_crossval_results", folder.name, "-c", stage.configuration, "-tr", stage.trainer, "-p",
-            stage.plans_name, "-f", *folds, "-o", str(predictions),
-        ]  # fmt: skip
+            "nnUNetv2_accumulate_crossval_results",
+            folder.name,
+            "-c",
+            stage.configuration,
+            "-tr",
+            stage.trainer,
+            "-p",
+            stage.plans_name,
+            "-f",
+            *folds,
+            "-o",
+            str(predictions),
+        ]
         title = "segments of the validation cases, each by the fold that did not see it"
     predicted = Step(
         name="predict",
@@ -69,13 +90,25 @@ def result_steps(
 
 
 def _evaluation_step(
-    folder: Path, predictions: Path, part: str, output: Path, predicted: Step, common: CommonOptions,
+    folder: Path,
+    predictions: Path,
+    part: str,
+    output: Path,
+    predicted: Step,
+    common: CommonOptions,
     trees: Sequence[str],
-) -> Step:  # fmt: skip
+) -> Step:
     command = [
-        "impulse_nnunet", "evaluate", str(folder / f"labels{part}"), str(predictions), "-djfile",
-        str(folder / "dataset.json"), "-np", str(common.processes), "--disable_progress_bar",
-    ]  # fmt: skip
+        "impulse_nnunet",
+        "evaluate",
+        str(folder / f"labels{part}"),
+        str(predictions),
+        "-djfile",
+        str(folder / "dataset.json"),
+        "-np",
+        str(common.processes),
+        "--disable_progress_bar",
+    ]
     command += ["--chill"] if part == "Tr" else []  # some folds have some cases
     for name in trees:
         command += [f"--{name}", str(folder / "trees" / name)]
@@ -94,9 +127,16 @@ def _evaluation_step(
 def _report_step(folder: Path, predictions: Path, tested: bool, output: Path, evaluated: Step) -> Step:
     report = output / "report.html"
     command = [
-        "impulse_nnunet", "report", str(predictions), "-o", str(report), "--title", folder.name, "--images",
+        "impulse_nnunet",
+        "report",
+        str(predictions),
+        "-o",
+        str(report),
+        "--title",
+        folder.name,
+        "--images",
         str(folder / f"images{'Ts' if tested else 'Tr'}"),
-    ]  # fmt: skip
+    ]
     return Step(
         name="report",
         title="report with pictures",

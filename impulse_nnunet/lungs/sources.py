@@ -17,7 +17,7 @@ from impulse_nnunet.lungs.label_mapping import (
     LabelMapping,
     lobes_of_segments,
     mapping_from_dataset_json,
-    mapping_from_flag,
+    mapping_from_tokens,
 )
 from impulse_nnunet.lungs.models import ShapeModel, is_model_folder, read_model
 from impulse_nnunet.lungs.prediction import PredictionOptions, predict_unseen
@@ -26,6 +26,7 @@ from impulse_nnunet.preprocessing.survey import for_all_cases
 
 GROUND_TRUTH = "ground_truth"
 WANTED = {"bav": BAV, "lobes": tuple(LOBES)}
+LABELS_OF = {"bav": "bav_labels", "lobes": "lobe_labels"}  # the setting that maps their values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +73,7 @@ class SourceOptions:
     Args:
         part: ``bav`` or ``lobes``.
         source: ``ground_truth``, a model's folder or a folder of label maps.
-        labels: Mapping of the values, as the flag gives it; by the dataset.json beside the files if empty.
+        labels: Mapping of the values, as ``name=values``; by the dataset.json beside the files if empty.
         folds: Folds of a model; all by default.
         checkpoint: Name of the model's checkpoints.
     """
@@ -84,11 +85,6 @@ class SourceOptions:
     checkpoint: str = "checkpoint_final.pth"
 
     @property
-    def flag(self) -> str:
-        """The user's flag."""
-        return f"--{self.part}"
-
-    @property
     def wanted(self) -> tuple[str, ...]:
         """What the masks show."""
         return WANTED[self.part]
@@ -97,14 +93,14 @@ class SourceOptions:
         """The model, if the source is one."""
         if self.source == GROUND_TRUTH or not is_model_folder(Path(self.source)):
             return None
-        return read_model(Path(self.source), self.flag, self.folds, self.checkpoint)
+        return read_model(Path(self.source), self.part, self.folds, self.checkpoint)
 
     def mapping(self, *dataset_jsons: Path) -> LabelMapping:
         """The mapping that the user gave, or that of the first dataset.json that exists."""
         if self.labels:
-            return mapping_from_flag(f"{self.flag}_labels", self.labels, self.wanted)
+            return mapping_from_tokens(LABELS_OF[self.part], self.labels, self.wanted)
         path = next((path for path in dataset_jsons if path.is_file()), dataset_jsons[0])
-        return mapping_from_dataset_json(path, self.wanted, f"{self.flag}_labels")
+        return mapping_from_dataset_json(path, self.wanted, f"`{LABELS_OF[self.part]}`")
 
 
 def find_shapes(
@@ -134,7 +130,7 @@ def find_shapes(
     folder = Path(options.source)
     if not folder.is_dir():
         raise InputError(
-            f"{options.flag} {options.source}",
+            f"`{options.part}` {options.source}",
             "no such folder",
             f"{GROUND_TRUTH}, the folder of a trained model, or a folder of label maps",
             "check the path",
@@ -174,7 +170,7 @@ def _ground_truth_lobes(dataset: LungDataset, case: LungCase) -> Shapes:
             case.name,
             "a test case without segments",
             "labelsTs, of which its lobes are joined",
-            "add the label map, take the case out, or give --lobes another source",
+            "add the label map, take the case out, or give `lobes` another source",
         )
     return Shapes(names=tuple(LOBES), files=(case.labels,), mapping=lobes_of_segments(), origin=GROUND_TRUTH)
 

@@ -36,9 +36,9 @@ class StageOptions:
         planner: Any of nnU-Net's, or ours.
         configuration: Of the plans.
         plans: Name of the plans; the planner's own by default.
-        settings: ``NAME=VALUE`` for our planner's ``--set``.
+        settings: ``NAME=VALUE`` for our planner.
         preset: For our planner.
-        memory_gb: ``-gpu_memory_target``; the planner's own by default.
+        memory_gb: GPU memory to plan for; the planner's own by default.
     """
 
     part: str
@@ -53,9 +53,11 @@ class StageOptions:
     def __post_init__(self) -> None:
         if self.planner != OUR_PLANNER and (self.settings or self.preset != "auto"):
             raise InputError(
-                f"{self.part}: --set or --preset", f"the planner {self.planner}", OUR_PLANNER,
+                f"{self.part}: `settings` or `preset`",
+                f"the planner {self.planner}",
+                OUR_PLANNER,
                 "nnU-Net's planners have no such settings; leave them out",
-            )  # fmt: skip
+            )
 
     @property
     def plans_name(self) -> str:
@@ -67,9 +69,11 @@ class StageOptions:
             found = recursive_find_python_class(folder, self.planner, "nnunetv2.experiment_planning")
         if found is None:
             raise InputError(
-                f"{self.part}: planner", repr(self.planner), f"{OUR_PLANNER} or one of nnU-Net's, e.g. "
-                "ExperimentPlanner", "check the name",
-            )  # fmt: skip
+                f"{self.part}: planner",
+                repr(self.planner),
+                f"{OUR_PLANNER} or one of nnU-Net's, e.g. ExperimentPlanner",
+                "check the name",
+            )
         return str(inspect.signature(found).parameters["plans_name"].default)
 
 
@@ -106,10 +110,15 @@ def plan_step(folder: Path, stage: StageOptions, common: CommonOptions, before: 
     plans = preprocessed / f"{stage.plans_name}.json"
     sources = [folder / name for name in ("dataset.json", "imagesTr", "labelsTr")] if not before else []
     return Step(
-        name=f"{stage.part}_plan", title=f"{stage.part}: plans and preprocessing", commands=(tuple(command),),
-        record=preprocessed / f"step_{stage.plans_name}_{stage.configuration}.json", sources=tuple(sources),
-        products=(plans, preprocessed / "gt_segmentations"), owned=(plans,), after=tuple(before),
-    )  # fmt: skip
+        name=f"{stage.part}_plan",
+        title=f"{stage.part}: plans and preprocessing",
+        commands=(tuple(command),),
+        record=preprocessed / f"step_{stage.plans_name}_{stage.configuration}.json",
+        sources=tuple(sources),
+        products=(plans, preprocessed / "gt_segmentations"),
+        owned=(plans,),
+        after=tuple(before),
+    )
 
 
 def training_steps(

@@ -39,8 +39,8 @@ class Level:
     grid: tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class Part:
+@dataclass(frozen=True, kw_only=True)
+class NetworkPart:
     """One part of a network.
 
     Args:
@@ -58,8 +58,8 @@ class Part:
     levels: tuple[Level, ...] = ()
 
 
-@dataclass(frozen=True)
-class Description:
+@dataclass(frozen=True, kw_only=True)
+class NetworkDescription:
     """A network.
 
     Args:
@@ -78,7 +78,7 @@ class Description:
     trainer: str
     input_channels: int
     number_of_classes: int
-    parts: dict[str, Part]
+    parts: dict[str, NetworkPart]
     trained_parameters: int
     batch_size: int
     points: int
@@ -89,7 +89,9 @@ class Description:
         return asdict(self)
 
 
-def describe(task: Task, system: str, template_mode: str, batch_size: int, points: int, trainer: str) -> Description:
+def describe(
+    task: Task, system: str, template_mode: str, batch_size: int, points: int, trainer: str
+) -> NetworkDescription:
     """Describe a system's network.
 
     Args:
@@ -108,7 +110,7 @@ def describe(task: Task, system: str, template_mode: str, batch_size: int, point
     dense = network.encoder if isinstance(network.encoder, DenseNetwork) else None
     parts = {"encoder": _encoder(network.encoder if dense is None else dense.pyramid, settings, task)}
     if dense is not None:
-        parts["head"] = Part(count(dense.head), task.input_grid, dense.head.title)
+        parts["head"] = NetworkPart(parameters=count(dense.head), grid=task.input_grid, settings=dense.head.title)
     if isinstance(network.decoder, PointDecoder):
         parts |= _point_parts(network.decoder, settings, task, template_mode)
     if network.finder is not None:
@@ -116,10 +118,17 @@ def describe(task: Task, system: str, template_mode: str, batch_size: int, point
     trained = count(network)
     points = math.prod(task.input_grid) if kind.dense else points
     memory = training_gb(saved, trained, batch_size, points, _values_per_point(settings, task, kind.dense))
-    return Description(
-        kind.title, trainer, task.input_channels, task.number_of_classes, parts, trained, batch_size, points,
-        round(memory, 2),
-    )  # fmt: skip
+    return NetworkDescription(
+        system=kind.title,
+        trainer=trainer,
+        input_channels=task.input_channels,
+        number_of_classes=task.number_of_classes,
+        parts=parts,
+        trained_parameters=trained,
+        batch_size=batch_size,
+        points=points,
+        memory_gb=round(memory, 2),
+    )
 
 
 def count(module: nn.Module) -> int:
@@ -127,7 +136,7 @@ def count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def _encoder(encoder: nn.Module, settings: NetworkSettings, task: Task) -> Part:
+def _encoder(encoder: nn.Module, settings: NetworkSettings, task: Task) -> NetworkPart:
     grid, levels = list(task.input_grid), []
     for channels, stride in zip(settings.features_per_stage, settings.strides, strict=True):
         grid = [n // s for n, s in zip(grid, stride, strict=True)]
@@ -137,33 +146,39 @@ def _encoder(encoder: nn.Module, settings: NetworkSettings, task: Task) -> Part:
     text = f"{settings.encoder}, {settings.norm} norm, {blocks} {unit} a stage"
     if settings.encoder == "resnet18":
         text += f", stem kernel {settings.stem_kernel_size}"
-    return Part(count(encoder), task.input_grid, text, levels=tuple(levels))
+    return NetworkPart(parameters=count(encoder), grid=task.input_grid, settings=text, levels=tuple(levels))
 
 
-def _finder(finder: nn.Module, task: Task) -> Part:
+def _finder(finder: nn.Module, task: Task) -> NetworkPart:
     widths = ", ".join(str(width) for width in finder_settings(task.settings).features_per_stage)
-    return Part(count(finder), task.search_grid, f"unet of widths {widths}: the foreground in the whole image")
+    return NetworkPart(
+        parameters=count(finder),
+        grid=task.search_grid,
+        settings=f"unet of widths {widths}: the foreground in the whole image",
+    )
 
 
-def _point_parts(decoder: PointDecoder, settings: NetworkSettings, task: Task, mode: str) -> dict[str, Part]:
+def _point_parts(decoder: PointDecoder, settings: NetworkSettings, task: Task, mode: str) -> dict[str, NetworkPart]:
     parts = {}
     for name, head in (("deformation", decoder.deformation), ("correction", decoder.correction)):
         if isinstance(head, PointHead):
             sizes = (head.first_layers[0].in_features, settings.head_features, head.last.out_features)
             text = f"{' -> '.join(str(size) for size in sizes)}, dropout {settings.head_dropout:g}"
-            parts[name] = Part(count(head), None, text)
+            parts[name] = NetworkPart(parameters=count(head), grid=None, settings=text)
     if decoder.template is not None:
         parts["template"] = _template(settings.template_grid, task.number_of_classes, mode)
     return parts
 
 
-def _template(grid: Sequence[int], number_of_classes: int, mode: str) -> Part:
+def _template(grid: Sequence[int], number_of_classes: int, mode: str) -> NetworkPart:
     parameters = 0
     if mode != "frequency":
         with torch.device("meta"):
             parameters = count(TemplateGenerator(number_of_classes, grid))
     trained = {"frequency": "never", "learned": "before", "co_trained": "with the network"}[mode]
-    return Part(parameters, tuple(grid), f"{mode}: {MADE_BEFORE[mode]}", trained)
+    return NetworkPart(
+        parameters=parameters, grid=tuple(grid), settings=f"{mode}: {MADE_BEFORE[mode]}", trained=trained
+    )
 
 
 def _values_per_point(settings: NetworkSettings, task: Task, dense: bool) -> int:

@@ -8,7 +8,7 @@ ENCODERS = ("resnet18", "unet_encoder", "unet")
 ENCODER_PACKAGE = "dynamic_network_architectures"  # the only one that plans may name classes of
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NetworkSettings:
     """Sizes of the parts of an :class:`~impulse_nnunet.network.ImPulSeNet`.
 

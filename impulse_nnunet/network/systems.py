@@ -22,7 +22,7 @@ from impulse_nnunet.network.settings import NetworkSettings
 from impulse_nnunet.network.topology import nnunet_settings
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Task:
     """What a network is built for.
 
@@ -45,7 +45,7 @@ class Task:
     search_grid: tuple[int, int, int] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class System:
     """One of the paper's systems.
 
@@ -116,11 +116,13 @@ def _stride(settings: NetworkSettings) -> list[int]:
 
 
 SYSTEMS = {
-    "impulse_plus": System("ImPulSe+", "nnUNetTrainerImPulSe", False, _impulse_plus),
-    "impulse": System("ImPulSe", "nnUNetTrainerImPulSeV1", False, _impulse),
-    "fcn": System("FCN", "nnUNetTrainerFCN", True, _fcn),
-    "deeplabv3": System("DeepLabv3", "nnUNetTrainerDeepLabV3", True, _deeplab),
-    "low_resolution": System("nnU-Net, low resolution", "nnUNetTrainerLowRes", True, _low_resolution),
+    "impulse_plus": System(title="ImPulSe+", trainer="nnUNetTrainerImPulSe", dense=False, main=_impulse_plus),
+    "impulse": System(title="ImPulSe", trainer="nnUNetTrainerImPulSeV1", dense=False, main=_impulse),
+    "fcn": System(title="FCN", trainer="nnUNetTrainerFCN", dense=True, main=_fcn),
+    "deeplabv3": System(title="DeepLabv3", trainer="nnUNetTrainerDeepLabV3", dense=True, main=_deeplab),
+    "low_resolution": System(
+        title="nnU-Net, low resolution", trainer="nnUNetTrainerLowRes", dense=True, main=_low_resolution
+    ),
 }
 
 
@@ -132,5 +134,5 @@ def system_of(trainer: str) -> str:
     """
     names = {system.trainer: name for name, system in SYSTEMS.items()}
     if trainer not in names:
-        raise InputError(f"-tr {trainer}", "no trainer of this package", ", ".join(names), "choose one")
+        raise InputError(f"`trainer` {trainer}", "no trainer of this package", ", ".join(names), "choose one")
     return names[trainer]

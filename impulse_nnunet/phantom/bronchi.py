@@ -18,9 +18,16 @@ ENTRY_PULL = 0.4  # how far the segmental bronchus goes towards the middle of it
 
 
 def grow_bronchi(
-    territories: np.ndarray, allowed: np.ndarray, depth_mm: np.ndarray, hubs: dict[str, np.ndarray], central: Skeleton,
-    grid: Grid, patient: Patient, seed: int, case: int,
-) -> Tree:  # fmt: skip
+    territories: np.ndarray,
+    allowed: np.ndarray,
+    depth_mm: np.ndarray,
+    hubs: dict[str, np.ndarray],
+    central: Skeleton,
+    grid: Grid,
+    patient: Patient,
+    seed: int,
+    case: int,
+) -> Tree:
     """The whole airway, down to branches that no CT shows.
 
     Args:
@@ -49,9 +56,14 @@ def grow_bronchi(
 
 
 def _grow_segment(
-    inside: np.ndarray, allowed: np.ndarray, depth_mm: np.ndarray, hub: np.ndarray, grid: Grid, label: int,
+    inside: np.ndarray,
+    allowed: np.ndarray,
+    depth_mm: np.ndarray,
+    hub: np.ndarray,
+    grid: Grid,
+    label: int,
     rng: np.random.Generator,
-) -> Tree:  # fmt: skip
+) -> Tree:
     places = np.argwhere(inside)
     points = grid.positions(places)
     deep = depth_mm[inside] >= min(5.0, 0.6 * float(depth_mm[inside].max()))

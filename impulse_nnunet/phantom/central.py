@@ -125,9 +125,9 @@ def _skeleton(
 ) -> Skeleton:
     names = [*fixed, *leads]
     standard = np.array([place for _, place, _ in fixed.values()])
-    points = np.concatenate([
-        from_standard(standard, patient.body, patient.warp), np.stack([place for _, place, _ in leads.values()])
-    ])  # fmt: skip
+    points = np.concatenate(
+        [from_standard(standard, patient.body, patient.warp), np.stack([place for _, place, _ in leads.values()])]
+    )
     before = [parent for parent, _, _ in fixed.values()] + [parent for parent, _, _ in leads.values()]
     parents = np.array([-1 if parent is None else names.index(parent) for parent in before])
     radii = np.array([radius for _, _, radius in fixed.values()] + [radius for _, _, radius in leads.values()])

@@ -20,8 +20,8 @@ PROPERTIES_FILE = "phantom_properties.json"
 LOBE_SHARES = ((17.9, 2.4), (9.3, 1.6), (26.5, 2.6), (23.1, 2.1), (23.2, 2.4))  # per cent, PMC7490509
 
 
-@dataclass(frozen=True)
-class Finding:
+@dataclass(frozen=True, kw_only=True)
+class CohortProperty:
     """One property of a cohort.
 
     Args:
@@ -41,7 +41,7 @@ class Finding:
     met: bool | None = None
 
 
-def check_cohort(layout: Layout, progress: bool = True) -> list[Finding]:
+def check_cohort(layout: Layout, progress: bool = True) -> list[CohortProperty]:
     """Measure every whole case from its files; the records and ``phantom_properties.json`` are written anew.
 
     Args:
@@ -59,8 +59,9 @@ def check_cohort(layout: Layout, progress: bool = True) -> list[Finding]:
         rows.append(row)
         maps.append(lung_box_map(segments))
     findings = summarise(rows) + _template(maps)
-    write_json({"cases": len(rows), "findings": [vars(finding) for finding in findings]},
-               layout.segments / PROPERTIES_FILE)  # fmt: skip
+    write_json(
+        {"cases": len(rows), "findings": [vars(finding) for finding in findings]}, layout.segments / PROPERTIES_FILE
+    )
     return findings
 
 
@@ -76,7 +77,7 @@ def _measure(number: int, layout: Layout) -> tuple[dict[str, Any], np.ndarray]:
     return row, labels["segments"]
 
 
-def summarise(rows: Sequence[dict[str, Any]]) -> list[Finding]:
+def summarise(rows: Sequence[dict[str, Any]]) -> list[CohortProperty]:
     """Properties of the cases -> findings; gaps that were asked for do not count as broken trees."""
     whole = [row for row in rows if not row["disconnected"]]
     findings = []
@@ -96,21 +97,39 @@ def summarise(rows: Sequence[dict[str, Any]]) -> list[Finding]:
         finding = _finding("share", shares)
         met = abs(finding.mean - mean) <= sd
         asked = f"mean {mean} +- {sd} %"
-        findings.append(Finding(f"{name} %", finding.lowest, finding.mean, finding.highest, asked, met))
+        findings.append(
+            CohortProperty(
+                name=f"{name} %",
+                lowest=finding.lowest,
+                mean=finding.mean,
+                highest=finding.highest,
+                asked=asked,
+                met=met,
+            )
+        )
     return [*findings, _finding("lung_litres", rows)]
 
 
-def _finding(name: str, rows: Sequence[dict[str, Any]], asked: str = "", rule: Any = None) -> Finding:
+def _finding(name: str, rows: Sequence[dict[str, Any]], asked: str = "", rule: Any = None) -> CohortProperty:
     values = [float(row[name]) for row in rows if row[name] is not None]
     if not values:
-        return Finding(name, float("nan"), float("nan"), float("nan"), asked, None)
+        return CohortProperty(
+            name=name, lowest=float("nan"), mean=float("nan"), highest=float("nan"), asked=asked, met=None
+        )
     low, mean, high = min(values), float(np.mean(values)), max(values)
-    return Finding(name, low, mean, high, asked, None if rule is None else bool(rule(low, mean, high)))
+    return CohortProperty(
+        name=name,
+        lowest=low,
+        mean=mean,
+        highest=high,
+        asked=asked,
+        met=None if rule is None else bool(rule(low, mean, high)),
+    )
 
 
-def _template(maps: Sequence[np.ndarray]) -> list[Finding]:
+def _template(maps: Sequence[np.ndarray]) -> list[CohortProperty]:
     if len(maps) < TEMPLATE_CASES + FEWEST_HELD_OUT:
         return []
     dice = template_dice(maps[:TEMPLATE_CASES], maps[TEMPLATE_CASES:])
     name = f"Dice of a template of {TEMPLATE_CASES} cases on the other {len(maps) - TEMPLATE_CASES} %"
-    return [Finding(name, dice, dice, dice, "55 to 65", 55 <= dice <= 65)]
+    return [CohortProperty(name=name, lowest=dice, mean=dice, highest=dice, asked="55 to 65", met=55 <= dice <= 65)]

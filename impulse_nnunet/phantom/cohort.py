@@ -29,9 +29,14 @@ logger = logging.getLogger(__name__)
 
 
 def make_cohort(
-    layout: Layout, settings: PhantomSettings, training: int, test: int, processes: int = 1, overwrite: bool = False,
+    layout: Layout,
+    settings: PhantomSettings,
+    training: int,
+    test: int,
+    processes: int = 1,
+    overwrite: bool = False,
     progress: bool = True,
-) -> list[int]:  # fmt: skip
+) -> list[int]:
     """Make the cases that are not there yet.
 
     Args:
@@ -61,11 +66,11 @@ def make_cohort(
 
 def _check_numbers(training: int, test: int, processes: int) -> None:
     if not 1 <= training < FIRST_TEST_NUMBER:
-        raise InputError("-n", str(training), f"1 to {FIRST_TEST_NUMBER - 1} training cases", "correct it")
+        raise InputError("`training`", str(training), f"1 to {FIRST_TEST_NUMBER - 1} training cases", "correct it")
     if not 0 <= test < 10000:
-        raise InputError("--test", str(test), "0 to 9999 test cases", "correct it")
+        raise InputError("`test`", str(test), "0 to 9999 test cases", "correct it")
     if processes < 1:
-        raise InputError("-np", str(processes), "1 or more processes", "correct it")
+        raise InputError("`processes`", str(processes), "1 or more processes", "correct it")
 
 
 def claim_folders(layout: Layout, settings: PhantomSettings, overwrite: bool) -> None:
@@ -77,9 +82,11 @@ def claim_folders(layout: Layout, settings: PhantomSettings, overwrite: bool) ->
             if not overwrite:
                 differing = ", ".join(sorted(key for key in wanted if found.get(key) != wanted[key])) or "others"
                 raise InputError(
-                    str(folder), f"a cohort of other settings ({differing})", "a new folder or the same settings",
-                    "give the same settings, another -d, or --overwrite",
-                )  # fmt: skip
+                    str(folder),
+                    f"a cohort of other settings ({differing})",
+                    "a new folder or the same settings",
+                    "give the same settings, another `dataset`, or `overwrite`",
+                )
             for name in OWN_FOLDERS:
                 shutil.rmtree(folder / name, ignore_errors=True)
         write_json(wanted, folder / COHORT_FILE)
@@ -93,7 +100,7 @@ def _cohort_in(folder: Path) -> dict[str, Any] | None:
         found = json.loads((folder / COHORT_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(
-            str(folder), "files that no phantom cohort wrote", "an empty folder or a cohort", "choose another -d"
+            str(folder), "files that no phantom cohort wrote", "an empty folder or a cohort", "choose another `dataset`"
         ) from error
     return found if isinstance(found, dict) else {}
 
@@ -148,8 +155,10 @@ def _made(numbers: Sequence[int], layout: Layout, settings: PhantomSettings, pro
                 yield task.result()
         except BrokenProcessPool as error:
             raise InputError(
-                "-np", f"{processes} processes, one of which was ended", "enough memory for all of them",
+                "`processes`",
+                f"{processes} processes, one of which was ended",
+                "enough memory for all of them",
                 "give fewer; cases that are done are kept",
-            ) from error  # fmt: skip
+            ) from error
         finally:
             pool.shutdown(cancel_futures=True)

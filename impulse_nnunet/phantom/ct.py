@@ -20,8 +20,18 @@ SLAB = 16  # slices at a time
 TABLE_RISE_MM = 1 / 1100  # of the table's top to the sides, per mm squared
 SUBSLICE_MM = 1.7  # thicker slices are averaged from thinner ones
 AIR, FAT, MUSCLE, SKIN, LUMEN, WALL, LIVER, ORGAN, CARTILAGE, MARROW, CORTEX = (
-    -1000.0, -100.0, 52.0, 30.0, -985.0, 40.0, 58.0, 45.0, 95.0, 180.0, 560.0,
-)  # fmt: skip
+    -1000.0,
+    -100.0,
+    52.0,
+    30.0,
+    -985.0,
+    40.0,
+    58.0,
+    45.0,
+    95.0,
+    180.0,
+    560.0,
+)
 
 
 class Scan(NamedTuple):
@@ -67,9 +77,14 @@ def subslices(grid: Grid) -> int:
 
 
 def make_ct(
-    body: np.ndarray, working: Grid, fine: Grid, trees: Sequence[np.ndarray], scan: Scan, number: int,
+    body: np.ndarray,
+    working: Grid,
+    fine: Grid,
+    trees: Sequence[np.ndarray],
+    scan: Scan,
+    number: int,
     rng: np.random.Generator,
-) -> np.ndarray:  # fmt: skip
+) -> np.ndarray:
     """Scan a body.
 
     Args:
@@ -95,9 +110,17 @@ def make_ct(
         thin = slice(first * number, last * number)
         part = np.empty(((last - first) * number, *fine.size[1:]), np.float32)
         _compose(
-            part, body, places[0][thin], places[1], places[2], *(tree[thin] for tree in trees), table, scan,
-            float(np.cbrt(fine.volume_mm3)), (working.first_mm[1], working.spacing_mm[1]),
-        )  # fmt: skip
+            part,
+            body,
+            places[0][thin],
+            places[1],
+            places[2],
+            *(tree[thin] for tree in trees),
+            table,
+            scan,
+            float(np.cbrt(fine.volume_mm3)),
+            (working.first_mm[1], working.spacing_mm[1]),
+        )
         image = part.reshape(last - first, number, *fine.size[1:]).mean(1, dtype=np.float32) if number > 1 else part
         image += _noise(image.shape, fine, scan.noise_hu, rng)
         out[first:last] = np.clip(np.rint(image), -1024, 3071)
@@ -133,10 +156,20 @@ def _noise(shape: tuple[int, ...], grid: Grid, sigma_hu: float, rng: np.random.G
 
 @parallel
 def _compose(
-    out: np.ndarray, body: np.ndarray, z: np.ndarray, y: np.ndarray, x: np.ndarray, lumen: np.ndarray,
-    bronchus: np.ndarray, artery: np.ndarray, vein: np.ndarray, table: np.ndarray, scan: Scan, voxel: float,
+    out: np.ndarray,
+    body: np.ndarray,
+    z: np.ndarray,
+    y: np.ndarray,
+    x: np.ndarray,
+    lumen: np.ndarray,
+    bronchus: np.ndarray,
+    artery: np.ndarray,
+    vein: np.ndarray,
+    table: np.ndarray,
+    scan: Scan,
+    voxel: float,
     y_axis: tuple[float, float],
-) -> None:  # fmt: skip
+) -> None:
     for k in numba.prange(out.shape[0]):
         row = np.empty((body.shape[2], body.shape[3]))
         here = np.empty(body.shape[3])

@@ -76,11 +76,11 @@ def part_of(number: int) -> str:
     return "Ts" if number >= FIRST_TEST_NUMBER else "Tr"
 
 
-def find_layout(raw: str | None, dataset: int, bav: int, name: str, bav_name: str) -> Layout:
+def find_layout(raw: str | None, dataset: int, bav_id: int, name: str, bav_name: str) -> Layout:
     """The folders of a cohort; refuses an ID that another data set has."""
-    if dataset == bav:
-        raise InputError("--bav_id", str(bav), f"another ID than -d {dataset}", "choose another ID")
-    return Layout(new_raw_folder(raw, dataset, name), new_raw_folder(raw, bav, bav_name, "--bav_id"))
+    if dataset == bav_id:
+        raise InputError("`bav_id`", str(bav_id), f"another ID than `dataset` {dataset}", "choose another ID")
+    return Layout(new_raw_folder(raw, dataset, name), new_raw_folder(raw, bav_id, bav_name, "bav_id"))
 
 
 def write_case(case: Case, number: int, layout: Layout) -> None:

@@ -179,9 +179,14 @@ def _contrast(sums: np.ndarray, counts: np.ndarray, kind: int) -> Float:
 
 @parallel
 def _gather(
-    image: np.ndarray, segments: np.ndarray, tree: np.ndarray, lobe: np.ndarray, clear: np.ndarray, sums: np.ndarray,
+    image: np.ndarray,
+    segments: np.ndarray,
+    tree: np.ndarray,
+    lobe: np.ndarray,
+    clear: np.ndarray,
+    sums: np.ndarray,
     counts: np.ndarray,
-) -> None:  # fmt: skip
+) -> None:
     for y in numba.prange(clear[1], segments.shape[1] - clear[1]):
         for z in range(clear[0], segments.shape[0] - clear[0]):
             for x in range(clear[2], segments.shape[2] - clear[2]):

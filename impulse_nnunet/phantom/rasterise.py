@@ -73,9 +73,14 @@ def paint_labels(pieces: np.ndarray, numbers: np.ndarray, grid: Grid) -> np.ndar
 
 @parallel
 def _paint(
-    distance: np.ndarray, labels: np.ndarray, pieces: np.ndarray, numbers: np.ndarray, spacing: np.ndarray,
-    margin: float, with_labels: bool,
-) -> None:  # fmt: skip
+    distance: np.ndarray,
+    labels: np.ndarray,
+    pieces: np.ndarray,
+    numbers: np.ndarray,
+    spacing: np.ndarray,
+    margin: float,
+    with_labels: bool,
+) -> None:
     depth = distance.shape[0]
     for slab in numba.prange(SLABS):
         low, high = slab * depth // SLABS, (slab + 1) * depth // SLABS
@@ -91,9 +96,16 @@ def _paint(
 
 @compiled
 def _paint_piece(
-    distance: np.ndarray, labels: np.ndarray, piece: np.ndarray, number: int, spacing: np.ndarray, margin: float,
-    low: int, high: int, with_labels: bool,
-) -> None:  # fmt: skip
+    distance: np.ndarray,
+    labels: np.ndarray,
+    piece: np.ndarray,
+    number: int,
+    spacing: np.ndarray,
+    margin: float,
+    low: int,
+    high: int,
+    with_labels: bool,
+) -> None:
     reach = max(piece[3], piece[7]) + margin
     first, last = np.empty(3, np.int64), np.empty(3, np.int64)
     for a in range(3):

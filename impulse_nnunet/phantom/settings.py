@@ -17,7 +17,7 @@ SPACING_LIMITS_MM = (0.3, 12.0)
 SLICE_LIMITS_MM = (0.6, 5.0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PhantomSettings:
     """What decides the voxels of a cohort.
 
@@ -44,37 +44,38 @@ class PhantomSettings:
     def __post_init__(self) -> None:
         self._check_grid()
         if self.contrast not in CONTRASTS:
-            raise InputError("--contrast", repr(self.contrast), " or ".join(CONTRASTS), "choose one")
+            raise InputError("`contrast`", repr(self.contrast), " or ".join(CONTRASTS), "choose one")
         if not 0 <= self.seed < 2**32:
-            raise InputError("--seed", str(self.seed), "0 to 4294967295", "choose another")
-        for name, share in (("--anomalies", self.anomalies), ("--disconnected", self.disconnected)):
+            raise InputError("`seed`", str(self.seed), "0 to 4294967295", "choose another")
+        for name, share in (("anomalies", self.anomalies), ("disconnected", self.disconnected)):
             if not 0 <= share <= 1:
-                raise InputError(name, f"{share}", "a share of the cases, 0 to 1", "correct it")
+                raise InputError(f"`{name}`", f"{share}", "a share of the cases, 0 to 1", "correct it")
         low, high = self.noise_hu
         if not 0 <= low <= high <= 500:
-            raise InputError("--noise", f"{low} {high}", "lowest and highest HU, 0 to 500", "correct it")
+            raise InputError("`noise_hu`", f"{low} {high}", "lowest and highest HU, 0 to 500", "correct it")
 
     def _check_grid(self) -> None:
         if not all(16 <= n <= 2048 for n in self.size):
-            raise InputError("--size", " ".join(map(str, self.size)), "16 to 2048 voxels along each axis", "correct it")
+            raise InputError("`size`", " ".join(map(str, self.size)), "16 to 2048 voxels along each axis", "correct it")
         low, high = SPACING_LIMITS_MM
         if self.spacing_mm is not None:
             if not all(low <= s <= high for s in self.spacing_mm):
                 found = " ".join(f"{s:g}" for s in self.spacing_mm)
-                raise InputError("--spacing", found, f"{low:g} to {high:g} mm along each axis", "correct it")
+                raise InputError("`spacing_mm`", found, f"{low:g} to {high:g} mm along each axis", "correct it")
             covered = [n * s for n, s in zip(self.size, self.spacing_mm, strict=True)]
             first = 0 if self.slice_spacing_mm is None else 1
             if any(c < need for c, need in list(zip(covered, SMALLEST_FIELD_MM, strict=True))[first:]):
                 raise InputError(
-                    "--size and --spacing", f"{' x '.join(f'{c:.0f}' for c in covered)} mm",
+                    "`size` and `spacing_mm`",
+                    f"{' x '.join(f'{c:.0f}' for c in covered)} mm",
                     f"at least {' x '.join(f'{n:.0f}' for n in SMALLEST_FIELD_MM)} mm, so that the lungs are whole",
                     "give more voxels or a larger spacing",
-                )  # fmt: skip
+                )
         if self.slice_spacing_mm is not None:
             thin, thick = self.slice_spacing_mm
             if not SLICE_LIMITS_MM[0] <= thin <= thick <= SLICE_LIMITS_MM[1]:
                 expected = "lowest and highest, {:g} to {:g} mm".format(*SLICE_LIMITS_MM)
-                raise InputError("--slice_spacing", f"{thin:g} {thick:g}", expected, "correct it")
+                raise InputError("`slice_spacing_mm`", f"{thin:g} {thick:g}", expected, "correct it")
 
     def as_record(self) -> dict[str, Any]:
         """For JSON; equal records give equal voxels."""

@@ -29,9 +29,15 @@ ON_BORDER_MM = 0.6
 
 
 def grow_veins(
-    membership: np.ndarray, body: np.ndarray, lobes: np.ndarray, airway: Tree, grid: Grid,
-    patient: Patient, seed: int, case: int,
-) -> tuple[Tree, np.ndarray]:  # fmt: skip
+    membership: np.ndarray,
+    body: np.ndarray,
+    lobes: np.ndarray,
+    airway: Tree,
+    grid: Grid,
+    patient: Patient,
+    seed: int,
+    case: int,
+) -> tuple[Tree, np.ndarray]:
     """The pulmonary veins with the left atrium's openings.
 
     Args:
@@ -261,7 +267,9 @@ def _join_atrium(tree: Tree, between: np.ndarray, lobe: np.ndarray, patient: Pat
     radii = np.array([9.0, *(value for _ in range(5) for value in (6.5, 5.6))])
     parents = np.where(tree.parents < 0, 2 * lobe.astype(np.int64), tree.parents + 11)
     joined = Tree(
-        np.concatenate([central, tree.points_mm]), np.concatenate([before, parents]),
-        np.concatenate([radii, tree.radii_mm]), np.concatenate([np.zeros(11, np.uint8), tree.labels]),
-    )  # fmt: skip
+        np.concatenate([central, tree.points_mm]),
+        np.concatenate([before, parents]),
+        np.concatenate([radii, tree.radii_mm]),
+        np.concatenate([np.zeros(11, np.uint8), tree.labels]),
+    )
     return joined, np.concatenate([np.zeros(11, bool), between])

@@ -50,9 +50,11 @@ def interpolate_row(volume: np.ndarray, z: float, y: float, row: np.ndarray) -> 
     for i in range(row.shape[0]):
         for n in range(row.shape[1]):
             row[i, n] = (
-                w00 * volume[k, j, i, n] + w01 * volume[k, j + 1, i, n]
-                + w10 * volume[k + 1, j, i, n] + w11 * volume[k + 1, j + 1, i, n]
-            )  # fmt: skip
+                w00 * volume[k, j, i, n]
+                + w01 * volume[k, j + 1, i, n]
+                + w10 * volume[k + 1, j, i, n]
+                + w11 * volume[k + 1, j + 1, i, n]
+            )
 
 
 @parallel

@@ -36,7 +36,7 @@ class Budget:
         steps, minutes = re.fullmatch(r"\d+", text), re.fullmatch(r"(\d+(?:\.\d+)?)\s*min", text)
         budget = cls(int(text)) if steps else cls(minutes=float(minutes[1])) if minutes else cls()
         if not budget.steps and not budget.minutes:
-            raise InputError("--budget", repr(text), "steps or minutes", "e.g. --budget 2000 or --budget 30min")
+            raise InputError("`budget`", repr(text), "steps or minutes", "e.g. `budget` 2000 or `budget` 30min")
         if budget.steps:
             budget.epochs()
         return budget
@@ -68,7 +68,7 @@ class Budget:
             if self.steps % length == 0 and 5 * length >= min(wanted, self.steps):
                 return self.steps // length, length
         raise InputError(
-            "--budget", f"{self.steps} steps", f"a multiple of {SHORT_EPOCH}", "epochs are of equal length"
+            "`budget`", f"{self.steps} steps", f"a multiple of {SHORT_EPOCH}", "epochs are of equal length"
         )
 
     def changes(self) -> dict[str, Any]:
@@ -87,6 +87,10 @@ class Budget:
         """The entry ``budget`` of a configuration of nnU-Net's own plans, which ``nnUNetTrainerBudget`` reads."""
         epochs, length = self.epochs() if self.steps else (0, SHORT_EPOCH)
         return {
-            "epochs": epochs, "iterations": length, "minutes": self.minutes, "seed": seed, "mirroring": mirroring,
+            "epochs": epochs,
+            "iterations": length,
+            "minutes": self.minutes,
+            "seed": seed,
+            "mirroring": mirroring,
             "validation_iterations": max(1, length // STEPS_A_VALIDATION_STEP),
-        }  # fmt: skip
+        }

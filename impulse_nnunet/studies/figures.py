@@ -18,11 +18,11 @@ from impulse_nnunet.evaluation.report.summaries import CaseResult
 from impulse_nnunet.evaluation.report.volumes import CaseVolumes
 from impulse_nnunet.io.dataset_json import channel_names, read_dataset_json
 from impulse_nnunet.jobs.process import CommandError, run_command
+from impulse_nnunet.studies.rows import MAIN, PARTS, PLUS
 from impulse_nnunet.studies.runs import PREDICT_STAGES
 from impulse_nnunet.studies.scoring import EvaluationCases
 from impulse_nnunet.studies.stages import STAGES
 from impulse_nnunet.studies.study import STUDY, read_runs, read_study
-from impulse_nnunet.studies.systems import MAIN, PARTS, PLUS
 
 FIGURES = ("6", "7", "8", "9", "10")
 TABLES_OF = {"6": ("1", "2", "3"), "7": ("2", "1"), "8": ("1",), "9": ("1",), "10": ("fig10",)}
@@ -91,7 +91,9 @@ def read_curves(path: Path) -> tuple[list[float], dict[str, list[tuple[float, fl
         InputError: There is no such file, or fewer than two shares are done.
     """
     if not path.is_file():
-        raise InputError(str(path), "no such file", "the table fig10", "run impulse_nnunet table --table fig10 first")
+        raise InputError(
+            str(path), "no such file", "the table fig10", "run impulse_nnunet table with `table` fig10 first"
+        )
     found: dict[str, dict[float, tuple[float, float, float]]] = {}
     with path.open(encoding="utf-8", newline="") as stream:
         for row in csv.DictReader(stream):
@@ -112,9 +114,11 @@ def _table_folder(options: FigureOptions) -> Path:
             return folder
     wanted = " or ".join(TABLES_OF[options.number])
     raise InputError(
-        str(options.study), f"no table {wanted}", f"what figure {options.number} is drawn from",
-        f"run impulse_nnunet table --table {TABLES_OF[options.number][0]} -o {options.study} first",
-    )  # fmt: skip
+        str(options.study),
+        f"no table {wanted}",
+        f"what figure {options.number} is drawn from",
+        f"run impulse_nnunet table with `table` {TABLES_OF[options.number][0]} and `output` {options.study} first",
+    )
 
 
 def _system_files(folder: Path, options: FigureOptions) -> tuple[dict[str, Path], str]:
@@ -170,9 +174,14 @@ def _volumes(files: Mapping[str, Path], case: str, options: FigureOptions) -> tu
     content = read_dataset_json(path)
     scheme, test = label_scheme(content, path), EvaluationCases.of(options.raw, options.fold)
     if case not in test.cases:
-        raise InputError(f"--case {case}", "no such case", f"one of {', '.join(test.cases[:5])}, ...", "choose one")
+        raise InputError(f"`case` {case}", "no such case", f"one of {', '.join(test.cases[:5])}, ...", "choose one")
     reference = test.references / f"{case}{content['file_ending']}"
-    results = {name: CaseResult(case, reference, file, {}, {}, {}, {}) for name, file in files.items()}
+    results = {
+        name: CaseResult(
+            name=case, reference_file=reference, prediction_file=file, labels={}, trees={}, lobes={}, paper={}
+        )
+        for name, file in files.items()
+    }
     images = None if "noNorm" in next(iter(channel_names(content)), "") else test.images
     try:
         volumes = load_case(results, {"ignore_label": scheme.ignore_label}, images)

@@ -38,7 +38,7 @@ class TrainedModel:
         path = self.folder / f"fold_{self.fold}" / CHECKPOINT
         if not path.is_file():
             raise InputError(
-                str(path.parent), f"no {CHECKPOINT}", "a finished training", "train it, or give another -f"
+                str(path.parent), f"no {CHECKPOINT}", "a finished training", "train it, or give another `fold`"
             )
         return path
 

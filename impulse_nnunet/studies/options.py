@@ -11,11 +11,9 @@ from impulse_nnunet.errors import InputError
 from impulse_nnunet.evaluation.settings import MetricSettings
 from impulse_nnunet.settings import CONFIGURATION, PLANS
 from impulse_nnunet.studies.budget import Budget
-from impulse_nnunet.studies.systems import DEFAULT_SHARES, INPUT_NAMES, TABLES
+from impulse_nnunet.studies.rows import DEFAULT_SHARES, INPUT_NAMES, TABLES
 
-READ_BY_PREPROCESSING = (
-    "impulse.grid.working_grid", "impulse.sampling.mask_channels", "impulse.sampling.tree_folders"
-)  # fmt: skip
+READ_BY_PREPROCESSING = ("impulse.grid.working_grid", "impulse.sampling.mask_channels", "impulse.sampling.tree_folders")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +22,7 @@ class StudyOptions:
 
     Args:
         dataset: ID.
-        table: Of :data:`~impulse_nnunet.studies.systems.TABLES`.
+        table: Of :data:`~impulse_nnunet.studies.rows.TABLES`.
         output: Folder of the tables.
         seeds: Trainings of each system, with seeds 0, 1, ...
         budget: Of each training; None takes that of the plans.
@@ -68,32 +66,36 @@ class StudyOptions:
 
     def __post_init__(self) -> None:
         if self.table not in TABLES:
-            raise InputError("--table", repr(self.table), f"one of {', '.join(TABLES)}", "choose one")
+            raise InputError("`table`", repr(self.table), f"one of {', '.join(TABLES)}", "choose one")
         if self.seeds < 1:
-            raise InputError("--seeds", str(self.seeds), "1 or more", "correct it")
+            raise InputError("`seeds`", str(self.seeds), "1 or more", "correct it")
         if self.processes < 1:
-            raise InputError("-np", str(self.processes), "1 or more", "correct it")
+            raise InputError("`processes`", str(self.processes), "1 or more", "correct it")
         self._check_data()
         self._check_settings()
 
     def _check_data(self) -> None:
         for kind in self.inputs:
             if kind not in INPUT_NAMES:
-                raise InputError(f"--inputs {kind}", "no such kind", f"one of {', '.join(INPUT_NAMES)}", "correct it")
+                raise InputError(f"`inputs` {kind}", "no such kind", f"one of {', '.join(INPUT_NAMES)}", "correct it")
         if len(set(self.shares)) < len(self.shares) or not all(0 <= share < 1 for share in self.shares):
-            raise InputError("--shares", str(list(self.shares)), "different shares in [0, 1)", "correct them")
+            raise InputError("`shares`", str(list(self.shares)), "different shares in [0, 1)", "correct them")
 
     def _check_settings(self) -> None:
         for name in READ_BY_PREPROCESSING:
             if name in self.settings:
                 raise InputError(
-                    f"--set {name}", "a setting that preprocessing reads", "one of training",
-                    "give it to plan_and_preprocess with another -overwrite_plans_name, and -p here",
-                )  # fmt: skip
+                    f"`settings` {name}",
+                    "a setting that preprocessing reads",
+                    "one of training",
+                    "give it to plan_and_preprocess with another `overwrite_plans_name`, and as `plans` here",
+                )
         for name, folders in self.models.items():
             for folder in folders:
                 if not (folder / "plans.json").is_file():
                     raise InputError(
-                        f"--models {name}={folder}", "no plans.json", "TRAINER__PLANS__CONFIGURATION of nnUNet_results",
+                        f"`models` {name}={folder}",
+                        "no plans.json",
+                        "TRAINER__PLANS__CONFIGURATION of nnUNet_results",
                         "check the path",
-                    )  # fmt: skip
+                    )

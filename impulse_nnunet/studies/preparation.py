@@ -41,9 +41,11 @@ def prepare(dataset: str, options: StudyOptions, say: Say) -> None:
     if not plans_file(dataset, options.plans).is_file():
         if (options.plans, options.configuration) != (PLANS, CONFIGURATION):
             raise InputError(
-                f"-p {options.plans}", f"no such plans of {dataset}", f"{PLANS}, or plans that are made",
-                "run impulse_nnunet plan_and_preprocess with -overwrite_plans_name",
-            )  # fmt: skip
+                f"`plans` {options.plans}",
+                f"no such plans of {dataset}",
+                f"{PLANS}, or plans that are made",
+                "run impulse_nnunet plan_and_preprocess with `overwrite_plans_name`",
+            )
         plan_dataset(dataset, workers=options.processes, progress_bar=False)
         say(f"{dataset}: planned")
     preprocess_dataset(dataset, options.plans, options.configuration, options.processes, progress_bar=False)
@@ -61,9 +63,11 @@ def prepare_stock(dataset: str, options: StudyOptions, say: Say) -> None:
         return
     if (options.stock_plans, options.stock_configuration) != (STOCK_PLANS, STOCK_CONFIGURATION):
         raise InputError(
-            f"--stock_plans {options.stock_plans}", f"{dataset} not preprocessed by them", "plans that are made",
+            f"`stock_plans` {options.stock_plans}",
+            f"{dataset} not preprocessed by them",
+            "plans that are made",
             "run nnUNetv2_plan_and_preprocess",
-        )  # fmt: skip
+        )
     workers = str(options.processes)
     number = str(int(dataset[len("Dataset") :].split("_")[0]))
     name = f"stock_preprocessing_{number}"

@@ -16,8 +16,8 @@ from impulse_nnunet.jobs.locks import locked
 from impulse_nnunet.jobs.process import LONG_PATIENCE_S, run_command
 from impulse_nnunet.jobs.record import BEGUN, CHANGED, DONE, Inputs, Record
 from impulse_nnunet.studies.models import CHECKPOINT, TrainedModel
+from impulse_nnunet.studies.rows import StudyRow
 from impulse_nnunet.studies.scoring import EvaluationCases, means_of, score
-from impulse_nnunet.studies.systems import System
 from impulse_nnunet.studies.variants import Variant
 
 TRAIN = "nnunetv2.run.run_training:run_training_entry"
@@ -56,7 +56,7 @@ class Run:
     """One system with one seed.
 
     Args:
-        system: Row of the table.
+        row: Of the table.
         seed: Of the training.
         place: Data set.
         variant: Configuration to train; None where the model is finished or nothing is trained.
@@ -64,7 +64,7 @@ class Run:
         work: Folder for records, logs and scores.
     """
 
-    system: System
+    row: StudyRow
     seed: int
     place: Place
     variant: Variant | None
@@ -74,7 +74,7 @@ class Run:
     @property
     def title(self) -> str:
         """As a progress line names it."""
-        return f"{self.system.name}, seed {self.seed}"
+        return f"{self.row.name}, seed {self.seed}"
 
     @property
     def fold_folder(self) -> Path:
@@ -84,7 +84,7 @@ class Run:
     @property
     def predictions(self) -> Path:
         """Folder of the predicted label maps."""
-        if self.system.trains and not self.place.test.has_images:
+        if self.row.trains and not self.place.test.has_images:
             return self.fold_folder / "validation"
         return self.work / "predictions"
 
@@ -102,9 +102,11 @@ class Run:
         if self.variant is None:
             return Inputs({"fold": self.place.fold}, {"checkpoint": self._checkpoint})
         settings = {
-            "trainer": self.variant.trainer, "configuration": dict(self.variant.resolved), "fold": self.place.fold,
+            "trainer": self.variant.trainer,
+            "configuration": dict(self.variant.resolved),
+            "fold": self.place.fold,
             "versions": _versions(),
-        }  # fmt: skip
+        }
         return Inputs(settings, {name: self.place.raw / name for name in ("imagesTr", "labelsTr")})
 
     def prediction_inputs(self) -> Inputs:
@@ -119,7 +121,7 @@ class Run:
 
     def state(self) -> str:
         """What is left to do: one word for --dry_run."""
-        if self.system.trains and not self._is_trained():
+        if self.row.trains and not self._is_trained():
             return "train (goes on)" if self._state("train") == BEGUN else "train"
         if self._state("predict") != DONE:
             return "predict"
@@ -174,7 +176,7 @@ class Run:
     def _train(self, say: Say, lock: int) -> None:
         record, inputs = self.record("train"), self.training_inputs()
         status = record.status(inputs, [self._checkpoint])
-        if status.state == DONE or not self.system.trains:
+        if status.state == DONE or not self.row.trains:
             return
         measured: dict[str, Any] = {}
         if self.variant is not None:
@@ -194,9 +196,17 @@ class Run:
     def _run_training(self, variant: Variant, resume: bool, lock: int) -> dict[str, Any]:
         variant.write()
         arguments = [
-            variant.dataset, variant.name, str(self.place.fold), "-tr", variant.trainer, "-p", variant.plans,
-            "-device", self.place.device, *(["--c"] if resume else []),
-        ]  # fmt: skip
+            variant.dataset,
+            variant.name,
+            str(self.place.fold),
+            "-tr",
+            variant.trainer,
+            "-p",
+            variant.plans,
+            "-device",
+            self.place.device,
+            *(["--c"] if resume else []),
+        ]
         return self._run_command("train", TRAIN, arguments, lock, LONG_PATIENCE_S)
 
     def _predict(self, say: Say, lock: int) -> None:
@@ -216,10 +226,18 @@ class Run:
 
     def _predict_images(self, lock: int) -> dict[str, Any]:
         arguments = [
-            "-i", str(self.place.test.images), "-o", str(self.predictions), "-m", str(self.model_folder),
-            "-f", str(self.place.fold), "-device", self.place.device,
-        ]  # fmt: skip
-        if self.system.trains:
+            "-i",
+            str(self.place.test.images),
+            "-o",
+            str(self.predictions),
+            "-m",
+            str(self.model_folder),
+            "-f",
+            str(self.place.fold),
+            "-device",
+            self.place.device,
+        ]
+        if self.row.trains:
             arguments += ["-npp", "1", "-nps", "1", "--continue_prediction", "--disable_progress_bar"]
             return self._run_command("predict", PREDICT, arguments, lock)
         cases = ["--cases", *self.place.test.cases]

@@ -86,8 +86,9 @@ def score(predictions: Path, test: EvaluationCases, metrics: MetricSettings, pro
     measured = evaluate_cases(wanted, scheme, metrics, processes, progress=False)
     missing = {
         case: unmatched.get(case) or str(InputError(case, "no prediction", f"one in {predictions}", "predict again"))
-        for case in test.cases if case not in found
-    }  # fmt: skip
+        for case in test.cases
+        if case not in found
+    }
     measured.failures.update(missing)
     if measured.cases:
         folders = {name: str(folder) for name, folder in test.trees.items()}
@@ -100,9 +101,10 @@ def means_of(summary: Path) -> dict[str, float]:
     """Dice and the NSDs of a summary, means over its cases; those that are defined."""
     numbers = json.loads(summary.read_text(encoding="utf-8"))["paper"]
     return {
-        name: value for name, value in numbers.items() if name.startswith(("Dice", "NSD")) and value is not None
-        and not name.startswith("Dice_")
-    }  # fmt: skip
+        name: value
+        for name, value in numbers.items()
+        if name.startswith(("Dice", "NSD")) and value is not None and not name.startswith("Dice_")
+    }
 
 
 def _validation_cases(dataset: str, training: list[str], fold: int | str) -> list[str]:
@@ -112,7 +114,9 @@ def _validation_cases(dataset: str, training: list[str], fold: int | str) -> lis
         splits = generate_crossval_split(training, seed=SPLIT_SEED, n_splits=FOLDS)
     if splits is None or not isinstance(fold, int) or fold >= len(splits):
         raise InputError(
-            f"fold {fold} of {dataset}", "no validation cases", "imagesTs and labelsTs, or a fold of a split",
-            "add test cases, or choose another -f",
-        )  # fmt: skip
+            f"fold {fold} of {dataset}",
+            "no validation cases",
+            "imagesTs and labelsTs, or a fold of a split",
+            "add test cases, or choose another `fold`",
+        )
     return sorted(splits[fold]["val"])

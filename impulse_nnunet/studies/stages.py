@@ -37,9 +37,11 @@ def decoder_of_stage(decoder: nn.Module, stage: str) -> PointDecoder:
     parts = [getattr(decoder, name, None) for name in ("template", "deformation", "correction")]
     if not isinstance(decoder, PointDecoder) or any(part is None for part in parts):
         raise InputError(
-            "model", "a network without template, deformation or correction", "one of ImPulSe+",
+            "model",
+            "a network without template, deformation or correction",
+            "one of ImPulSe+",
             "give a model of nnUNetTrainerImPulSe with all parts",
-        )  # fmt: skip
+        )
     stopped = copy.deepcopy(decoder)
     heads = {"template": ("deformation", "correction"), "deformed": ("correction",), "corrected": ()}[stage]
     with torch.no_grad():
@@ -60,7 +62,7 @@ class StagePredictor(ImPulSePredictor):
 
     def __init__(self, stage: str, device: torch.device) -> None:
         if stage not in STAGES:
-            raise InputError("--stage", repr(stage), f"one of {', '.join(STAGES)}", "choose one")
+            raise InputError("`stage`", repr(stage), f"one of {', '.join(STAGES)}", "choose one")
         super().__init__(device, progress_bar=False)
         self.stage = stage
 

@@ -16,9 +16,9 @@ from impulse_nnunet.jobs.signals import stoppable
 from impulse_nnunet.studies.options import StudyOptions
 from impulse_nnunet.studies.preparation import find_inputs, kind_of_inputs, prepare, prepare_stock, resolve_dataset
 from impulse_nnunet.studies.results import write_results
+from impulse_nnunet.studies.rows import PLUS, StudyRow, TablePlan, table
 from impulse_nnunet.studies.runs import Place, Run, Say
 from impulse_nnunet.studies.scoring import EvaluationCases
-from impulse_nnunet.studies.systems import PLUS, System, Table, table
 from impulse_nnunet.studies.variants import plans_file, variant
 
 STUDY = "study.json"
@@ -50,7 +50,7 @@ class Study:
         datasets: Names of the data sets.
     """
 
-    table: Table
+    table: TablePlan
     runs: tuple[Run, ...]
     datasets: tuple[str, ...]
 
@@ -95,17 +95,17 @@ def describe_plan(options: StudyOptions) -> list[str]:
     lines = [f"{chosen.title}; {options.output}"]
     missing = [name for name in _datasets(chosen, options) if not plans_file(name, options.plans).is_file()]
     if missing:
-        rows = ", ".join(row.name for row in chosen.systems)
+        rows = ", ".join(row.name for row in chosen.rows)
         lines += [f"{name}: plan and preprocess" for name in missing]
         return [*lines, f"then, for seeds 0 to {options.seeds - 1}: {rows}"]
-    stock = any(row.stock and row.key not in options.models for row in chosen.systems)
+    stock = any(row.stock and row.key not in options.models for row in chosen.rows)
     if stock and not plans_file(resolve_dataset(options.dataset), options.stock_plans).is_file():
         lines.append(f"{resolve_dataset(options.dataset)}: plan and preprocess by stock nnU-Net")
-        chosen = Table(
+        chosen = TablePlan(
             key=chosen.key,
             title=chosen.title,
             reference=chosen.reference,
-            systems=tuple(r for r in chosen.systems if not r.stock),
+            rows=tuple(r for r in chosen.rows if not r.stock),
         )
     study = plan_study(chosen, options)
     for run in study.runs:
@@ -114,7 +114,7 @@ def describe_plan(options: StudyOptions) -> list[str]:
     return lines
 
 
-def chosen_table(options: StudyOptions) -> Table:
+def chosen_table(options: StudyOptions) -> TablePlan:
     """The table with the rows that are asked for.
 
     Raises:
@@ -126,18 +126,20 @@ def chosen_table(options: StudyOptions) -> Table:
     needed = {"4": "two or more", "5": "lbav"}.get(options.table)
     if (options.table == "4" and len(inputs) < 2) or (options.table == "5" and "lbav" not in inputs):
         raise InputError(
-            f"--table {options.table}", f"inputs {', '.join(inputs) or 'none'} of data set {options.dataset}",
-            str(needed), "build them with impulse_nnunet build_inputs, or name them: --inputs lbav=804",
-        )  # fmt: skip
+            f"`table` {options.table}",
+            f"inputs {', '.join(inputs) or 'none'} of data set {options.dataset}",
+            str(needed),
+            "build them with impulse_nnunet build_inputs, or name them: `inputs` lbav=804",
+        )
     full = table(options.table, inputs, options.shares)
-    known = {row.key for row in full.systems}
+    known = {row.key for row in full.rows}
     unknown = [key for key in options.rows if key not in known]
     if unknown:
-        raise InputError("--rows", unknown[0], f"some of {', '.join(row.key for row in full.systems)}", "correct it")
-    rows = [row for row in full.systems if not options.rows or row.key in options.rows]
-    rows += [System(key=name, name=name, dataset=None) for name in options.models if name not in known]
+        raise InputError("`rows`", unknown[0], f"some of {', '.join(row.key for row in full.rows)}", "correct it")
+    rows = [row for row in full.rows if not options.rows or row.key in options.rows]
+    rows += [StudyRow(key=name, name=name, dataset=None) for name in options.models if name not in known]
     reference = full.reference if any(row.key == full.reference for row in rows) else rows[0].key
-    return Table(key=full.key, title=full.title, reference=reference, systems=tuple(rows))
+    return TablePlan(key=full.key, title=full.title, reference=reference, rows=tuple(rows))
 
 
 def _known_inputs(options: StudyOptions) -> dict[str, int]:
@@ -152,17 +154,19 @@ def _known_inputs(options: StudyOptions) -> dict[str, int]:
     return inputs
 
 
-def plan_study(chosen: Table, options: StudyOptions) -> Study:
+def plan_study(chosen: TablePlan, options: StudyOptions) -> Study:
     """All runs of a table; plans must be there."""
     places = {name: _place(name, options) for name in _datasets(chosen, options)}
     runs = [
-        run for seed in range(options.seeds) for row in chosen.systems
+        run
+        for seed in range(options.seeds)
+        for row in chosen.rows
         if (run := _run(row, seed, places[_dataset(row, options)], options)) is not None
-    ]  # fmt: skip
+    ]
     return Study(chosen, tuple(runs), tuple(places))
 
 
-def _run(row: System, seed: int, place: Place, options: StudyOptions) -> Run | None:
+def _run(row: StudyRow, seed: int, place: Place, options: StudyOptions) -> Run | None:
     """A run; None where a row has fewer runs than there are seeds."""
     dataset = place.raw.name
     if row.key in options.models:
@@ -170,7 +174,7 @@ def _run(row: System, seed: int, place: Place, options: StudyOptions) -> Run | N
         if seed >= len(folders):
             return None
         return Run(
-            system=row,
+            row=row,
             seed=seed,
             place=place,
             variant=None,
@@ -185,18 +189,18 @@ def _run(row: System, seed: int, place: Place, options: StudyOptions) -> Run | N
         else:
             folder = variant(PLUS, seed, dataset, options).model_folder
             work = folder / f"fold_{options.fold}" / "template_alone"
-        return Run(system=row, seed=seed, place=place, variant=None, model_folder=folder, work=work)
+        return Run(row=row, seed=seed, place=place, variant=None, model_folder=folder, work=work)
     wanted = variant(row, seed, dataset, options)
     work = wanted.model_folder / f"study_fold_{options.fold}"
-    return Run(system=row, seed=seed, place=place, variant=wanted, model_folder=wanted.model_folder, work=work)
+    return Run(row=row, seed=seed, place=place, variant=wanted, model_folder=wanted.model_folder, work=work)
 
 
-def _dataset(row: System, options: StudyOptions) -> str:
+def _dataset(row: StudyRow, options: StudyOptions) -> str:
     return resolve_dataset(row.dataset if row.dataset is not None else options.dataset)
 
 
-def _datasets(chosen: Table, options: StudyOptions) -> list[str]:
-    return list(dict.fromkeys(_dataset(row, options) for row in chosen.systems))
+def _datasets(chosen: TablePlan, options: StudyOptions) -> list[str]:
+    return list(dict.fromkeys(_dataset(row, options) for row in chosen.rows))
 
 
 def _place(name: str, options: StudyOptions) -> Place:
@@ -212,10 +216,10 @@ def _place(name: str, options: StudyOptions) -> Place:
     )
 
 
-def _prepare(chosen: Table, options: StudyOptions, say: Say) -> None:
+def _prepare(chosen: TablePlan, options: StudyOptions, say: Say) -> None:
     for name in _datasets(chosen, options):
         prepare(name, options, say)
-    if any(row.stock and row.key not in options.models for row in chosen.systems):
+    if any(row.stock and row.key not in options.models for row in chosen.rows):
         try:
             prepare_stock(resolve_dataset(options.dataset), options, say)
         except CommandError as error:
@@ -230,15 +234,29 @@ def _claim(study: Study, options: StudyOptions) -> None:
     foreign = next((place for run in study.runs if (place := run.foreign_result()) is not None), None)
     if foreign is not None:
         raise InputError(
-            str(foreign), "a training that this command did not make", "none",
-            "use it by --models, move it away, or give --overwrite to set it aside",
-        )  # fmt: skip
-    runs = [{"row": run.system.key, "seed": run.seed, "model": str(run.model_folder), "fold": run.place.fold,
-             "summary": str(run.summary), "predictions": str(run.predictions)} for run in study.runs]  # fmt: skip
+            str(foreign),
+            "a training that this command did not make",
+            "none",
+            "use it by `models`, move it away, or give `overwrite` to set it aside",
+        )
+    runs = [
+        {
+            "row": run.row.key,
+            "seed": run.seed,
+            "model": str(run.model_folder),
+            "fold": run.place.fold,
+            "summary": str(run.summary),
+            "predictions": str(run.predictions),
+        }
+        for run in study.runs
+    ]
     content = {
-        "table": study.table.key, "datasets": list(study.datasets), "reference": study.table.reference,
-        "rows": {row.key: row.name for row in study.table.systems}, "runs": runs,
-    }  # fmt: skip
+        "table": study.table.key,
+        "datasets": list(study.datasets),
+        "reference": study.table.reference,
+        "rows": {row.key: row.name for row in study.table.rows},
+        "runs": runs,
+    }
     write_json(content, options.output / f"table_{study.table.key}" / STUDY)
 
 

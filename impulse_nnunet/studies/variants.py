@@ -25,7 +25,7 @@ from impulse_nnunet.settings import (
 )
 from impulse_nnunet.studies.budget import Budget
 from impulse_nnunet.studies.options import StudyOptions
-from impulse_nnunet.studies.systems import FULL_TRAINER, MASK_SHARE, PLUS, System
+from impulse_nnunet.studies.rows import FULL, MASK_SHARE, PLUS, StudyRow
 
 SEED = "impulse.training.seed"
 OWN_ENTRIES = ("batch_size", "architecture", PLAN_KEY)  # of a configuration, that a variant may change
@@ -85,29 +85,27 @@ def read_configuration(dataset: str, plans: str, configuration: str) -> dict[str
     return deepcopy(PlansManager(content).get_configuration(configuration).configuration)
 
 
-def variant(system: System, seed: int, dataset: str, options: StudyOptions) -> Variant:
-    """The configuration of a system and a seed.
+def variant(row: StudyRow, seed: int, dataset: str, options: StudyOptions) -> Variant:
+    """The configuration of a row and a seed.
 
     Raises:
         InputError: A setting that the plans do not know, out of range or in contradiction with another.
     """
-    if system.stock:
-        return _stock_variant(system, seed, dataset, options)
+    if row.stock:
+        return _stock_variant(row, seed, dataset, options)
     base = _completed(read_configuration(dataset, options.plans, options.configuration))
     common = with_overrides(deepcopy(base), options.settings)
     budget = options.budget or Budget.of_plans(common)
-    content = with_overrides(deepcopy(common), system.changes)
-    key = system.key if content != common or system.trainer != FULL_TRAINER else PLUS.key
+    content = with_overrides(deepcopy(common), row.changes)
+    key = row.key if content != common or row.system != FULL else PLUS.key
     with_overrides(content, {**budget.changes(), SEED: seed})
-    _check(content, system)
+    _check(content, row)
     name = f"{options.configuration}_{key}_{budget.slug}_seed{seed}{_mark(options.settings)}"
     entry = {"inherits_from": options.configuration} | {name: content[name] for name in OWN_ENTRIES}
-    return Variant(
-        dataset=dataset, plans=options.plans, name=name, entry=entry, resolved=content, trainer=system.trainer
-    )
+    return Variant(dataset=dataset, plans=options.plans, name=name, entry=entry, resolved=content, trainer=row.trainer)
 
 
-def _stock_variant(system: System, seed: int, dataset: str, options: StudyOptions) -> Variant:
+def _stock_variant(row: StudyRow, seed: int, dataset: str, options: StudyOptions) -> Variant:
     budget = options.budget
     if budget is None:
         ours = _completed(read_configuration(dataset, options.plans, options.configuration))
@@ -122,7 +120,7 @@ def _stock_variant(system: System, seed: int, dataset: str, options: StudyOption
         name=name,
         entry=entry,
         resolved=base | entry,
-        trainer=system.trainer,
+        trainer=row.trainer,
     )
 
 
@@ -133,14 +131,16 @@ def _completed(content: dict[str, Any]) -> dict[str, Any]:
     return dict(json.loads(json.dumps(content)))
 
 
-def _check(content: Mapping[str, Any], system: System) -> None:
+def _check(content: Mapping[str, Any], row: StudyRow) -> None:
     """Refuse before anything trains what a trainer would refuse."""
     sampling = content[PLAN_KEY]["sampling"]
-    if system.changes.get(MASK_SHARE) and not (sampling["mask_channels"] or sampling["tree_folders"]):
+    if row.changes.get(MASK_SHARE) and not (sampling["mask_channels"] or sampling["tree_folders"]):
         raise InputError(
-            system.name, "a data set without bronchi and vessels", "masks as channels, or tree files",
+            row.name,
+            "a data set without bronchi and vessels",
+            "masks as channels, or tree files",
             "build its inputs with impulse_nnunet build_inputs",
-        )  # fmt: skip
+        )
     settings_from_configuration(content)
     network_settings_from_configuration(content)
 

@@ -30,7 +30,7 @@ SEARCH_REGION_SHARE = 0.5  # of the finder's points; a small organ would be met 
 CASE_ENDINGS = (".b2nd", "_seg.b2nd", ".npz", ".pkl")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainingCase:
     """A preprocessed case in memory.
 
@@ -56,7 +56,7 @@ class TrainingCase:
         return self.volume.nbytes + self.segmentation.nbytes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Sample:
     """One training sample: an image to interpolate on a box's grid, and labelled points of the box.
 
@@ -139,9 +139,13 @@ class CaseStore:
         volume = volume.pin_memory() if self.pin else volume
         spacing = np.asarray(properties["spacing"])[self.transpose_forward]
         return TrainingCase(
-            volume, labels[0], spacing * labels.shape[1:], np.asarray(facts["foreground_faces"]),
-            facts["mask_voxels"], facts["annotated_voxels"],
-        )  # fmt: skip
+            volume=volume,
+            segmentation=labels[0],
+            extent_mm=spacing * labels.shape[1:],
+            foreground_faces=np.asarray(facts["foreground_faces"]),
+            mask_voxels=facts["mask_voxels"],
+            annotated_voxels=facts["annotated_voxels"],
+        )
 
 
 def _files_of(dataset: nnUNetBaseDataset, identifier: str) -> list[Path]:
@@ -195,7 +199,9 @@ class BatchMaker:
         seed = int(rng.integers(2**31))
         search = None if self.settings.search_grid is None else self._search_sample(step, place, case)
         placed = None if points is None else torch.from_numpy(points)
-        return Sample(case.volume, box, placed, torch.from_numpy(labels), seed, search)
+        return Sample(
+            volume=case.volume, box=box, points=placed, labels=torch.from_numpy(labels), seed=seed, search=search
+        )
 
     def _search_sample(self, step: int, place: int, case: TrainingCase) -> Sample:
         """The whole image, its random numbers apart from all others; half of the points lie in the region."""
@@ -211,7 +217,13 @@ class BatchMaker:
         )  # fmt: skip
         labels = labels_at(case.segmentation, box, points, self.cases.ignore_label)
         foreground = torch.from_numpy(np.minimum(labels, 1))
-        return Sample(case.volume, box, torch.from_numpy(points), foreground, int(rng.integers(2**31)))
+        return Sample(
+            volume=case.volume,
+            box=box,
+            points=torch.from_numpy(points),
+            labels=foreground,
+            seed=int(rng.integers(2**31)),
+        )
 
     def _random_points(self, rng: np.random.Generator, box: Box, case: TrainingCase) -> np.ndarray:
         sampling = self.settings.sampling

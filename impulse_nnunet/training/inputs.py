@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from impulse_nnunet.training.batches import Sample
 from impulse_nnunet.training.images import images_on_boxes, random_intensities
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NetworkBatch:
     """What one step needs, on the training device.
 
@@ -66,11 +66,13 @@ class InputMaker:
             if id(sample.volume) not in volumes:
                 volumes[id(sample.volume)] = sample.volume.to(self.device, non_blocking=True)
         settings = self.settings
-        main = self._part(batch, volumes, settings.grid.input_grid)
+        images, points, labels = self._part(batch, volumes, settings.grid.input_grid)
+        main = NetworkBatch(images=images, points=points, labels=labels)
         searches = [sample.search for sample in batch if sample.search is not None]
         if settings.search_grid is None:
-            return NetworkBatch(*main)
-        return NetworkBatch(*main, *self._part(searches, volumes, settings.search_grid))
+            return main
+        images, points, labels = self._part(searches, volumes, settings.search_grid)
+        return replace(main, search_images=images, search_points=points, foreground=labels)
 
     def _part(
         self, batch: Sequence[Sample], volumes: dict[int, Tensor], grid: Sequence[int]

@@ -60,7 +60,7 @@ def take_weights(network: ImPulSeNet, weights: Mapping[str, Tensor], source: str
     fitting = {name: weights[place] for name, place in places.items() if _fits(own[name], weights.get(place))}
     if len(fitting) < ENOUGH * len(places):
         raise InputError(
-            f"-pretrained_weights {source}", f"{len(fitting)} of the encoder's {len(places)} tensors in it",
+            f"`pretrained_weights` {source}", f"{len(fitting)} of the encoder's {len(places)} tensors in it",
             "a checkpoint with the encoder of these plans",
             "for a stock nnU-Net set architecture.arch_kwargs.encoder to unet_encoder, unet or a residual encoder, and "
             "features_per_stage, strides, kernel_sizes and blocks_per_stage to its own (docs/systems.md)",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from tqdm import tqdm
 from impulse_nnunet.coordinates import Box
 from impulse_nnunet.evaluation.overlap import dice_per_label
 from impulse_nnunet.io.files import whole_file
+from impulse_nnunet.jobs.signals import StopRequestedError
 from impulse_nnunet.network.template import TemplateGenerator
 from impulse_nnunet.settings import ImPulSeSettings
 from impulse_nnunet.training.batches import CaseStore, TrainingCase
@@ -52,14 +54,14 @@ def frequency_template(
     It is where cross-entropy alone drives a free template. Each class gets ``template.smoothing`` cases on top.
 
     Raises:
-        StoppedError: ``stopped``, asked between two cases, said so.
+        StopRequestedError: ``stopped``, asked between two cases, said so.
     """
     voxels = math.prod(grid)
     counts = np.zeros(number_of_classes * voxels)
     where = np.arange(voxels)
     for identifier in tqdm(cases.identifiers, "Template from class frequencies", disable=not progress_bar):
         if stopped():
-            raise StoppedError
+            raise StopRequestedError(signal.SIGTERM)
         labels = template_labels(cases[identifier], grid, settings, cases.ignore_label).ravel()
         known = labels != IGNORED
         counts[labels[known] * voxels + where[known]] += 1
@@ -67,11 +69,7 @@ def frequency_template(
     return torch.from_numpy(np.log(smoothed / smoothed.sum(0, keepdims=True))).float()
 
 
-class StoppedError(Exception):
-    """Making the template was asked to stop; what can be kept of it is saved."""
-
-
-@dataclass
+@dataclass(kw_only=True)
 class TemplateFit:
     """Pre-training of a learned template (paper, section 4.5), resumable.
 
@@ -84,7 +82,7 @@ class TemplateFit:
         folder: Holds ``template_checkpoint.pth`` while training and ``template_progress.png`` afterwards.
         log: Receives lines of text.
         writes: Whether this process writes the checkpoints.
-        stopped: Asked between two steps; on true the state is saved and :class:`StoppedError` raised.
+        stopped: Asked between two steps; on true the state is saved and :class:`StopRequestedError` raised.
     """
 
     cases: CaseStore
@@ -122,7 +120,7 @@ class TemplateFit:
                 steps.set_postfix(loss=f"{np.mean(self.losses[-50:]):.3f}")
             if self.stopped():
                 self._save(generator, optimiser)
-                raise StoppedError
+                raise StopRequestedError(signal.SIGTERM)
             if time() - saved > CHECKPOINT_SECONDS:
                 self._save(generator, optimiser)
                 saved = time()

@@ -23,7 +23,7 @@ LEAVE = "use the model folder as training left it"
 BUILDING_ERRORS = (RuntimeError, KeyError, ValueError, TypeError, AttributeError, ImportError, IndexError)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Description:
     """What a model folder says of itself.
 
@@ -40,7 +40,7 @@ class Description:
     class_names: list[str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Fold:
     """A checkpoint's content, as far as prediction needs it.
 
@@ -59,7 +59,7 @@ class Fold:
     mirroring_axes: tuple[int, ...] | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LoadedModel:
     """A network with the weights of its first fold, and what came with it.
 
@@ -88,7 +88,7 @@ def describe(folder: Path) -> Description:
     dataset_json = read_json_object(folder / "dataset.json", "a trained model's dataset.json")
     names = check_plans(plans, str(folder / "plans.json"))
     check_dataset_json(dataset_json, str(folder / "dataset.json"))
-    return Description(folder, plans, dataset_json, names)
+    return Description(folder=folder, plans=plans, dataset_json=dataset_json, class_names=names)
 
 
 def read_fold(path: Path) -> Fold:
@@ -106,7 +106,13 @@ def read_fold(path: Path) -> Fold:
         expected = "a checkpoint of nnU-Net, with network_weights, trainer_name and init_args"
         raise InputError(str(path), "other content", expected, LEAVE)
     axes = content.get("inference_allowed_mirroring_axes")
-    return Fold(path, dict(weights or {}), trainer, configuration, None if axes is None else tuple(axes))
+    return Fold(
+        path=path,
+        weights=dict(weights or {}),
+        trainer=trainer,
+        configuration=configuration,
+        mirroring_axes=None if axes is None else tuple(axes),
+    )
 
 
 def load_model(folder: Path, folds: Sequence[int | str], checkpoint_name: str) -> LoadedModel:
@@ -130,17 +136,28 @@ def load_model(folder: Path, folds: Sequence[int | str], checkpoint_name: str) -
             )  # fmt: skip
     plans_manager = PlansManager(description.plans)
     configuration_manager = _configuration(plans_manager, loaded[0])
-    build = _Builder(plans_manager, configuration_manager, description.dataset_json, loaded[0].trainer)
+    build = _Builder(
+        plans_manager=plans_manager,
+        configuration_manager=configuration_manager,
+        dataset_json=description.dataset_json,
+        trainer=loaded[0].trainer,
+    )
     with torch.device("meta"):  # sizes only: a plans file can ask for a network larger than the memory
         shapes = {name: tuple(value.shape) for name, value in build(folder).state_dict().items()}
     for fold in loaded:
         _check_fit(fold, shapes)
     network = build(folder)
     network.load_state_dict(loaded[0].weights)
-    return LoadedModel(network, plans_manager, configuration_manager, description, loaded)
+    return LoadedModel(
+        network=network,
+        plans_manager=plans_manager,
+        configuration_manager=configuration_manager,
+        description=description,
+        folds=loaded,
+    )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Builder:
     plans_manager: PlansManager
     configuration_manager: ConfigurationManager

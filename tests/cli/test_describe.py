@@ -47,8 +47,18 @@ def test_a_trained_model(capsys, tmp_path):
     assert (found["system"], found["trainer"]) == ("FCN", "nnUNetTrainerFCN")  # from the folder's name
     assert (found["input_channels"], found["number_of_classes"], found["batch_size"]) == (2, 3, 3)
     assert found["points"] == 8 * 12 * 16
-    assert main(["describe", "-m", str(tmp_path / "nnUNetTrainerFCN__ImPulSePlans__3d_impulse"), "-tr",
-                 "nnUNetTrainerLowRes"]) == 0  # fmt: skip
+    assert (
+        main(
+            [
+                "describe",
+                "-m",
+                str(tmp_path / "nnUNetTrainerFCN__ImPulSePlans__3d_impulse"),
+                "-tr",
+                "nnUNetTrainerLowRes",
+            ]
+        )
+        == 0
+    )
     assert "unet, instance norm" in capsys.readouterr().out
 
 

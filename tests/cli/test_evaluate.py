@@ -153,10 +153,19 @@ def test_choices_reach_the_numbers_and_the_record(folders, maps):
     assert evaluate("--airway", "airway", *arguments) == 0
     found = result()
     expected = {
-        "surface": "surfel", "connectivity": 6, "min_size": 2, "intrusion_surface": "interface", "absent": "zero",
-        "hd95": True, "assd": True, "tolerances_mm": [1], "tree_labels": False, "trees": {"airway": "airway"},
-        "label_names": {"1": "one", "2": "two", "3": "three"}, "labels": [1, 2, 3],
-    }  # fmt: skip
+        "surface": "surfel",
+        "connectivity": 6,
+        "min_size": 2,
+        "intrusion_surface": "interface",
+        "absent": "zero",
+        "hd95": True,
+        "assd": True,
+        "tolerances_mm": [1],
+        "tree_labels": False,
+        "trees": {"airway": "airway"},
+        "label_names": {"1": "one", "2": "two", "3": "three"},
+        "labels": [1, 2, 3],
+    }
     assert {name: found["settings"][name] for name in expected} == expected
     for entry, (case, (reference, prediction, tree)) in zip(found["metric_per_case"], maps.items(), strict=True):
         near = np.nan_to_num(all_nsd(reference, prediction, 4, SPACING, 1, "surfel"))

@@ -21,9 +21,14 @@ def test_records_tell_apart_models_options_and_the_grid_of_another_image(tmp_pat
     like = settings(like=str(other))
     nibabel.save(nibabel.Nifti1Image(np.zeros((5, 4, 4), np.uint8), np.eye(4)), other)
     found = [
-        settings(), settings({"fold_0/checkpoint_final.pth": "4567"}), settings(displacement=True), like,
-        settings(probabilities=True), settings(spacing_mm=(1, 1, 1)), settings(like=str(other)),
-    ]  # fmt: skip
+        settings(),
+        settings({"fold_0/checkpoint_final.pth": "4567"}),
+        settings(displacement=True),
+        like,
+        settings(probabilities=True),
+        settings(spacing_mm=(1, 1, 1)),
+        settings(like=str(other)),
+    ]
     assert len(set(found)) == len(found)
     assert settings() == settings()
 

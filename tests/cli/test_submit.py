@@ -41,7 +41,7 @@ def test_times(text, minutes):
 
 @pytest.mark.parametrize("text", ["", "0", "4:00", "1h", "-5", "0:00:00", "1-2"])
 def test_times_that_are_none(text):
-    with pytest.raises(InputError, match=r"--time: found '.*', expected minutes, H:MM:SS or D-HH:MM:SS; e.g. --time 4"):
+    with pytest.raises(InputError, match=r"`time`: found '.*', expected minutes, H:MM:SS or D-HH:MM:SS; e.g. `time` 4"):
         minutes_of(text)
 
 

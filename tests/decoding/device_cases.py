@@ -38,7 +38,12 @@ def member(classes=3, sizes="two levels", parts="ImPulSe+", seed=0, input_grid=(
     torch.manual_seed(seed)
     features, strides, width, template = SIZES[sizes]
     settings = NetworkSettings(
-        features, strides, (1,) * len(features), template_grid=template, head_features=width, **PARTS[parts]
+        features_per_stage=features,
+        strides=strides,
+        blocks_per_stage=(1,) * len(features),
+        template_grid=template,
+        head_features=width,
+        **PARTS[parts],
     )
     network = build_network(settings, 1, classes).eval()
     decoder = network.decoder

@@ -15,7 +15,13 @@ from impulse_nnunet.decoding.rows import fits_rows
 from impulse_nnunet.network import NetworkSettings, build_network
 
 GRID = (16, 20, 24)
-SETTINGS = NetworkSettings((4, 8), ((1, 1, 1), (2, 2, 2)), (1, 1), template_grid=GRID, head_features=8)
+SETTINGS = NetworkSettings(
+    features_per_stage=(4, 8),
+    strides=((1, 1, 1), (2, 2, 2)),
+    blocks_per_stage=(1, 1),
+    template_grid=GRID,
+    head_features=8,
+)
 
 
 def atlas(masks, sharpness):
@@ -170,7 +176,13 @@ def test_a_grid_that_is_turned_or_flipped_is_decoded_point_by_point():
 @pytest.mark.parametrize("size", [(1, 20, 24), (2, 3, 24), (16, 1, 1)])
 def test_lattices_of_few_nodes(size):
     torch.manual_seed(0)
-    network = build_network(NetworkSettings((4,), ((1, 1, 1),), (1,), template_grid=size, head_features=8), 1, 3)
+    network = build_network(
+        NetworkSettings(
+            features_per_stage=(4,), strides=((1, 1, 1),), blocks_per_stage=(1,), template_grid=size, head_features=8
+        ),
+        1,
+        3,
+    )
     network.decoder.template.set_logits(torch.randn(3, *size))
     box = EncodedBox([(network.decoder, [torch.randn(1, 4, *size)])], Box.whole())
     grid = OutputGrid.native((40, 41, 42))
@@ -182,7 +194,17 @@ def test_lattices_of_few_nodes(size):
 
 def test_every_voxel_is_evaluated_where_the_template_is_finer_than_the_lattice():
     # the only foreground is one voxel of a template five times as fine as the lattice: between all of its nodes
-    network = build_network(NetworkSettings((4,), ((1, 1, 1),), (1,), template_grid=(40,) * 3, head_features=8), 1, 2)
+    network = build_network(
+        NetworkSettings(
+            features_per_stage=(4,),
+            strides=((1, 1, 1),),
+            blocks_per_stage=(1,),
+            template_grid=(40,) * 3,
+            head_features=8,
+        ),
+        1,
+        2,
+    )
     logits = torch.zeros(2, 40, 40, 40)
     logits[0] = 1
     logits[1, 20, 20, 20] = 9

@@ -9,7 +9,10 @@ from impulse_nnunet.network import NetworkSettings, build_network
 from tests.support import perturb_heads, small_network
 
 WIDE = NetworkSettings(
-    (6, 10, 20, 24), ((1, 1, 1), (2, 2, 2), (1, 2, 2), (2, 1, 2)), (1, 1, 1, 1), template_grid=(5, 7, 9)
+    features_per_stage=(6, 10, 20, 24),
+    strides=((1, 1, 1), (2, 2, 2), (1, 2, 2), (2, 1, 2)),
+    blocks_per_stage=(1, 1, 1, 1),
+    template_grid=(5, 7, 9),
 )
 
 
@@ -52,7 +55,12 @@ def test_folding_holds_on_the_faces_and_beyond():
 
 def test_levels_of_one_voxel_and_dropout_in_evaluation():
     settings = NetworkSettings(
-        (4, 8), ((1, 1, 1), (2, 2, 1)), (1, 1), template_grid=(1, 2, 1), head_features=8, head_dropout=0.5
+        features_per_stage=(4, 8),
+        strides=((1, 1, 1), (2, 2, 1)),
+        blocks_per_stage=(1, 1),
+        template_grid=(1, 2, 1),
+        head_features=8,
+        head_dropout=0.5,
     )
     decoder, pyramid = encoded(perturb_heads(build_network(settings, 1, 3).eval()), (2, 2, 2), 1)
     with torch.no_grad():

@@ -64,7 +64,7 @@ def made_task(made, co_trained):
 
 
 def random_batch(task, dense):
-    region = RegionSettings("two_pass", search_grid=task.search_grid)
+    region = RegionSettings(mode="two_pass", search_grid=task.search_grid)
     settings = settings_for(task.input_grid, (24, 28, 32), region=region)
     samples = []
     for seed in range(2):
@@ -72,9 +72,24 @@ def random_batch(task, dense):
         volume = torch.randn(1, 24, 28, 32, generator=generator).half()
         number = int(np.prod(task.input_grid)) if dense else 64
         points = None if dense else 2 * torch.rand(64, 3, generator=generator) - 1
-        search = Sample(volume, Box.whole(), torch.rand(64, 3), torch.randint(0, 2, (64,), generator=generator), seed)
+        search = Sample(
+            volume=volume,
+            box=Box.whole(),
+            points=torch.rand(64, 3),
+            labels=torch.randint(0, 2, (64,), generator=generator),
+            seed=seed,
+        )
         labels = torch.randint(0, task.number_of_classes, (number,), generator=generator)
-        samples.append(Sample(volume, Box.from_faces([-0.8] * 3, [0.8] * 3), points, labels, seed, search))
+        samples.append(
+            Sample(
+                volume=volume,
+                box=Box.from_faces([-0.8] * 3, [0.8] * 3),
+                points=points,
+                labels=labels,
+                seed=seed,
+                search=search,
+            )
+        )
     return InputMaker(settings, DEVICE, augment=True)(samples)
 
 
@@ -108,9 +123,12 @@ def test_ten_steps_twice(data, capsys):
 def test_one_rank_trains_with_nccl(data, tmp_path):
     """NCCL where there is a GPU, Gloo in the rehearsal."""
     distributed.init_process_group(
-        "nccl" if ON_GPU else "gloo", init_method=f"file://{tmp_path}/meet", rank=0, world_size=1,
+        "nccl" if ON_GPU else "gloo",
+        init_method=f"file://{tmp_path}/meet",
+        rank=0,
+        world_size=1,
         device_id=torch.device("cuda", 0) if ON_GPU else None,
-    )  # fmt: skip
+    )
     try:
         made = trainer_on(DEVICE)
         assert made.is_ddp

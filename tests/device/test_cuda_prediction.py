@@ -36,9 +36,13 @@ def predictor_on(device, model):
 def preprocessed(predictor):
     preprocessor = predictor.configuration_manager.preprocessor_class(verbose=False)
     return preprocessor.run_case_npy(
-        unseen_image(), None, {"spacing": [SPACING_MM] * 3}, predictor.plans_manager, predictor.configuration_manager,
+        unseen_image(),
+        None,
+        {"spacing": [SPACING_MM] * 3},
+        predictor.plans_manager,
+        predictor.configuration_manager,
         predictor.dataset_json,
-    )  # fmt: skip
+    )
 
 
 def exact_ensemble(device, model, precision="float32"):

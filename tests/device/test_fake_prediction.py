@@ -19,12 +19,21 @@ from impulse_nnunet.network import SYSTEMS, NetworkSettings, Task
 from tests.device.fake_cuda import CUDA, describe, fake_cuda
 
 GRID, SEARCH, CLASSES, CHANNELS = (8, 12, 16), (8, 8, 8), 5, 3
-SETTINGS = NetworkSettings((4, 8), ((1, 1, 1), (2, 2, 2)), (1, 1), template_grid=(4, 6, 8), head_features=8)
+SETTINGS = NetworkSettings(
+    features_per_stage=(4, 8),
+    strides=((1, 1, 1), (2, 2, 2)),
+    blocks_per_stage=(1, 1),
+    template_grid=(4, 6, 8),
+    head_features=8,
+)
 PACKAGE = "dynamic_network_architectures"
 ENCODERS = [
-    "resnet18", "unet_encoder", "unet", f"{PACKAGE}.building_blocks.residual_encoders.ResidualEncoder",
+    "resnet18",
+    "unet_encoder",
+    "unet",
+    f"{PACKAGE}.building_blocks.residual_encoders.ResidualEncoder",
     f"{PACKAGE}.architectures.unet.ResidualEncoderUNet",
-]  # fmt: skip
+]
 FULL = {("cuda", torch.float32)}
 
 
@@ -38,7 +47,9 @@ def half(request, monkeypatch):
 
 
 def ensemble(system="impulse_plus", settings=SETTINGS, folds=1, precision="tf32"):
-    task = Task(settings, CHANNELS, CLASSES, GRID, search_grid=SEARCH)
+    task = Task(
+        settings=settings, input_channels=CHANNELS, number_of_classes=CLASSES, input_grid=GRID, search_grid=SEARCH
+    )
     with torch.device(CUDA):
         network = SYSTEMS[system].build(task)
     states = [dict(network.state_dict()) for _ in range(folds)]
@@ -105,7 +116,12 @@ def test_the_encoder_runs_in_the_precision_that_is_asked_for(half, precision, ha
 def test_an_unknown_precision_is_refused():
     with pytest.raises(ValueError, match="precision is 'single', expected one of tf32, half, float32"):
         Ensemble(
-            SYSTEMS["impulse_plus"].build(Task(SETTINGS, 1, 2, GRID)), None, torch.device("cpu"), precision="single"
+            SYSTEMS["impulse_plus"].build(
+                Task(settings=SETTINGS, input_channels=1, number_of_classes=2, input_grid=GRID)
+            ),
+            None,
+            torch.device("cpu"),
+            precision="single",
         )
 
 
@@ -123,8 +139,15 @@ def test_the_point_decoder_without_numpy(half, system, upright):
     for part in placement.parts(100):
         logits = torch.zeros(*part.extent, CLASSES, device=CUDA)
         moved = torch.zeros(*part.extent, 3, device=CUDA)
-        evaluate(fold, placement, part, Target(labels, logits, moved), 10)
-        evaluate_plain(member.decoder, member.pyramid, placement, part, Target(labels, logits, moved, True, 0.5), 10)
+        evaluate(fold, placement, part, Target(labels=labels, logits=logits, displacement=moved), 10)
+        evaluate_plain(
+            member.decoder,
+            member.pyramid,
+            placement,
+            part,
+            Target(labels=labels, logits=logits, displacement=moved, adds=True, share=0.5),
+            10,
+        )
 
 
 def test_a_native_image_becomes_its_working_volume_on_the_device(half):

@@ -17,12 +17,21 @@ from tests.device.fake_cuda import CUDA, describe, fake_cuda
 from tests.support import settings_for
 
 GRID, SEARCH, CLASSES, CHANNELS, POINTS = (8, 12, 16), (8, 8, 8), 5, 3, 11
-NETWORK = NetworkSettings((4, 8), ((1, 1, 1), (2, 2, 2)), (1, 1), template_grid=(4, 6, 8), head_features=8)
+NETWORK = NetworkSettings(
+    features_per_stage=(4, 8),
+    strides=((1, 1, 1), (2, 2, 2)),
+    blocks_per_stage=(1, 1),
+    template_grid=(4, 6, 8),
+    head_features=8,
+)
 PACKAGE = "dynamic_network_architectures"
 ENCODERS = [
-    "resnet18", "unet_encoder", "unet", f"{PACKAGE}.building_blocks.residual_encoders.ResidualEncoder",
+    "resnet18",
+    "unet_encoder",
+    "unet",
+    f"{PACKAGE}.building_blocks.residual_encoders.ResidualEncoder",
     f"{PACKAGE}.architectures.unet.ResidualEncoderUNet",
-]  # fmt: skip
+]
 MASKS = SamplingSettings(mask_channels=(1,))
 
 
@@ -53,16 +62,20 @@ def device(monkeypatch):
 
 
 def settings(finder=True):
-    region = RegionSettings("two_pass", search_grid=SEARCH) if finder else RegionSettings()
+    region = RegionSettings(mode="two_pass", search_grid=SEARCH) if finder else RegionSettings()
     return settings_for(GRID, (10, 14, 18), region=region, sampling=MASKS)
 
 
 def sample(volume, points=POINTS, search=None):
     voxels = points or int(np.prod(GRID))
     return Sample(
-        volume, Box.from_faces([-0.5] * 3, [0.7] * 3),
-        torch.zeros(points, 3) if points else None, torch.zeros(voxels, dtype=torch.int64), 0, search,
-    )  # fmt: skip
+        volume=volume,
+        box=Box.from_faces([-0.5] * 3, [0.7] * 3),
+        points=torch.zeros(points, 3) if points else None,
+        labels=torch.zeros(voxels, dtype=torch.int64),
+        seed=0,
+        search=search,
+    )
 
 
 def batch(dense, finder=True):
@@ -71,7 +84,14 @@ def batch(dense, finder=True):
 
 
 def network(system, co_trained=False, finder=True, encoder=NETWORK):
-    task = Task(encoder, CHANNELS, CLASSES, GRID, co_trained=co_trained, search_grid=SEARCH if finder else None)
+    task = Task(
+        settings=encoder,
+        input_channels=CHANNELS,
+        number_of_classes=CLASSES,
+        input_grid=GRID,
+        co_trained=co_trained,
+        search_grid=SEARCH if finder else None,
+    )
     with torch.device(CUDA):
         return SYSTEMS[system].build(task).train()
 

@@ -191,18 +191,40 @@ def test_parts_share_the_cases(trained):
     output = trained.base / "parts"
     for part in ("0", "1"):
         trained.run(
-            "impulse_nnunet", "predict", *MODEL, "-i", str(trained.raw / "imagesTs"), "-o", str(output),
-            "-device", "cpu", "-num_parts", "2", "-part_id", part,
-        )  # fmt: skip
+            "impulse_nnunet",
+            "predict",
+            *MODEL,
+            "-i",
+            str(trained.raw / "imagesTs"),
+            "-o",
+            str(output),
+            "-device",
+            "cpu",
+            "-num_parts",
+            "2",
+            "-part_id",
+            part,
+        )
         assert len(list(output.glob("*.nii.gz"))) == (2 if part == "0" else 3)
 
 
 def test_zip_round_trip(trained, labels, tmp_path):
     archive = tmp_path / "model.zip"
     trained.run(
-        "nnUNetv2_export_model_to_zip", "-d", "990", "-o", str(archive), "-c", "3d_impulse",
-        "-tr", "nnUNetTrainerImPulSe", "-p", "ImPulSePlans", "-f", "0",
-    )  # fmt: skip
+        "nnUNetv2_export_model_to_zip",
+        "-d",
+        "990",
+        "-o",
+        str(archive),
+        "-c",
+        "3d_impulse",
+        "-tr",
+        "nnUNetTrainerImPulSe",
+        "-p",
+        "ImPulSePlans",
+        "-f",
+        "0",
+    )
     assert "safe and complete" in trained.run("impulse_nnunet", "check_model", str(archive)).stdout
     elsewhere = make_workplace(tmp_path)
     (tmp_path / "nnUNet_results").mkdir()
@@ -210,17 +232,37 @@ def test_zip_round_trip(trained, labels, tmp_path):
     shutil.copytree(trained.raw, elsewhere.raw)
     output = tmp_path / "out"
     elsewhere.run(
-        "nnUNetv2_predict", *MODEL, "-i", str(elsewhere.raw / "imagesTs"), "-o", str(output), "-device", "cpu",
-        "-npp", "1", "-nps", "1",
-    )  # fmt: skip
+        "nnUNetv2_predict",
+        *MODEL,
+        "-i",
+        str(elsewhere.raw / "imagesTs"),
+        "-o",
+        str(output),
+        "-device",
+        "cpu",
+        "-npp",
+        "1",
+        "-nps",
+        "1",
+    )
     assert_same_labels(output, labels)
 
 
 def test_find_best_configuration_and_ensemble_go_on_working(trained, labels, tmp_path):
     finished = trained.run(
-        "nnUNetv2_find_best_configuration", "990", "-c", "3d_impulse", "-tr", "nnUNetTrainerImPulSe",
-        "-p", "ImPulSePlans", "-f", "0", "-np", "1",
-    )  # fmt: skip
+        "nnUNetv2_find_best_configuration",
+        "990",
+        "-c",
+        "3d_impulse",
+        "-tr",
+        "nnUNetTrainerImPulSe",
+        "-p",
+        "ImPulSePlans",
+        "-f",
+        "0",
+        "-np",
+        "1",
+    )
     assert "*Best*: nnUNetTrainerImPulSe__ImPulSePlans__3d_impulse" in finished.stdout
     trained.run("nnUNetv2_ensemble", "-i", str(labels), str(labels), "-o", str(tmp_path / "ensemble"), "-np", "1")
     assert_same_labels(tmp_path / "ensemble", labels)

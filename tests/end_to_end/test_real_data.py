@@ -35,9 +35,17 @@ def train_and_predict(workplace, dataset, fold):
     model = ("-d", dataset, "-tr", "nnUNetTrainerImPulSe", "-p", "ImPulSePlans", "-c", "3d_impulse", "-f", fold)
     workplace.run("impulse_nnunet", "plan_and_preprocess", "-d", dataset, "--no_pbar", "-npfp", "2", *FEW_STEPS)
     workplace.run(
-        "nnUNetv2_train", dataset, "3d_impulse", fold, "-tr", "nnUNetTrainerImPulSe", "-p", "ImPulSePlans",
-        "-device", "cpu",
-    )  # fmt: skip
+        "nnUNetv2_train",
+        dataset,
+        "3d_impulse",
+        fold,
+        "-tr",
+        "nnUNetTrainerImPulSe",
+        "-p",
+        "ImPulSePlans",
+        "-device",
+        "cpu",
+    )
     raw = next((workplace.base / "nnUNet_raw").glob(f"Dataset{dataset}_*"))
     output = workplace.base / "out"
     workplace.run("impulse_nnunet", "predict", *model, "-i", str(raw / "imagesTs"), "-o", str(output), "-device", "cpu")

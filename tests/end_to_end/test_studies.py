@@ -35,9 +35,12 @@ def study(planned, tmp_path_factory):
 def killed_after(line, workplace, command):
     """Start the command and kill it, without a chance to clean up, once it has printed a line."""
     with subprocess.Popen(
-        [str(Path(sys.executable).parent / command[0]), *command[1:]], env=workplace.environment,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    ) as process:  # fmt: skip
+        [str(Path(sys.executable).parent / command[0]), *command[1:]],
+        env=workplace.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
         seen = []
         for text in process.stdout:
             seen.append(text)

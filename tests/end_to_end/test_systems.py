@@ -89,9 +89,7 @@ def test_it_trains_dies_resumes_predicts_and_evaluates(planned, plans, tmp_path,
     ours.predict_cases({"case": [image_of(planned)]}, tmp_path / "ours")
     assert np.array_equal(labels_in(tmp_path / "ours"), labels_in(tmp_path / "stock"))
     if not has_template:
-        with pytest.raises(
-            InputError, match=f"--save_displacement: found a model of {name}, expected one that deforms"
-        ):
+        with pytest.raises(InputError, match=f"`displacement`: found a model of {name}, expected one that deforms"):
             ours.predict_folder(planned.raw / "imagesTs", tmp_path / "moved", OutputOptions(displacement=True))
 
 
@@ -123,9 +121,20 @@ def test_the_encoder_of_a_stock_nnunet_is_the_start_and_the_log_says_so(planned,
     (planned.preprocessed / "ImPulSePlans.json").write_text(json.dumps(plans))
     stages = len(kwargs["strides"])
     donor = PlainConvUNet(
-        1, stages, kwargs["features_per_stage"], nn.Conv3d, 3, kwargs["strides"], kwargs["blocks_per_stage"], 6, 2,
-        conv_bias=True, norm_op=nn.InstanceNorm3d, norm_op_kwargs={"eps": 1e-5, "affine": True}, nonlin=nn.LeakyReLU,
-    )  # fmt: skip
+        1,
+        stages,
+        kwargs["features_per_stage"],
+        nn.Conv3d,
+        3,
+        kwargs["strides"],
+        kwargs["blocks_per_stage"],
+        6,
+        2,
+        conv_bias=True,
+        norm_op=nn.InstanceNorm3d,
+        norm_op_kwargs={"eps": 1e-5, "affine": True},
+        nonlin=nn.LeakyReLU,
+    )
     file = tmp_path / "stock.pth"  # as nnU-Net stores it: weights, numpy scalars in the log, a device
     logging = {"ema_fg_dice": [np.float64(0.5)], "train_losses": [np.float32(1)]}
     torch.save({"network_weights": donor.state_dict(), "logging": logging, "init_args": {"device": CPU}}, file)

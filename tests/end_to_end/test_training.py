@@ -225,8 +225,17 @@ def test_plans_of_another_planner_are_refused_in_one_line(folders, plans):
     write_plans(folders, plans)
     with pytest.raises(InputError, match="without 'impulse', expected 3d_impulse of ImPulSePlans"):
         trainer()
-    finished = folders.run("nnUNetv2_train", *[str(a) for a in ARGUMENTS[:3]], "-tr", ARGUMENTS[3], "-p", ARGUMENTS[4],
-                           "-device", "cpu", expect=2)  # fmt: skip
+    finished = folders.run(
+        "nnUNetv2_train",
+        *[str(a) for a in ARGUMENTS[:3]],
+        "-tr",
+        ARGUMENTS[3],
+        "-p",
+        ARGUMENTS[4],
+        "-device",
+        "cpu",
+        expect=2,
+    )
     assert "impulse_nnunet: plans: found a configuration without 'impulse'" in finished.stderr
     assert "Traceback" not in finished.stderr
 

@@ -50,9 +50,18 @@ def run_pipeline(workplace, *arguments, expect=0):
 
 def build(workplace, number, *arguments, expect=0):
     return workplace.run(
-        "impulse_nnunet", "build_inputs", "-d", str(number), "--ct", "801", "-device", "cpu", "--disable_progress_bar",
-        *arguments, expect=expect,
-    )  # fmt: skip
+        "impulse_nnunet",
+        "build_inputs",
+        "-d",
+        str(number),
+        "--ct",
+        "801",
+        "-device",
+        "cpu",
+        "--disable_progress_bar",
+        *arguments,
+        expect=expect,
+    )
 
 
 def model_of(workplace):
@@ -79,10 +88,16 @@ def test_the_pipeline_goes_from_raw_folders_to_scores(workplace):
     assert (output / "report.html").stat().st_size > 10000
     titles = [line for line in (workplace.base / "pipeline.txt").read_text().splitlines() if line.endswith("to do")]
     assert [line.split("] ")[1].removesuffix(": to do") for line in titles] == [
-        "bav: plans and preprocessing", "bav: training of fold 0", "bav: training of fold 1",
-        "inputs of the segment stage (CT, bronchus, artery, vein)", "segments: plans and preprocessing",
-        "segments: training of fold 0", "segments of the test cases", "scores", "report with pictures",
-    ]  # fmt: skip
+        "bav: plans and preprocessing",
+        "bav: training of fold 0",
+        "bav: training of fold 1",
+        "inputs of the segment stage (CT, bronchus, artery, vein)",
+        "segments: plans and preprocessing",
+        "segments: training of fold 0",
+        "segments of the test cases",
+        "scores",
+        "report with pictures",
+    ]
     weights = (segment_model / "fold_0" / "checkpoint_final.pth").stat().st_mtime_ns
     again = run_pipeline(workplace)
     assert again.stdout.count("done before") == 9
@@ -104,9 +119,19 @@ def test_shapes_are_out_of_fold_and_test_cases_are_predicted(workplace):
     # what nnU-Net's own command predicts of the same image
     output = workplace.base / "direct"
     workplace.run(
-        "nnUNetv2_predict_from_modelfolder", "-i", str(workplace.base / "nnUNet_raw" / BAV / "imagesTs"), "-o",
-        str(output), "-m", str(model_of(workplace)), "-f", "0", "1", "-device", "cpu",
-    )  # fmt: skip
+        "nnUNetv2_predict_from_modelfolder",
+        "-i",
+        str(workplace.base / "nnUNet_raw" / BAV / "imagesTs"),
+        "-o",
+        str(output),
+        "-m",
+        str(model_of(workplace)),
+        "-f",
+        "0",
+        "1",
+        "-device",
+        "cpu",
+    )
     direct = nibabel.load(output / "phantom_90001.nii.gz").get_fdata()
     for number, mask in enumerate(channels(folder, "phantom_90001", "Ts"), 1):
         np.testing.assert_array_equal(mask, direct == number)
@@ -154,9 +179,17 @@ def test_lobes_alone_train_on_points_inside_trees_that_are_no_channels(workplace
     assert sorted(properties["impulse"]["mask_voxels"].tolist()) == sorted(expected.tolist())
     assert 0 < len(expected) < union.sum()
     workplace.run(
-        "nnUNetv2_train", "822", "3d_impulse", "0", "-tr", "nnUNetTrainerImPulSe", "-p", "ImPulSePlans",
-        "-device", "cpu",
-    )  # fmt: skip
+        "nnUNetv2_train",
+        "822",
+        "3d_impulse",
+        "0",
+        "-tr",
+        "nnUNetTrainerImPulSe",
+        "-p",
+        "ImPulSePlans",
+        "-device",
+        "cpu",
+    )
 
 
 def test_a_missing_tree_is_named_in_preprocessing(workplace):
@@ -173,9 +206,17 @@ def test_one_command_goes_from_ct_to_segments_by_both_stages(workplace, tmp_path
     # the same in single steps: the test case's channels, as build_inputs made them, through the predictor
     channels_of_test_case = workplace.base / "nnUNet_raw" / IBAV / "imagesTs"
     workplace.run(
-        "impulse_nnunet", "predict", "-m", str(segment_model), "-i", str(channels_of_test_case), "-o",
-        str(tmp_path / "steps"), "-device", "cpu",
-    )  # fmt: skip
+        "impulse_nnunet",
+        "predict",
+        "-m",
+        str(segment_model),
+        "-i",
+        str(channels_of_test_case),
+        "-o",
+        str(tmp_path / "steps"),
+        "-device",
+        "cpu",
+    )
     cts = tmp_path / "cts"
     shutil.copytree(workplace.base / "nnUNet_raw" / SEGMENTS / "imagesTs", cts)
     whole = (cts / "phantom_90001_0000.nii.gz").read_bytes()

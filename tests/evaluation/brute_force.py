@@ -39,8 +39,10 @@ def cell_areas(mask, spacing_mm):
     z, y, x = padded.shape
     codes = sum(
         (128 >> (4 * dz + 2 * dy + dx)) * padded[dz : z - 1 + dz, dy : y - 1 + dy, dx : x - 1 + dx]
-        for dz in (0, 1) for dy in (0, 1) for dx in (0, 1)
-    )  # fmt: skip
+        for dz in (0, 1)
+        for dy in (0, 1)
+        for dx in (0, 1)
+    )
     return monai_areas(spacing_mm)[codes]
 
 

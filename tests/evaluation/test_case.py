@@ -108,7 +108,9 @@ def test_nothing_valid():
 
 def test_surfaces_and_trees_are_those_of_full_volumes(maps):
     reference, prediction, tree = maps
-    settings = MetricSettings((0.5, 2.0), "voxel", 18, 1, hd95=True, assd=True)
+    settings = MetricSettings(
+        tolerances_mm=(0.5, 2.0), surface="voxel", connectivity=18, min_size=1, hd95=True, assd=True
+    )
     trees = {"airway": tree, "interseg": tree * 77}
     found = evaluate_case(reference, prediction, 5, SPACING, settings, trees, {"upper": [1, 3], "lower": [2]})
     assert list(found.per_label) == [*NNUNETS, "NSD_0.5mm", "NSD_2mm", "HD95_mm", "ASSD_mm"]
@@ -140,7 +142,7 @@ def test_surfaces_and_trees_are_those_of_full_volumes(maps):
 
 def test_the_surfel_surface_is_used(maps):
     reference, prediction, _ = maps
-    found = evaluate_case(reference, prediction, 5, SPACING, MetricSettings((1.0,), "surfel"))
+    found = evaluate_case(reference, prediction, 5, SPACING, MetricSettings(tolerances_mm=(1.0,), surface="surfel"))
     expected = normalised_surface_dice(reference, prediction, 5, SPACING, (1.0,), "surfel")[0]
     np.testing.assert_allclose(found.per_label["NSD_1mm"], expected, rtol=1e-12)
     assert not np.allclose(expected[:3], all_nsd(reference, prediction, 5, SPACING, 1, "voxel")[:3])
@@ -215,7 +217,7 @@ def test_empty_maps(empty):
 def test_absent_labels_count_as_zero_where_that_is_asked_for():
     reference, prediction = np.zeros((2, 2, 2), np.uint8), np.zeros((2, 2, 2), np.uint8)
     reference[0], prediction[0], prediction[1, 1, 1] = 1, 1, 2
-    settings = MetricSettings((1.0,), absent="zero", hd95=True)
+    settings = MetricSettings(tolerances_mm=(1.0,), absent="zero", hd95=True)
     found = evaluate_case(reference, prediction, 4, (1, 1, 1), settings).per_label
     for name in ("Dice", "IoU", "NSD_1mm"):
         np.testing.assert_array_equal(found[name], [1, 0, 0])
@@ -289,9 +291,11 @@ def test_nothing_that_is_handed_in_is_changed(maps):
 )
 def test_bad_input_is_named(changes, message):
     arguments = {
-        "reference": np.zeros((2, 3, 4), int), "prediction": np.zeros((2, 3, 4), int), "number_of_classes": 3,
+        "reference": np.zeros((2, 3, 4), int),
+        "prediction": np.zeros((2, 3, 4), int),
+        "number_of_classes": 3,
         "spacing_mm": (1, 1, 1),
-    }  # fmt: skip
+    }
     with pytest.raises(ValueError, match=message):
         evaluate_case(**(arguments | changes))
 

@@ -17,7 +17,14 @@ def volumes():
     wrong = reference.copy()
     wrong[2:6, 3:11, 10:14] = 1
     return CaseVolumes(
-        (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), reference, {"A": reference.copy(), "B": wrong}, {}, {}, None, []
+        spacing_mm=(1.0, 1.0, 1.0),
+        origin_mm=(0.0, 0.0, 0.0),
+        reference=reference,
+        predictions={"A": reference.copy(), "B": wrong},
+        trees={},
+        own={},
+        image=None,
+        notes=[],
     )
 
 

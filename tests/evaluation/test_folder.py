@@ -17,7 +17,7 @@ from impulse_nnunet.evaluation.settings import LabelScheme, MetricSettings
 from tests.evaluation.brute_force import blobs, disturbed
 from tests.evaluation.image_files import save, save_all
 
-SETTINGS = MetricSettings((1.0,))
+SETTINGS = MetricSettings(tolerances_mm=(1.0,))
 SCHEME = LabelScheme({2: "two", 5: "five", 300: "three hundred"}, None, {"both": (2, 300), "other": (5,)})
 PLACE = {"spacing": (2, 0.7, 0.8), "origin": (1, 2, 3)}
 
@@ -36,7 +36,12 @@ def write(folder, seed, table=(0, 2, 5, 300), tree=True):
     for name, labels in files.items():
         save(labels.astype(np.uint16), folder / name / f"{case}.nii.gz", **PLACE)
     trees = {"airway": folder / "airway" / f"{case}.nii.gz"} if tree else {}
-    return CaseFiles(case, folder / "gt" / f"{case}.nii.gz", folder / "pred" / f"{case}.nii.gz", trees), branches
+    return CaseFiles(
+        case=case,
+        reference=folder / "gt" / f"{case}.nii.gz",
+        prediction=folder / "pred" / f"{case}.nii.gz",
+        trees=trees,
+    ), branches
 
 
 def empty_files(folder, *names):
@@ -56,8 +61,12 @@ def test_pairs_by_identifier_whatever_the_format(tmp_path):
     cases, failures = match_files(truth, found, {"airway": tree}, None, chill=False)
     assert failures == {}
     assert cases == [
-        CaseFiles("a", truth / "a.nrrd", found / "a.nii.gz", {"airway": tree / "a.nii"}),
-        CaseFiles("b", truth / "b.nii.gz", found / "b.mha", {"airway": tree / "b.nii.gz"}),
+        CaseFiles(
+            case="a", reference=truth / "a.nrrd", prediction=found / "a.nii.gz", trees={"airway": tree / "a.nii"}
+        ),
+        CaseFiles(
+            case="b", reference=truth / "b.nii.gz", prediction=found / "b.mha", trees={"airway": tree / "b.nii.gz"}
+        ),
     ]
 
 
@@ -111,14 +120,16 @@ def test_trees_that_carry_labels(tmp_path):
     labelled = np.where(branches, np.array([2, 5, 300])[np.arange(7) % 3], 0)
     save(labelled.astype(np.uint16), files.trees["airway"], **PLACE)
     between = save((branches * 255).astype(np.uint8), tmp_path / "interseg" / "case2.nii.gz", **PLACE)
-    both = CaseFiles("case2", files.reference, files.prediction, files.trees | {"interseg": between})
-    found = evaluate_files(both, SCHEME, MetricSettings((1.0,), tree_labels=True)).trees
+    both = CaseFiles(
+        case="case2", reference=files.reference, prediction=files.prediction, trees=files.trees | {"interseg": between}
+    )
+    found = evaluate_files(both, SCHEME, MetricSettings(tolerances_mm=(1.0,), tree_labels=True)).trees
     expected = [np.count_nonzero(labelled == label) for label in (2, 5, 300)]
     assert found["airway"].n_voxels.tolist() == expected
     assert found["interseg"].intrusions is None  # its mask has a value that is no label, and needs none
     save(labelled.astype(np.uint16) + 1, files.trees["airway"], **PLACE)
     with pytest.raises(InputError, match=r"airway.case2.nii.gz: found label\(s\) 1, 3, 6, 301, expected only 0, 2, 5"):
-        evaluate_files(files, SCHEME, MetricSettings((1.0,), tree_labels=True))
+        evaluate_files(files, SCHEME, MetricSettings(tolerances_mm=(1.0,), tree_labels=True))
 
 
 @pytest.mark.parametrize("which", ["pred", "airway"])
@@ -183,7 +194,7 @@ def test_too_little_memory_is_a_failure(monkeypatch, tmp_path):
     monkeypatch.setattr("impulse_nnunet.evaluation.folder.read_label_map", no_room)
     found = evaluate_cases([write(tmp_path, 0)[0]], SCHEME, SETTINGS, progress=False)
     assert found.failures["case0"] == (
-        "case0: found too little memory, expected room for its label maps; try a smaller -np"
+        "case0: found too little memory, expected room for its label maps; try a smaller `processes`"
     )
 
 
@@ -196,7 +207,7 @@ class Deadly(dict):
 
 def test_a_killed_process_is_reported_and_stops_no_other_case(tmp_path):
     first, second = (write(tmp_path, seed)[0] for seed in (0, 1))
-    deadly = CaseFiles("deadly", Path("x"), Path("y"), Deadly())
+    deadly = CaseFiles(case="deadly", reference=Path("x"), prediction=Path("y"), trees=Deadly())
     found = evaluate_cases([deadly, first, second], SCHEME, SETTINGS, processes=2, progress=False)
     assert list(found.cases) == ["case0", "case1"]
     assert found.failures == {

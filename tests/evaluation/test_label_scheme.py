@@ -37,7 +37,7 @@ def test_labels_without_names():
 
 @pytest.mark.parametrize("label", [0, -1, 65536])
 def test_labels_without_names_must_be_labels(label):
-    with pytest.raises(InputError, match=f"--labels: found {label}, expected labels from 1 to 65535; correct it"):
+    with pytest.raises(InputError, match=f"`labels`: found {label}, expected labels from 1 to 65535; correct it"):
         scheme_of_labels([1, label])
 
 

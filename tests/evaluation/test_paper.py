@@ -8,14 +8,25 @@ from impulse_nnunet.evaluation.paper import METRICS, PAPER, Figure
 @pytest.mark.parametrize(
     ("table", "row", "metric", "printed"),
     [
-        ("1", "nnunet", "NIA", 52.36), ("1", "fcn", "IDB", 0.51), ("1", "deeplabv3", "NSD", 47.29),
-        ("1", "lowres", "IDB", 3.97), ("1", "impulse", "Dice", 85.31), ("1", "plus", "IDA", 1.33),
-        ("1", "template", "Dice", 60.28), ("2", "co_trained", "Dice", 84.60), ("2", "no_correction", "NSD", 60.35),
-        ("2", "no_displacement_loss", "Dice", 86.06), ("2", "plus", "NSD", 63.17), ("3", "unet", "NSD", 63.67),
-        ("3", "unet_encoder", "Dice", 85.42), ("4", "l_truth", "Dice", 74.17), ("4", "ibav", "Dice", 86.06),
-        ("5", "impulse", "NSD", 43.39), ("5", "plus", "Dice", 82.43),
+        ("1", "nnunet", "NIA", 52.36),
+        ("1", "fcn", "IDB", 0.51),
+        ("1", "deeplabv3", "NSD", 47.29),
+        ("1", "lowres", "IDB", 3.97),
+        ("1", "impulse", "Dice", 85.31),
+        ("1", "plus", "IDA", 1.33),
+        ("1", "template", "Dice", 60.28),
+        ("2", "co_trained", "Dice", 84.60),
+        ("2", "no_correction", "NSD", 60.35),
+        ("2", "no_displacement_loss", "Dice", 86.06),
+        ("2", "plus", "NSD", 63.17),
+        ("3", "unet", "NSD", 63.67),
+        ("3", "unet_encoder", "Dice", 85.42),
+        ("4", "l_truth", "Dice", 74.17),
+        ("4", "ibav", "Dice", 86.06),
+        ("5", "impulse", "NSD", 43.39),
+        ("5", "plus", "Dice", 82.43),
     ],
-)  # fmt: skip
+)
 def test_figures_are_those_of_the_paper(table, row, metric, printed):
     assert PAPER[table][row][metric].mean == printed
 

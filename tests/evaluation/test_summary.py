@@ -15,7 +15,7 @@ from impulse_nnunet.evaluation.summary import summarise, write_summary
 
 SCHEME = LabelScheme({3: "three", 5: "five", 8: "eight"}, 9, {"upper": (3, 5), "lower": (8,)})
 LOBES = {"upper": [1, 2], "lower": [3]}
-SETTINGS = MetricSettings((1.0, 0.5))
+SETTINGS = MetricSettings(tolerances_mm=(1.0, 0.5))
 
 
 def row(*labels):
@@ -32,7 +32,10 @@ def folder_metrics(settings=SETTINGS, trees=True):
     cases = {case: evaluate_case(*pair, 4, (1, 1, 2), settings, tree, LOBES) for case, pair in maps.items()}
     files = {
         case: CaseFiles(
-            case, Path(f"/gt/{case}.nii"), Path(f"/pred/{case}.nii"), {t: Path(f"/{t}/{case}") for t in tree}
+            case=case,
+            reference=Path(f"/gt/{case}.nii"),
+            prediction=Path(f"/pred/{case}.nii"),
+            trees={t: Path(f"/{t}/{case}") for t in tree},
         )
         for case in cases
     }
@@ -67,11 +70,18 @@ def test_the_tree_of_a_case_by_hand(summary):
     airway = summary["metric_per_case"][0]["anatomy"]["airway"]
     # T_3 = x 0, 1, 2: 1 and 2 outside, one group, 4 mm off x = 0; T_5 = 3, 4: at home; x = 7 is outside
     expected = {
-        "file": "/airway/a", "NI": 1, "ID_mm": 4, "total_ID_mm": 4, "n_undefined_ID": 0, "n_voxels": 5, "n_outside": 1,
-        "n_background": 1, "share_in_segment": 3 / 5,
+        "file": "/airway/a",
+        "NI": 1,
+        "ID_mm": 4,
+        "total_ID_mm": 4,
+        "n_undefined_ID": 0,
+        "n_voxels": 5,
+        "n_outside": 1,
+        "n_background": 1,
+        "share_in_segment": 3 / 5,
         # 3: 3 and 1, 1 in both; 5: 2 and 3, 2 in both; 8: none and 1
         "Dice_inside": (2 / 4 + 4 / 5 + 0) / 3,
-    }  # fmt: skip
+    }
     assert {name: value for name, value in airway.items() if name != "per_label"} == pytest.approx(expected)
     three = {"NI": 1, "ID_mm": 4, "n_voxels": 3, "n_background": 1, "share_in_segment": 1 / 3}
     assert airway["per_label"]["3"] == pytest.approx(three)
@@ -99,8 +109,10 @@ def test_averages_of_the_paper_and_of_nnunet(summary):
     assert (second["NIB"], second["total_IDB_mm"]) == (0, 0)
     assert math.isnan(second["IDB_mm"])
     assert {name: summary["paper"][name] for name in ("NIB", "IDB_mm", "total_IDB_mm")} == {
-        "NIB": 0.5, "IDB_mm": 4, "total_IDB_mm": 2
-    }  # fmt: skip
+        "NIB": 0.5,
+        "IDB_mm": 4,
+        "total_IDB_mm": 2,
+    }
     assert summary["paper"]["share_airway"] == pytest.approx((3 / 5 + 1) / 2)
     # lobes of b: upper is 6 and 5 voxels, 5 in both; lower is in neither
     assert second["Dice_lobes"] == pytest.approx(10 / 11)
@@ -115,15 +127,28 @@ def test_vessels_have_their_letters():
     maps = row(1, 0, 2, 0), row(1, 2, 2, 0)
     trees = {name: row(1, 0, 1, 0) for name in ("artery", "vein")}
     case = evaluate_case(*maps, 3, (1, 1, 1), SETTINGS, trees)
-    files = {"a": CaseFiles("a", Path("r"), Path("p"), {name: Path(name) for name in trees})}
-    settings = MetricSettings((1.0,), hd95=True, assd=True)
+    files = {
+        "a": CaseFiles(case="a", reference=Path("r"), prediction=Path("p"), trees={name: Path(name) for name in trees})
+    }
+    settings = MetricSettings(tolerances_mm=(1.0,), hd95=True, assd=True)
     far = evaluate_case(*maps, 3, (1, 1, 1), settings, trees)
     found = summarise(FolderMetrics({"a": far}, files, {}), LabelScheme({1: "a", 2: "b"}), settings, [1, 2], {})
     assert list(found["paper"]) == [
-        "Dice", "NSD_1mm", "HD95_mm", "ASSD_mm",
-        "NIA", "IDA_mm", "total_IDA_mm", "share_artery", "Dice_artery",
-        "NIV", "IDV_mm", "total_IDV_mm", "share_vein", "Dice_vein",
-    ]  # fmt: skip
+        "Dice",
+        "NSD_1mm",
+        "HD95_mm",
+        "ASSD_mm",
+        "NIA",
+        "IDA_mm",
+        "total_IDA_mm",
+        "share_artery",
+        "Dice_artery",
+        "NIV",
+        "IDV_mm",
+        "total_IDV_mm",
+        "share_vein",
+        "Dice_vein",
+    ]
     assert "HD95_mm" not in case.per_label
     # label 2: x = 1 and 2 against 2: 0 mm for the reference's place, 0 and 1 for the prediction's
     assert found["metric_per_case"][0]["metrics"]["2"]["ASSD_mm"] == pytest.approx(1 / 3)
@@ -157,12 +182,22 @@ def test_a_label_that_no_case_has_makes_nnunets_mean_undefined_and_not_the_paper
 
 def test_settings_are_written_beside_the_numbers(summary):
     expected = {
-        "version": __version__, "labels": [3, 5, 8], "label_names": {"3": "three", "5": "five", "8": "eight"},
-        "ignore_label": 9, "lobes": {"upper": [3, 5], "lower": [8]},
+        "version": __version__,
+        "labels": [3, 5, 8],
+        "label_names": {"3": "three", "5": "five", "8": "eight"},
+        "ignore_label": 9,
+        "lobes": {"upper": [3, 5], "lower": [8]},
         "trees": {"airway": "/airway", "interseg": "/interseg"},
-        "tolerances_mm": (1.0, 0.5), "surface": "voxel", "connectivity": 26, "min_size": 1,
-        "intrusion_surface": "whole", "absent": "skip", "hd95": False, "assd": False, "tree_labels": False,
-    }  # fmt: skip
+        "tolerances_mm": (1.0, 0.5),
+        "surface": "voxel",
+        "connectivity": 26,
+        "min_size": 1,
+        "intrusion_surface": "whole",
+        "absent": "skip",
+        "hd95": False,
+        "assd": False,
+        "tree_labels": False,
+    }
     assert summary["settings"] == expected
     assert summary["failures"] == {"c": "c: found nothing"}
 

@@ -30,9 +30,11 @@ NUMBER = 77
 DATASET = f"Dataset{NUMBER:03d}_Fuzzed"
 LOBES = ["background", "RUL", "RML", "RLL", "LUL", "LLL"]
 DATASET_JSON = {
-    "channel_names": {"0": "CT"}, "labels": {name: number for number, name in enumerate(LOBES)}, "numTraining": 1,
+    "channel_names": {"0": "CT"},
+    "labels": {name: number for number, name in enumerate(LOBES)},
+    "numTraining": 1,
     "file_ending": ".nii.gz",
-}  # fmt: skip
+}
 
 
 class InProcessExtractor(DatasetFingerprintExtractor):
@@ -153,8 +155,9 @@ class Fuzzer:
         (good / "dataset.json").write_text(json.dumps(DATASET_JSON))
         folders = (good, mutated) if recipes[0].seed % 2 else (mutated, good)
         output = self.folder / "scores" / "summary.json"
-        ending = call("evaluate", *folders, "-djfile", good / "dataset.json", "-o", output, "-np", "1",
-                      "--disable_progress_bar")  # fmt: skip
+        ending = call(
+            "evaluate", *folders, "-djfile", good / "dataset.json", "-o", output, "-np", "1", "--disable_progress_bar"
+        )
         self._check_ending("evaluate", ending, recipes)
         done = (
             {entry["case"] for entry in json.loads(output.read_text())["metric_per_case"]} if output.exists() else set()
@@ -171,8 +174,18 @@ class Fuzzer:
             write(image, raw / "imagesTr")
             write(replace(labels, name=image.name, ending=".nii.gz"), raw / "labelsTr")
         (raw / "dataset.json").write_text(json.dumps(DATASET_JSON))
-        ending = call("plan_and_preprocess", "-d", NUMBER, "-np", "1", "-npfp", "1", "--no_pbar", "-fpe",
-                      f"{__name__}.InProcessExtractor")  # fmt: skip
+        ending = call(
+            "plan_and_preprocess",
+            "-d",
+            NUMBER,
+            "-np",
+            "1",
+            "-npfp",
+            "1",
+            "--no_pbar",
+            "-fpe",
+            f"{__name__}.InProcessExtractor",
+        )
         recipes = [recipe for pair in pairs for recipe in pair]
         self._check_ending("plan_and_preprocess", ending, recipes)
         stored = list((preprocessed / "ImPulSePlans_3d_impulse").glob("*.pkl"))
@@ -219,14 +232,19 @@ def fuzz(fuzzer: Fuzzer, cases: int, seed: int | None) -> None:
         st.lists(st.tuples(images, labels), min_size=1, max_size=2),
     )
     shares = (
-        (fuzzer.predict, several, 2.7 * 2), (fuzzer.evaluate, st.lists(labels, min_size=1, max_size=6), 2.7 * 4),
+        (fuzzer.predict, several, 2.7 * 2),
+        (fuzzer.evaluate, st.lists(labels, min_size=1, max_size=6), 2.7 * 4),
         (fuzzer.preprocess, pairs, 1.5 * 4),
-    )  # fmt: skip
+    )
     for command, strategy, cases_a_call in shares:
         run = settings(
-            max_examples=max(1, round(cases / cases_a_call)), derandomize=seed is None, database=None, deadline=None,
-            phases=[Phase.generate], suppress_health_check=list(HealthCheck),
-        )(given(strategy)(_with_names_apart(command)))  # fmt: skip
+            max_examples=max(1, round(cases / cases_a_call)),
+            derandomize=seed is None,
+            database=None,
+            deadline=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )(given(strategy)(_with_names_apart(command)))
         (run if seed is None else hypothesis_seed(seed)(run))()
 
 

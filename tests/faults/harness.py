@@ -24,10 +24,16 @@ GRACE_S = 30.0  # from SIGTERM to the end, as schedulers give
 LONGEST_S = 900.0  # that any call here may take on a busy machine
 ORPHANS_S = 15.0  # that workers may outlive a killed process
 PRELOAD = [
-    "impulse_nnunet.cli.main", "impulse_nnunet.trainers", "impulse_nnunet.planning", "impulse_nnunet.lungs.build",
-    "impulse_nnunet.inference.predictor", "impulse_nnunet.evaluation.folder", "impulse_nnunet.evaluation.summary",
-    "nnunetv2.run.run_training", "matplotlib.pyplot",
-]  # fmt: skip
+    "impulse_nnunet.cli.main",
+    "impulse_nnunet.trainers",
+    "impulse_nnunet.planning",
+    "impulse_nnunet.lungs.build",
+    "impulse_nnunet.inference.predictor",
+    "impulse_nnunet.evaluation.folder",
+    "impulse_nnunet.evaluation.summary",
+    "nnunetv2.run.run_training",
+    "matplotlib.pyplot",
+]
 
 
 def fork_server() -> multiprocessing.context.ForkServerContext:
@@ -201,9 +207,7 @@ class Harness:
             shutil.rmtree(folder.parent, ignore_errors=True)
         return trial
 
-    def _kill(
-        self, subject: Subject, folder: Path, log: Path, moment_s: float, kind: str, trial: Trial
-    ) -> bool:  # fmt: skip
+    def _kill(self, subject: Subject, folder: Path, log: Path, moment_s: float, kind: str, trial: Trial) -> bool:
         """Kill a call at a moment; false if it had ended by then."""
         process = subject.calls(folder, bool(trial.faults)).start(subject.environment(folder), log)
         _wait(process, moment_s)

@@ -82,8 +82,11 @@ def recipes(base: Recipe, contents: tuple[str, ...] = CONTENTS, changes: int = 3
     small = st.integers(1, 14)
     ways = {
         "shape": st.one_of(
-            st.tuples(small, small, small), st.sampled_from([(1, 9, 9), (9, 1, 9), (9, 9, 1), (1, 1, 1), (2, 2, 2)]),
-            st.tuples(small, small), st.tuples(small, small, small, st.integers(1, 3)), st.just((60, 3, 3)),
+            st.tuples(small, small, small),
+            st.sampled_from([(1, 9, 9), (9, 1, 9), (9, 9, 1), (1, 1, 1), (2, 2, 2)]),
+            st.tuples(small, small),
+            st.tuples(small, small, small, st.integers(1, 3)),
+            st.just((60, 3, 3)),
         ),
         "dtype": st.sampled_from(TYPES),
         "big_endian": st.just(True),
@@ -97,7 +100,7 @@ def recipes(base: Recipe, contents: tuple[str, ...] = CONTENTS, changes: int = 3
         "file": st.sampled_from(FILES),
         "name": st.sampled_from(NAMES),
         "ending": st.sampled_from(ENDINGS),
-    }  # fmt: skip
+    }
 
     @st.composite
     def draw_recipe(draw: st.DrawFn) -> Recipe:

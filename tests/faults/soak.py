@@ -31,8 +31,12 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=20, help="of faults (default: 20)")
     parser.add_argument("--cases", type=int, default=2000, help="mutated files to try (default: 2000)")
     parser.add_argument("--seed", type=int, default=1, help="of everything random (default: 1)")
-    parser.add_argument("--subjects", nargs="+", metavar="NAME", help="to disturb: preprocessing, training, "
-                        "prediction, evaluation, build_inputs, pipeline (default: all)")  # fmt: skip
+    parser.add_argument(
+        "--subjects",
+        nargs="+",
+        metavar="NAME",
+        help="to disturb: preprocessing, training, prediction, evaluation, build_inputs, pipeline (default: all)",
+    )
     parser.add_argument("--folder", type=Path, help="to work in; kept (default: a temporary one)")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -97,8 +101,10 @@ def lines_of_trials(trials: list[Trial]) -> list[str]:
         lines.append(f"| {name} | {counts[0]} | {counts[1]} | {counts[2]} |")
     ends = [fault.seconds for trial in trials for fault in trial.faults if fault.kind == "SIGTERM"]
     lost = [trial for trial in trials if trial.lost]
-    lines.append(f"{len(trials)} runs with {sum(faults.values())} faults, {len(trials) - len(lost)} survived, "
-                 f"{len(lost)} lost; at most {max(ends, default=0.0):.1f} s from SIGTERM to the end")  # fmt: skip
+    lines.append(
+        f"{len(trials)} runs with {sum(faults.values())} faults, {len(trials) - len(lost)} survived, "
+        f"{len(lost)} lost; at most {max(ends, default=0.0):.1f} s from SIGTERM to the end"
+    )
     return lines + [f"LOST {trial.subject}: {trial.lost}" for trial in lost]
 
 

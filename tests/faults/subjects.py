@@ -66,9 +66,12 @@ def preprocessing(workplace: Workplace) -> Subject:
         return jsons, arrays, pickles, sorted(path.name for path in base.iterdir()), _images(base / "gt_segmentations")
 
     return Subject(
-        "preprocessing", lambda folder, again: call, result,
-        lambda folder: workplace.environment | {"nnUNet_preprocessed": str(folder)}, _check_preprocessed,
-    )  # fmt: skip
+        "preprocessing",
+        lambda folder, again: call,
+        result,
+        lambda folder: workplace.environment | {"nnUNet_preprocessed": str(folder)},
+        _check_preprocessed,
+    )
 
 
 def training(workplace: Workplace) -> Subject:
@@ -93,15 +96,27 @@ def training(workplace: Workplace) -> Subject:
         _check_jsons(folder / FOLD.parent, ("plans.json", "dataset.json", "dataset_fingerprint.json"))
 
     return Subject(
-        "training", lambda folder, again: train(*TRAINING, *(["--c"] if again else [])), result,
-        lambda folder: workplace.environment | {"nnUNet_results": str(folder)}, check, stage=stage,
-    )  # fmt: skip
+        "training",
+        lambda folder, again: train(*TRAINING, *(["--c"] if again else [])),
+        result,
+        lambda folder: workplace.environment | {"nnUNet_results": str(folder)},
+        check,
+        stage=stage,
+    )
 
 
 def prediction(workplace: Workplace) -> Subject:
     """``predict`` with probabilities, displacement and labels of several cases."""
-    flags = ("-f", "0", "-device", "cpu", "--save_probabilities", "--save_displacement", "--c",
-             "--disable_progress_bar")  # fmt: skip
+    flags = (
+        "-f",
+        "0",
+        "-device",
+        "cpu",
+        "--save_probabilities",
+        "--save_displacement",
+        "--c",
+        "--disable_progress_bar",
+    )
     images = workplace.base / "many_images"
     if not images.is_dir():
         images.mkdir()
@@ -139,9 +154,13 @@ def evaluation(workplace: Workplace) -> Subject:
         return text.replace(str(folder), ""), sorted(path.name for path in (folder / "scores").iterdir())
 
     return Subject(
-        "evaluation", call, result, lambda folder: workplace.environment,
-        lambda folder: _check_jsons(folder / "scores", ("summary.json",)), prepare,
-    )  # fmt: skip
+        "evaluation",
+        call,
+        result,
+        lambda folder: workplace.environment,
+        lambda folder: _check_jsons(folder / "scores", ("summary.json",)),
+        prepare,
+    )
 
 
 def building(workplace: Workplace) -> Subject:
@@ -161,9 +180,13 @@ def building(workplace: Workplace) -> Subject:
         return workplace.environment | {"nnUNet_raw": str(folder), "nnUNet_preprocessed": str(folder / "preprocessed")}
 
     return Subject(
-        "build_inputs", lambda folder, again: impulse("build_inputs", "-d", "803", "--ct", "801", *kind), result,
-        environment, lambda folder: _check_images(folder / BUILT), prepare,
-    )  # fmt: skip
+        "build_inputs",
+        lambda folder, again: impulse("build_inputs", "-d", "803", "--ct", "801", *kind),
+        result,
+        environment,
+        lambda folder: _check_images(folder / BUILT),
+        prepare,
+    )
 
 
 def pipeline(workplace: Workplace) -> Subject:
@@ -200,9 +223,14 @@ def pipeline(workplace: Workplace) -> Subject:
         return titles[-1] if titles else "start"
 
     return Subject(
-        "pipeline", lambda folder, again: call, result,
-        lambda folder: workplace.environment | {name: str(folder / name) for name in folders}, check, prepare, stage,
-    )  # fmt: skip
+        "pipeline",
+        lambda folder, again: call,
+        result,
+        lambda folder: workplace.environment | {name: str(folder / name) for name in folders},
+        check,
+        prepare,
+        stage,
+    )
 
 
 def _files(folder: Path) -> list[Path]:

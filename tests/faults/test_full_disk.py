@@ -25,17 +25,32 @@ sys.exit({function}())
 def run_limited(workplace, limit, module, function, *arguments):
     script = LIMITED.format(module=module, function=function)
     return subprocess.run(
-        [sys.executable, "-c", script, str(limit), *arguments], env=workplace.environment, capture_output=True,
-        text=True, timeout=1500, check=False,
-    )  # fmt: skip
+        [sys.executable, "-c", script, str(limit), *arguments],
+        env=workplace.environment,
+        capture_output=True,
+        text=True,
+        timeout=1500,
+        check=False,
+    )
 
 
 def test_prediction(trained, tmp_path):
     output = tmp_path / "out"
     finished = run_limited(
-        trained, 100, "impulse_nnunet.cli.main", "main", "impulse_nnunet", "predict", *MODEL,
-        "-i", str(trained.raw / "imagesTs"), "-o", str(output), "-device", "cpu",
-    )  # fmt: skip
+        trained,
+        100,
+        "impulse_nnunet.cli.main",
+        "main",
+        "impulse_nnunet",
+        "predict",
+        *MODEL,
+        "-i",
+        str(trained.raw / "imagesTs"),
+        "-o",
+        str(output),
+        "-device",
+        "cpu",
+    )
     assert finished.returncode == 2, finished.stderr
     assert "Traceback" not in finished.stderr
     assert not list(output.rglob("*.nii.gz"))
@@ -46,9 +61,20 @@ def test_preprocessing_keeps_what_was_there_and_goes_on(planned):
     files = [*planned.preprocessed.glob("*.json"), *folder.iterdir()]
     before = {path: path.read_bytes() for path in files}
     finished = run_limited(
-        planned, 5000, "impulse_nnunet.cli.main", "main", "impulse_nnunet", "plan_and_preprocess", "-d", "990",
-        "--no_pbar", "-overwrite_plans_name", "ImPulSePlans", "-np", "1",
-    )  # fmt: skip
+        planned,
+        5000,
+        "impulse_nnunet.cli.main",
+        "main",
+        "impulse_nnunet",
+        "plan_and_preprocess",
+        "-d",
+        "990",
+        "--no_pbar",
+        "-overwrite_plans_name",
+        "ImPulSePlans",
+        "-np",
+        "1",
+    )
     assert finished.returncode == 2, finished.stderr
     assert "Traceback" not in finished.stderr
     assert {path: path.read_bytes() for path in files} == before

@@ -94,7 +94,7 @@ def test_a_full_disk(predict, tmp_path):
     mounted.mkdir()
     made = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=12k", "tmpfs", str(mounted)], capture_output=True, check=False
-    )  # fmt: skip
+    )
     if made.returncode != 0:
         pytest.skip("this user may not mount a small disk")
     try:

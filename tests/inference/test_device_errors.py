@@ -31,7 +31,7 @@ MEMORY = {
     "CPU": "[enforce fail at alloc_cpu.cpp:119] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to "
     "allocate 90000000000000 bytes. Error code 12 (Cannot allocate memory)",
     "CPU, Windows": "DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes.",
-}  # fmt: skip
+}
 LOST = [
     "an illegal memory access was encountered",  # LightX2V issue 480
     "device-side assert triggered",
@@ -87,7 +87,7 @@ def test_a_lost_device_is_one_line_without_the_advice_to_programmers():
     assert str(error) == (
         "case_1: found a CUDA error after which this process cannot use the GPU (CUDA error: device-side assert "
         "triggered), expected a GPU that works; start again, without the cases that are done; if it comes back, with "
-        "-device cpu, or with CUDA_LAUNCH_BLOCKING=1 to learn where it arises"
+        "`device` cpu, or with CUDA_LAUNCH_BLOCKING=1 to learn where it arises"
     )
     assert isinstance(error, InputError)
     assert str(pickle.loads(pickle.dumps(error))) == str(error)

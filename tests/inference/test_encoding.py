@@ -12,7 +12,7 @@ from tests.support import SMALL, settings_for, small_network
 
 GRID = (4, 6, 8)
 POINTS = np.random.default_rng(0).uniform(-1, 1, (50, 3)).astype(np.float32)
-TWO_PASS = settings_for(GRID, (8, 12, 16), region=RegionSettings("two_pass", margin=0.1))
+TWO_PASS = settings_for(GRID, (8, 12, 16), region=RegionSettings(mode="two_pass", margin=0.1))
 
 
 def network_that_finds(block):
@@ -67,7 +67,7 @@ def test_two_passes_encode_the_region_that_the_first_one_finds():
     np.testing.assert_allclose(encoded.box.faces, expected, atol=1e-6)
 
 
-SEARCH = settings_for(GRID, (8, 12, 16), region=RegionSettings("two_pass", margin=0.1, search_grid=(4, 6, 8)))
+SEARCH = settings_for(GRID, (8, 12, 16), region=RegionSettings(mode="two_pass", margin=0.1, search_grid=(4, 6, 8)))
 
 
 class Found(torch.nn.Module):
@@ -108,10 +108,14 @@ def test_a_finder_that_finds_nothing(caplog):
 def test_each_fold_brings_its_own_finder():
     states = []
     for _ in range(2):
-        network = SYSTEMS["impulse_plus"].build(Task(SMALL, 1, 3, GRID, search_grid=GRID))
+        network = SYSTEMS["impulse_plus"].build(
+            Task(settings=SMALL, input_channels=1, number_of_classes=3, input_grid=GRID, search_grid=GRID)
+        )
         states.append({name: value.clone() for name, value in network.state_dict().items()})
     volume = torch.randn(1, *GRID).half()
-    network = SYSTEMS["impulse_plus"].build(Task(SMALL, 1, 3, GRID, search_grid=GRID))
+    network = SYSTEMS["impulse_plus"].build(
+        Task(settings=SMALL, input_channels=1, number_of_classes=3, input_grid=GRID, search_grid=GRID)
+    )
     together = ensemble_of(network, states).search(volume, GRID).evaluate(POINTS)[0]
     alone = []
     for state in states:

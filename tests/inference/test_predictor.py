@@ -10,14 +10,14 @@ from impulse_nnunet.inference.predictor import ImPulSePredictor, OutputOptions, 
 
 
 def test_two_other_grids_at_once_are_refused():
-    with pytest.raises(InputError, match=r"--spacing and --like: found both, expected one of them; leave one out"):
+    with pytest.raises(InputError, match=r"`spacing_mm` and `like`: found both, expected one of them; leave one out"):
         OutputOptions(spacing_mm=(1, 1, 1), like="a.nii.gz")
 
 
 def test_probabilities_come_on_the_images_own_grid_only(tmp_path):
     image = tmp_path / "like.nii.gz"
     sitk.WriteImage(sitk.Image(3, 4, 5, sitk.sitkInt16), str(image))
-    message = "--save_probabilities: found another output grid, expected the image's own grid; leave --spacing and"
+    message = "`probabilities`: found another output grid, expected the image's own grid; leave `spacing_mm` and"
     for other in ({"spacing_mm": (1.0, 1.0, 1.0)}, {"like": str(image)}):
         with pytest.raises(InputError, match=message):
             OutputOptions(probabilities=True, **other)
@@ -42,24 +42,30 @@ def test_trained_folds(tmp_path):
 
 
 def test_a_part_that_does_not_exist_is_refused(tmp_path):
-    with pytest.raises(InputError, match="-part_id: found 2, expected 0 to 1; count parts from 0"):
+    with pytest.raises(InputError, match="`part_id`: found 2, expected 0 to 1; count parts from 0"):
         ImPulSePredictor().predict_folder(tmp_path, tmp_path, num_parts=2, part_id=2)
 
 
 def test_a_folder_that_is_no_model_is_named(tmp_path):
     with pytest.raises(
-        InputError, match=r"found no dataset\.json, expected a folder of a trained model; check -d, -tr"
+        InputError,
+        match=r"found no dataset\.json, expected a folder of a trained model; check `model_training_output_dir`",
     ):
         ImPulSePredictor().initialize_from_trained_model_folder(str(tmp_path), (0,))
     (tmp_path / "dataset.json").touch()
-    with pytest.raises(InputError, match=r"found no plans\.json, expected a folder of a trained model; check -d, -tr"):
+    with pytest.raises(
+        InputError,
+        match=r"found no plans\.json, expected a folder of a trained model; check `model_training_output_dir`",
+    ):
         ImPulSePredictor().initialize_from_trained_model_folder(str(tmp_path), (0,))
 
 
 def test_a_fold_that_is_not_trained_is_named(tmp_path):
     for name in ("dataset.json", "plans.json"):
         (tmp_path / name).touch()
-    message = r"fold_3: found no checkpoint_best\.pth, expected a trained fold; train it, or choose -f/-chk"
+    message = (
+        r"fold_3: found no checkpoint_best\.pth, expected a trained fold; train it, or choose other `use_folds` or"
+    )
     with pytest.raises(InputError, match=message):
         ImPulSePredictor().initialize_from_trained_model_folder(str(tmp_path), (3,), "checkpoint_best.pth")
 

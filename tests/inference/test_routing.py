@@ -17,12 +17,14 @@ def predictor_on(device):
 
 def test_a_missing_gpu_is_one_line_in_stock_prediction_too(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(InputError, match="-device: found cuda, expected a device of this machine; give -device cpu"):
+    with pytest.raises(InputError, match="`device`: found cuda, expected a device of this machine; give `device` cpu"):
         ensemble_of(predictor_on("cuda"))
 
 
 def test_mps_is_refused_in_stock_prediction_too():
-    with pytest.raises(InputError, match="-device: found mps, expected cpu or cuda; positions are computed in float64"):
+    with pytest.raises(
+        InputError, match="`device`: found mps, expected cpu or cuda; positions are computed in float64"
+    ):
         ensemble_of(predictor_on("mps"))
 
 

@@ -40,7 +40,7 @@ def test_a_coarse_spacing_leaves_one_voxel():
 @pytest.mark.parametrize("spacing", [(1, 0, 1), (1, -1, 1), (1, 1), (1, 1, float("nan"))])
 def test_a_spacing_must_be_three_positive_numbers(spacing):
     with pytest.raises(
-        InputError, match=r"--spacing: found .*, expected three positive numbers Z Y X in mm; correct it"
+        InputError, match=r"`spacing_mm`: found .*, expected three positive numbers Z Y X in mm; correct it"
     ):
         grid_of().with_spacing(spacing)
 

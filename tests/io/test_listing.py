@@ -17,7 +17,9 @@ def test_cases_and_their_channels_are_listed_in_order(tmp_path):
 
 
 def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"nowhere: found no such folder, expected a folder of images; check -i"):
+    with pytest.raises(
+        InputError, match=r"nowhere: found no such folder, expected a folder of images; check `input_folder`"
+    ):
         list_cases(tmp_path / "nowhere", ".nii.gz")
 
 

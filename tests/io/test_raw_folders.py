@@ -14,7 +14,9 @@ def test_a_folder_that_need_not_exist(nnunet_folders):
 @pytest.mark.parametrize("base", ["nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"])
 def test_an_id_that_nnunet_knows_under_another_name(nnunet_folders, base):
     (nnunet_folders / base / "Dataset007_Old").mkdir()
-    with pytest.raises(InputError, match=f"-d: found data set Dataset007_Old in .*{base}, expected an ID that is free"):
+    with pytest.raises(
+        InputError, match=f"`dataset`: found data set Dataset007_Old in .*{base}, expected an ID that is free"
+    ):
         new_raw_folder(str(nnunet_folders / "nnUNet_raw"), 7, "New")
 
 
@@ -22,8 +24,8 @@ def test_an_id_that_nnunet_knows_under_another_name(nnunet_folders, base):
     ("raw", "number", "title", "message"),
     [
         (None, 7, "A", "nnUNet_raw: found no value"),
-        ("raw", 0, "A", "-d: found 0, expected 1 to 999"),
-        ("raw", 1000, "A", "-d: found 1000, expected 1 to 999"),
+        ("raw", 0, "A", "`dataset`: found 0, expected 1 to 999"),
+        ("raw", 1000, "A", "`dataset`: found 1000, expected 1 to 999"),
         ("raw", 7, "a/b", "name of data set 7: found 'a/b', expected letters, digits and _"),
     ],
 )

@@ -132,7 +132,9 @@ def beside_the_channels(image, labels):
 
 
 def in_evaluation(image, labels):
-    evaluate_files(CaseFiles("a", image, labels, {}), LabelScheme({1: "a"}), MetricSettings())
+    evaluate_files(
+        CaseFiles(case="a", reference=image, prediction=labels, trees={}), LabelScheme({1: "a"}), MetricSettings()
+    )
 
 
 ROOMS = [

@@ -48,13 +48,13 @@ def test_job_arrays(environment, expected):
 @pytest.mark.parametrize(
     ("environment", "message"),
     [
-        ({}, "--shard auto: found no variable of a job array, expected SLURM_ARRAY_TASK_ID, LSB_JOBINDEX or SGE_TASK"),
-        ({"LSB_JOBINDEX": "0", "SGE_TASK_ID": "undefined"}, "--shard auto: found no variable of a job array"),
+        ({}, "`shard` auto: found no variable of a job array, expected SLURM_ARRAY_TASK_ID, LSB_JOBINDEX or SGE_TASK"),
+        ({"LSB_JOBINDEX": "0", "SGE_TASK_ID": "undefined"}, "`shard` auto: found no variable of a job array"),
         (slurm(5, 3, 1, 9, 1), "SLURM_ARRAY_TASK_COUNT: found 3 tasks between 1 and 9, expected equal steps"),
         (slurm(5, 3, 1, 9, 4) | {"SLURM_ARRAY_TASK_ID": "6"}, "SLURM_ARRAY_TASK_ID: found 6, expected one of 1 to 9"),
         (slurm("x", 3, 1, 9, 4), "SLURM_ARRAY_TASK_ID: found 'x', expected a number, as the scheduler sets it"),
         ({"LSB_JOBINDEX": "2"}, "LSB_JOBINDEX_END: found no value, expected a number"),
-        ({"PBS_ARRAY_INDEX": "3"}, r"PBS_ARRAY_INDEX: found 3, but PBS .*; give --shard \$PBS_ARRAY_INDEX/N"),
+        ({"PBS_ARRAY_INDEX": "3"}, r"PBS_ARRAY_INDEX: found 3, but PBS .*; give `shard` \$PBS_ARRAY_INDEX/N"),
     ],
 )
 def test_arrays_that_do_not_tell_the_shard(environment, message):
@@ -64,13 +64,13 @@ def test_arrays_that_do_not_tell_the_shard(environment, message):
 
 @pytest.mark.parametrize("text", ["", "3", "a/b", "-1/3", "1/3/4", "1 / 3", "AUTO"])
 def test_bad_text(text):
-    with pytest.raises(InputError, match=r"--shard: found '.*', expected auto, or I/N with I from 0; e.g. --shard 0/8"):
+    with pytest.raises(InputError, match=r"`shard`: found '.*', expected auto, or I/N with I from 0; e.g. `shard` 0/8"):
         parse_shard(text, {})
 
 
 def test_numbers_out_of_range():
     assert parse_shard("3/4", {}) == Shard(3, 4)
-    with pytest.raises(InputError, match="--shard: found 4, expected 0 to 3 of 4; count shards from 0"):
+    with pytest.raises(InputError, match="`shard`: found 4, expected 0 to 3 of 4; count shards from 0"):
         parse_shard("4/4", {})
-    with pytest.raises(InputError, match="-part_id: found 0 shards, expected 1 or more"):
-        checked_shard(0, 0, "-part_id")
+    with pytest.raises(InputError, match="`part_id`: found 0 shards, expected 1 or more"):
+        checked_shard(0, 0, "part_id")

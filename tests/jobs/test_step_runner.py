@@ -157,9 +157,12 @@ def test_moved_folders_are_the_same_folders(tmp_path, script, runner, monkeypatc
             (tmp_path / "here" / "raw" / "a").rename(tmp_path / "there" / "raw" / "a")
             (tmp_path / "here" / "a.json").rename(tmp_path / "there" / "a.json")
         wanted = Step(
-            name="a", title="step a", commands=((script, str(tmp_path / place / "raw" / "a" / "product.txt")),),
-            record=tmp_path / place / "a.json", sources=(tmp_path / place / "raw" / "dataset.json",),
-        )  # fmt: skip
+            name="a",
+            title="step a",
+            commands=((script, str(tmp_path / place / "raw" / "a" / "product.txt")),),
+            record=tmp_path / place / "a.json",
+            sources=(tmp_path / place / "raw" / "dataset.json",),
+        )
         runner.run([wanted])
     assert runner.lines[-1] == "[1/1] step a: done before"
 

@@ -53,7 +53,7 @@ def test_only_gpus_in_sight_are_shared_out(machine, there, visible, each, shares
 )
 def test_more_than_are_in_sight(machine, there, visible, limits):
     machine(there, visible)
-    with pytest.raises(InputError, match=f"--gpus: found 2, expected {limits}"):
+    with pytest.raises(InputError, match=f"`gpus`: found 2, expected {limits}"):
         shares_of_gpus(2, 1)
 
 

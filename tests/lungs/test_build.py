@@ -157,7 +157,7 @@ def test_a_mapping_that_misses_a_value(ct, nnunet_folders):
     for case in "abcdt":
         made_up.write(maps / f"{case}.nii.gz", made_up.bav())
     with pytest.raises(
-        CasesFailedError, match=r"maps/a\.nii\.gz: found value 3 in 32 voxels, which --bav_labels does not"
+        CasesFailedError, match=r"maps/a\.nii\.gz: found value 3 in 32 voxels, which `bav_labels` does not"
     ):
         build(nnunet_folders, bav=maps, bav_labels=("bronchus=1", "artery=2", "vein=9"))
 
@@ -186,15 +186,15 @@ def test_lobes_of_a_folder_that_lie_elsewhere(ct, nnunet_folders):
         (
             "ibav",
             {"bav": None},
-            "--bav: found nothing, expected ground_truth, a model's folder .*--inputs ibav needs it",
+            "`bav`: found nothing, expected ground_truth, a model's folder .*`kind` ibav needs it",
         ),
-        ("l", {}, "--lobes: found nothing, .*--inputs l needs it"),
-        ("i", {"lobes": "ground_truth"}, "--lobes: found ground_truth, expected none with --inputs i"),
-        ("x", {}, "--inputs: found 'x', expected i or ibav or l or lbav"),
+        ("l", {}, "`lobes`: found nothing, .*`kind` l needs it"),
+        ("i", {"lobes": "ground_truth"}, "`lobes`: found ground_truth, expected none with `kind` i"),
+        ("x", {}, "`kind`: found 'x', expected i or ibav or l or lbav"),
         (
             "ibav",
             {"bav": "nowhere"},
-            "--bav nowhere: found no such folder, expected ground_truth, the folder of a trained",
+            "`bav` nowhere: found no such folder, expected ground_truth, the folder of a trained",
         ),
     ],
 )
@@ -206,7 +206,7 @@ def test_sources_that_do_not_fit_the_kind(ct, nnunet_folders, kind, sources, mes
 def test_a_ct_data_set_with_several_channels(ct, nnunet_folders):
     build(nnunet_folders)
     with pytest.raises(
-        InputError, match=r"--ct 2: found 4 channels \(CT, noNorm, noNorm, noNorm\), expected one, the CT"
+        InputError, match=r"`ct` 2: found 4 channels \(CT, noNorm, noNorm, noNorm\), expected one, the CT"
     ):
         build_inputs(nnunet_folders / "out", BuildOptions(kind="i", ct="2"))
 

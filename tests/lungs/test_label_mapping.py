@@ -9,31 +9,31 @@ from impulse_nnunet.lungs.label_mapping import (
     LabelMapping,
     lobes_of_segments,
     mapping_from_dataset_json,
-    mapping_from_flag,
+    mapping_from_tokens,
 )
 
 
 def test_values_of_a_flag():
-    mapping = mapping_from_flag("--bav_labels", ["vein=4", "bronchus=1,2", "artery=3", "none=7"], BAV)
+    mapping = mapping_from_tokens("bav_labels", ["vein=4", "bronchus=1,2", "artery=3", "none=7"], BAV)
     labels = np.array([[[0, 1, 2], [3, 4, 7]]])
     # bronchus is number 1, artery 2, vein 3, whatever the order of the flag
     assert mapping.index_map(labels, "file").tolist() == [[[0, 1, 1], [2, 3, 0]]]
 
 
 def test_lobes_by_their_codes():
-    mapping = mapping_from_flag("--lobe_labels", ["LLL=1", "LUL=2", "RLL=3", "RML=4", "RUL=5"], tuple(LOBES))
+    mapping = mapping_from_tokens("lobe_labels", ["LLL=1", "LUL=2", "RLL=3", "RML=4", "RUL=5"], tuple(LOBES))
     assert mapping.index_map(np.array([1, 2, 3, 4, 5]), "f").tolist() == [5, 4, 3, 2, 1]
 
 
 def test_totalsegmentators_lung_vessels():
     # 1 airways, 2 airway wall, 3 arteries, 4 veins
-    mapping = mapping_from_flag("--bav_labels", ["totalsegmentator"], BAV)
+    mapping = mapping_from_tokens("bav_labels", ["totalsegmentator"], BAV)
     assert mapping.index_map(np.arange(5), "f").tolist() == [0, 1, 1, 2, 3]
 
 
 def test_totalsegmentators_total():
     # 10 left upper, 11 left lower, 12 right upper, 13 right middle, 14 right lower lobe; 117 classes in all
-    mapping = mapping_from_flag("--lobe_labels", ["TotalSegmentator"], tuple(LOBES))
+    mapping = mapping_from_tokens("lobe_labels", ["TotalSegmentator"], tuple(LOBES))
     assert mapping.index_map(np.array([0, 9, 10, 11, 12, 13, 14, 15, 117]), "f").tolist() == [0, 0, 4, 5, 1, 2, 3, 0, 0]
 
 
@@ -43,9 +43,9 @@ def test_the_lobes_in_a_map_of_segments():
 
 
 def test_a_value_that_the_mapping_misses_is_refused_with_value_file_and_mapping():
-    mapping = mapping_from_flag("--bav_labels", ["bronchus=1", "artery=3", "vein=4"], BAV)
+    mapping = mapping_from_tokens("bav_labels", ["bronchus=1", "artery=3", "vein=4"], BAV)
     message = (
-        r"case\.nii\.gz: found value 2 in 3 voxels, which --bav_labels does not name, "
+        r"case\.nii\.gz: found value 2 in 3 voxels, which `bav_labels` does not name, "
         r"expected 0 or bronchus=1, artery=3, vein=4; complete the mapping \(none=2 "
     )
     with pytest.raises(InputError, match=message):
@@ -57,33 +57,33 @@ def test_a_value_that_the_mapping_misses_is_refused_with_value_file_and_mapping(
     [
         (
             ["bronchus=1", "artery=2"],
-            "--bav_labels: found no value for vein, expected bronchus=1 artery=2 vein=3",
+            "`bav_labels`: found no value for vein, expected bronchus=1 artery=2 vein=3",
         ),
-        (["bronchus=1", "artery=2", "nerve=3"], "--bav_labels nerve=3: found no such entry"),
-        (["bronchus=1", "artery=x", "vein=3"], "--bav_labels artery=x: found no such entry"),
-        (["bronchus", "artery=2", "vein=3"], "--bav_labels bronchus: found no such entry"),
-        (["bronchus=1", "artery=1", "vein=3"], "--bav_labels: found value 1 twice, expected each value in one place"),
-        (["bronchus=0", "artery=1", "vein=3"], "--bav_labels: found value 0, which is background"),
-        (["bronchus=1", "bronchus=2", "vein=3"], "--bav_labels bronchus=2: found no such entry"),
-        (["slicer"], "--bav_labels slicer: found no such entry"),
+        (["bronchus=1", "artery=2", "nerve=3"], "`bav_labels` nerve=3: found no such entry"),
+        (["bronchus=1", "artery=x", "vein=3"], "`bav_labels` artery=x: found no such entry"),
+        (["bronchus", "artery=2", "vein=3"], "`bav_labels` bronchus: found no such entry"),
+        (["bronchus=1", "artery=1", "vein=3"], "`bav_labels`: found value 1 twice, expected each value in one place"),
+        (["bronchus=0", "artery=1", "vein=3"], "`bav_labels`: found value 0, which is background"),
+        (["bronchus=1", "bronchus=2", "vein=3"], "`bav_labels` bronchus=2: found no such entry"),
+        (["slicer"], "`bav_labels` slicer: found no such entry"),
     ],
 )
 def test_bad_flags(tokens, message):
     with pytest.raises(InputError, match=message):
-        mapping_from_flag("--bav_labels", tokens, BAV)
+        mapping_from_tokens("bav_labels", tokens, BAV)
 
 
 def test_names_of_a_dataset_json(tmp_path):
     path = tmp_path / "dataset.json"
     path.write_text(json.dumps({"labels": {"background": 0, "Heart": 1, "Airway": 2, "artery": 3, "vein": 4}}))
-    mapping = mapping_from_dataset_json(path, BAV, "--bav_labels")
+    mapping = mapping_from_dataset_json(path, BAV, "`bav_labels`")
     assert mapping.index_map(np.arange(5), "f").tolist() == [0, 0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "found no such file, expected nnU-Net's dataset.json; give --bav_labels"),
+        (None, "found no such file, expected nnU-Net's dataset.json; give `bav_labels`"),
         ("{", "found no valid JSON"),
         ('{"labels": {"bronchus": [1, 2]}}', "found no valid entry 'labels'"),
         ('{"labels": {"background": 0, "bronchus": 1, "artery": 2}}', "found labels without 'vein'"),
@@ -93,7 +93,7 @@ def test_a_dataset_json_that_does_not_say_it(tmp_path, content, message):
     if content is not None:
         (tmp_path / "dataset.json").write_text(content)
     with pytest.raises(InputError, match=message):
-        mapping_from_dataset_json(tmp_path / "dataset.json", BAV, "--bav_labels")
+        mapping_from_dataset_json(tmp_path / "dataset.json", BAV, "`bav_labels`")
 
 
 def test_a_mapping_as_text():

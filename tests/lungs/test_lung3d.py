@@ -81,9 +81,11 @@ def test_npz_files_give_the_same_with_the_given_spacing(source, nnunet_folders):
 
 def test_npz_files_need_a_spacing_and_nifti_files_none(source, nnunet_folders):
     made_up.write_lung3d_npz(nnunet_folders / "npz", SUBSETS)
-    with pytest.raises(InputError, match=r"npz: found \.npz files, which have no voxel size, expected --spacing Z Y X"):
+    with pytest.raises(
+        InputError, match=r"npz: found \.npz files, which have no voxel size, expected `spacing_mm` Z Y X"
+    ):
         convert(nnunet_folders, source=nnunet_folders / "npz")
-    with pytest.raises(InputError, match="--spacing: found NIfTI files, which have a spacing"):
+    with pytest.raises(InputError, match="`spacing_mm`: found NIfTI files, which have a spacing"):
         convert(nnunet_folders, spacing_mm=(1, 1, 1))
     with pytest.raises(InputError, match="three positive numbers Z Y X"):
         convert(nnunet_folders, spacing_mm=(1, 0, 1))
@@ -167,7 +169,7 @@ def test_a_folder_without_cases_or_split(tmp_path, source):
         read_lung3d(tmp_path / "nowhere")
     (source / "lung3d.csv").rename(source / "other.csv")
     with pytest.raises(
-        InputError, match=r"found no lung3d\.csv, expected one with the columns pid,subset; give --split"
+        InputError, match=r"found no lung3d\.csv, expected one with the columns pid,subset; give `split`"
     ):
         read_lung3d(source)
     assert len(read_lung3d(source, source / "other.csv")) == 4
@@ -182,20 +184,28 @@ def broken(source, name, array, case="lung3d_00001", affine=made_up.AFFINE):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda s: broken(s, "vein", made_up.tree("vein"), affine=np.diag([1, 1, 1, 1.0])),
-         r"vein\.nii\.gz: found spacing \(1, 1, 1\) mm, expected \(2, 1\.5, 1\) mm as in .*lungsegment\.nii\.gz"),
+        (
+            lambda s: broken(s, "vein", made_up.tree("vein"), affine=np.diag([1, 1, 1, 1.0])),
+            r"vein\.nii\.gz: found spacing \(1, 1, 1\) mm, expected \(2, 1\.5, 1\) mm as in .*lungsegment\.nii\.gz",
+        ),
         (lambda s: broken(s, "lobe", made_up.lobes()[1:]), r"lobe\.nii\.gz: found shape \(5, 8, 20\)"),
-        (lambda s: broken(s, "lungsegment", made_up.segments() + np.uint8(1)),
-         r"lungsegment\.nii\.gz: found label 19, expected 0 to 18, the pulmonary segments"),
+        (
+            lambda s: broken(s, "lungsegment", made_up.segments() + np.uint8(1)),
+            r"lungsegment\.nii\.gz: found label 19, expected 0 to 18, the pulmonary segments",
+        ),
         (lambda s: broken(s, "lungsegment", 0 * made_up.segments()), "found no segment, expected labels 1 to 18"),
         (lambda s: broken(s, "artery", 0 * made_up.segments()), "lung3d_00001: found no voxel of artery"),
-        (lambda s: broken(s, "lobe", np.uint8([0, 5, 4, 3, 2, 1])[made_up.lobes()]),
-         r"72\.2 % of the segments' voxels outside their lobe .*what is called LLL lies in RUL.*--lobe_labels"),
-        (lambda s: broken(s, "lobe", made_up.lobes() + np.uint8(3) * (made_up.lobes() == 5)),
-         r"lobe\.nii\.gz: found value 8 in 96 voxels, which Lung3D's numbers of the lobes does not name"),
+        (
+            lambda s: broken(s, "lobe", np.uint8([0, 5, 4, 3, 2, 1])[made_up.lobes()]),
+            r"72\.2 % of the segments' voxels outside their lobe .*what is called LLL lies in RUL.*`lobe_labels`",
+        ),
+        (
+            lambda s: broken(s, "lobe", made_up.lobes() + np.uint8(3) * (made_up.lobes() == 5)),
+            r"lobe\.nii\.gz: found value 8 in 96 voxels, which Lung3D's numbers of the lobes does not name",
+        ),
         (lambda s: (s / "lung3d_00001" / "airway.nii.gz").unlink(), r"airway\.nii\.gz: found no such file"),
     ],
-)  # fmt: skip
+)
 def test_bad_cases_are_named_and_nothing_looks_finished(source, nnunet_folders, change, message):
     change(source)
     with pytest.raises(CasesFailedError, match=r"1 of 4 cases failed:\n.*" + message):

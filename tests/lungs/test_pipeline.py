@@ -59,9 +59,19 @@ def test_commands_and_places(split, nnunet_folders):
     by_name = {step.name: step for step in pipeline.steps}
     model = "Dataset002_Chest_BAV/nnUNetTrainer__nnUNetPlans__3d_fullres"
     assert by_name["bav_train_1"].commands == (
-        ("nnUNetv2_train", "Dataset002_Chest_BAV", "3d_fullres", "1", "-tr", "nnUNetTrainer", "-p", "nnUNetPlans",
-         "-device", "cpu"),
-    )  # fmt: skip
+        (
+            "nnUNetv2_train",
+            "Dataset002_Chest_BAV",
+            "3d_fullres",
+            "1",
+            "-tr",
+            "nnUNetTrainer",
+            "-p",
+            "nnUNetPlans",
+            "-device",
+            "cpu",
+        ),
+    )
     assert by_name["bav_train_1"].record == nnunet_folders / "nnUNet_results" / model / "step_fold_1.json"
     assert pipeline.shape_models == {"bav": nnunet_folders / "nnUNet_results" / model}
     assert str(pipeline.shape_models["bav"]) in by_name["inputs"].commands[0]
@@ -100,7 +110,7 @@ def test_a_data_set_with_bav_labels_is_used_as_it_is(split, nnunet_folders):
     (folder / "dataset.json").write_text(json.dumps(description | {"labels": labels}))
     assert names("ibav")[0] == "bav_plan"
     (folder / "dataset.json").write_text(json.dumps(description | {"labels": {"background": 0, "tumour": 1}}))
-    with pytest.raises(InputError, match=r"labels without 'bronchus'.*--bav_dataset"):
+    with pytest.raises(InputError, match=r"labels without 'bronchus'.*`bav_dataset`"):
         plan("ibav")
 
 
@@ -116,13 +126,13 @@ def test_without_test_cases_the_validations_are_scored(nnunet_folders):
 def test_what_is_refused_before_anything_is_written(ct, nnunet_folders):
     with pytest.raises(InputError, match=r"Dataset001_Chest: found 4 training cases, expected 5 for nnU-Net's folds"):
         plan("ibav")
-    with pytest.raises(InputError, match=r"--lobes: found ground_truth, expected none with --inputs i"):
+    with pytest.raises(InputError, match=r"`lobes`: found ground_truth, expected none with `kind` i"):
         plan("i", lobes="ground_truth")
     for name in ("airway", "artery", "vein"):
         for file in (ct / "trees" / name).iterdir():
             file.unlink()
         (ct / "trees" / name).rmdir()
-    with pytest.raises(InputError, match=r"trees/airway: found no such folder.*--bav_dataset"):
+    with pytest.raises(InputError, match=r"trees/airway: found no such folder.*`bav_dataset`"):
         plan("ibav")
     assert sorted(path.name for path in (nnunet_folders / "nnUNet_results").iterdir()) == []
     assert [path.name for path in (nnunet_folders / "nnUNet_raw").iterdir()] == [ct.name]

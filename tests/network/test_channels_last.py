@@ -62,7 +62,9 @@ def test_images_of_any_number_of_channels_get_there(channels):
 
 @pytest.mark.parametrize("channels", [1, 4])
 def test_the_encoder_keeps_channels_last_from_end_to_end(channels):
-    settings = NetworkSettings((16, 32), ((1, 1, 1), (2, 2, 2)), (2, 2), template_grid=(4, 4, 4))
+    settings = NetworkSettings(
+        features_per_stage=(16, 32), strides=((1, 1, 1), (2, 2, 2)), blocks_per_stage=(2, 2), template_grid=(4, 4, 4)
+    )
     network = build_network(settings, channels, 3)
     network.encoder_bfloat16 = True
     if not torch.cpu._is_avx512_bf16_supported():

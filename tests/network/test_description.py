@@ -11,19 +11,29 @@ from impulse_nnunet.network.settings import PAPER
 from impulse_nnunet.network.systems import system_of
 from tests.support import SMALL
 
-TASK = Task(SMALL, 2, 3, (8, 12, 16))
+TASK = Task(settings=SMALL, input_channels=2, number_of_classes=3, input_grid=(8, 12, 16))
 WITH_FINDER = replace(TASK, search_grid=(4, 6, 8))
 
 
 def test_the_paper_preset_has_the_papers_sizes():
-    found = describe(Task(PAPER, 4, 19, (128, 128, 128)), "impulse_plus", "learned", 4, 4096, "t")
+    found = describe(
+        Task(settings=PAPER, input_channels=4, number_of_classes=19, input_grid=(128, 128, 128)),
+        "impulse_plus",
+        "learned",
+        4,
+        4096,
+        "t",
+    )
     # FACTS of the release
     expected = {"encoder": 33_225_856, "deformation": 123_715, "correction": 124_755, "template": 47_173_209}
     assert {name: part.parameters for name, part in found.parts.items()} == expected
     assert found.trained_parameters == 33_225_856 + 123_715 + 124_755
     assert [(level.channels, level.grid) for level in found.parts["encoder"].levels] == [
-        (64, (128, 128, 128)), (128, (64, 64, 64)), (256, (32, 32, 32)), (512, (16, 16, 16)),
-    ]  # fmt: skip
+        (64, (128, 128, 128)),
+        (128, (64, 64, 64)),
+        (256, (32, 32, 32)),
+        (512, (16, 16, 16)),
+    ]
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
@@ -33,8 +43,9 @@ def test_the_parts_add_up_to_the_network(system):
     assert found.trained_parameters == count(SYSTEMS[system].build(TASK))
     assert found.points == (8 * 12 * 16 if SYSTEMS[system].dense else 100)
     assert list(found.parts) == {
-        "impulse_plus": ["encoder", "deformation", "correction", "template"], "impulse": ["encoder", "correction"],
-    }.get(system, ["encoder", "head"])  # fmt: skip
+        "impulse_plus": ["encoder", "deformation", "correction", "template"],
+        "impulse": ["encoder", "correction"],
+    }.get(system, ["encoder", "head"])
 
 
 def test_a_co_trained_template_counts_as_trained():
@@ -75,7 +86,7 @@ def test_memory_by_hand():
 def test_a_trainer_of_another_package_is_refused():
     assert system_of("nnUNetTrainerDeepLabV3") == "deeplabv3"
     with pytest.raises(
-        InputError, match="-tr nnUNetTrainer: found no trainer of this package, expected nnUNetTrainerIm"
+        InputError, match="`trainer` nnUNetTrainer: found no trainer of this package, expected nnUNetTrainerIm"
     ):
         system_of("nnUNetTrainer")
 

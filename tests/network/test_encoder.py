@@ -7,7 +7,9 @@ from impulse_nnunet.network.encoder import ResNetPyramid
 
 @pytest.mark.parametrize("norm", ["instance", "batch"])
 def test_levels_follow_widths_and_strides_axis_by_axis(norm):
-    settings = NetworkSettings((4, 6, 8), ((1, 1, 1), (1, 2, 2), (2, 2, 1)), (1, 1, 1), norm=norm)
+    settings = NetworkSettings(
+        features_per_stage=(4, 6, 8), strides=((1, 1, 1), (1, 2, 2), (2, 2, 1)), blocks_per_stage=(1, 1, 1), norm=norm
+    )
     encoder = ResNetPyramid(3, settings)
     levels = encoder(torch.randn(2, 3, 4, 8, 12))
     # (4, 8, 12) / (1, 2, 2) = (4, 4, 6); / (2, 2, 1) = (2, 2, 6)
@@ -24,7 +26,12 @@ def test_the_papers_encoder_has_960_channels():
 
 
 def test_a_stem_kernel_of_seven_sees_three_voxels_to_each_side():
-    encoder = ResNetPyramid(1, NetworkSettings((2,), ((1, 1, 1),), (1,), stem_kernel_size=7, norm="batch")).eval()
+    encoder = ResNetPyramid(
+        1,
+        NetworkSettings(
+            features_per_stage=(2,), strides=((1, 1, 1),), blocks_per_stage=(1,), stem_kernel_size=7, norm="batch"
+        ),
+    ).eval()
     image = torch.zeros(1, 1, 9, 9, 9, requires_grad=True)
     encoder.stem(image + 1)[0, :, 4, 4, 4].abs().sum().backward()
     touched = image.grad[0, 0].nonzero()

@@ -7,7 +7,12 @@ from impulse_nnunet.errors import InputError
 from impulse_nnunet.network import NetworkSettings, build_network
 from impulse_nnunet.network.encoders import build_encoder
 
-SETTINGS = NetworkSettings((4, 6, 8), ((1, 1, 1), (1, 2, 2), (2, 2, 1)), (1, 2, 1), template_grid=(4, 4, 4))
+SETTINGS = NetworkSettings(
+    features_per_stage=(4, 6, 8),
+    strides=((1, 1, 1), (1, 2, 2), (2, 2, 1)),
+    blocks_per_stage=(1, 2, 1),
+    template_grid=(4, 4, 4),
+)
 PACKAGE = "dynamic_network_architectures"
 RESIDUAL = f"{PACKAGE}.building_blocks.residual_encoders.ResidualEncoder"
 RESIDUAL_UNET = f"{PACKAGE}.architectures.unet.ResidualEncoderUNet"

@@ -23,7 +23,9 @@ DENSE = [name for name, system in SYSTEMS.items() if system.dense]
 
 
 def built(system, settings=SMALL, classes=3, **task):
-    return SYSTEMS[system].build(Task(settings, 2, classes, GRID, **task))
+    return SYSTEMS[system].build(
+        Task(settings=settings, input_channels=2, number_of_classes=classes, input_grid=GRID, **task)
+    )
 
 
 def count(module):
@@ -42,7 +44,9 @@ def shapes(module):
 
 def test_the_papers_parameter_counts():
     with torch.device("meta"):
-        network = SYSTEMS["impulse_plus"].build(Task(PAPER, 4, 19, (128, 128, 128)))
+        network = SYSTEMS["impulse_plus"].build(
+            Task(settings=PAPER, input_channels=4, number_of_classes=19, input_grid=(128, 128, 128))
+        )
         co_trained = CoTrainedTemplate(19, (128, 128, 128))
     # FACTS of the release, 4 input channels and 19 classes
     assert count(network.encoder) == 33_225_856
@@ -173,7 +177,9 @@ def test_fcns_transposed_convolution_starts_as_linear_interpolation(stride):
 
 def test_fcn_of_the_paper():
     with torch.device("meta"):
-        network = SYSTEMS["fcn"].build(Task(PAPER, 4, 19, (128, 128, 128)))
+        network = SYSTEMS["fcn"].build(
+            Task(settings=PAPER, input_channels=4, number_of_classes=19, input_grid=(128, 128, 128))
+        )
     # ResNet-18, 512 x 19 weights and 19 biases, a 16^3 kernel between 19 and 19 channels
     assert count(network) == 33_225_856 + 512 * 19 + 19 + 19 * 19 * 16**3
 
@@ -191,15 +197,28 @@ def test_deeplabs_rates_are_the_shares_of_its_own():
 def stock_unet(stages):
     """What nnU-Net builds from its default plans, with 2 channels and 3 classes."""
     return PlainConvUNet(
-        2, stages, [32, 64, 128, 256][:stages], nn.Conv3d, 3, [1, 2, 2, 2][:stages], 2, 3, 2, conv_bias=True,
-        norm_op=nn.InstanceNorm3d, norm_op_kwargs={"eps": 1e-5, "affine": True}, nonlin=nn.LeakyReLU,
+        2,
+        stages,
+        [32, 64, 128, 256][:stages],
+        nn.Conv3d,
+        3,
+        [1, 2, 2, 2][:stages],
+        2,
+        3,
+        2,
+        conv_bias=True,
+        norm_op=nn.InstanceNorm3d,
+        norm_op_kwargs={"eps": 1e-5, "affine": True},
+        nonlin=nn.LeakyReLU,
         nonlin_kwargs={"inplace": True},
-    )  # fmt: skip
+    )
 
 
 def test_low_resolution_has_the_size_of_nnunets_own_network():
     with torch.device("meta"):
-        network = SYSTEMS["low_resolution"].build(Task(SMALL, 2, 3, (32, 32, 32)))
+        network = SYSTEMS["low_resolution"].build(
+            Task(settings=SMALL, input_channels=2, number_of_classes=3, input_grid=(32, 32, 32))
+        )
         stock = stock_unet(stages=4)  # 32 -> 16 -> 8 -> 4
     deep_supervision = sum(count(layer) for layer in stock.decoder.seg_layers[:-1])
     assert count(network) == count(stock) - deep_supervision
@@ -255,9 +274,20 @@ def test_a_finder_is_a_u_net_of_a_quarter_of_the_width():
         network = built("impulse_plus", settings, search_grid=(64, 64, 64)).finder
     # nnU-Net's own network of the same sizes, two classes, no deep supervision
     stock = PlainConvUNet(
-        2, 4, (16, 32, 64, 128), nn.Conv3d, 3, (1, 2, 2, 2), 2, 2, 2, conv_bias=True, norm_op=nn.InstanceNorm3d,
-        norm_op_kwargs={"eps": 1e-5, "affine": True}, nonlin=nn.LeakyReLU,
-    )  # fmt: skip
+        2,
+        4,
+        (16, 32, 64, 128),
+        nn.Conv3d,
+        3,
+        (1, 2, 2, 2),
+        2,
+        2,
+        2,
+        conv_bias=True,
+        norm_op=nn.InstanceNorm3d,
+        norm_op_kwargs={"eps": 1e-5, "affine": True},
+        nonlin=nn.LeakyReLU,
+    )
     unused = sum(p.numel() for layer in stock.decoder.seg_layers[:-1] for p in layer.parameters())
     assert count(network) == count(stock) - unused
 

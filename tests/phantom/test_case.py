@@ -51,10 +51,12 @@ def test_the_same_seed_is_the_same_case():
 @pytest.mark.slow
 def test_the_same_seed_is_the_same_case_on_an_old_processor(tmp_path):
     plain = {
-        "NUMBA_CPU_NAME": "generic", "NUMBA_NUM_THREADS": "1", "NUMBA_CACHE_DIR": str(tmp_path),
+        "NUMBA_CPU_NAME": "generic",
+        "NUMBA_NUM_THREADS": "1",
+        "NUMBA_CACHE_DIR": str(tmp_path),
         "NPY_DISABLE_CPU_FEATURES": "AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX2 FMA3",
         "OPENBLAS_CORETYPE": "Nehalem",
-    }  # fmt: skip
+    }
     command = [sys.executable, "-W", "ignore", "-c", PRINT_HASHES]
     done = subprocess.run(command, env={**os.environ, **plain}, capture_output=True, text=True, check=True)
     words = done.stdout.split()

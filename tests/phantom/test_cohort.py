@@ -37,8 +37,9 @@ def test_nnunets_folders(cohort):
     assert cohort.bav.name == "Dataset802_PhantomBAV"
     for folder in (cohort.segments, cohort.bav):
         assert sorted(p.name for p in (folder / "imagesTr").iterdir()) == [
-            "phantom_00001_0000.nii.gz", "phantom_00002_0000.nii.gz",
-        ]  # fmt: skip
+            "phantom_00001_0000.nii.gz",
+            "phantom_00002_0000.nii.gz",
+        ]
         assert [p.name for p in (folder / "imagesTs").iterdir()] == ["phantom_90001_0000.nii.gz"]
         assert [p.name for p in (folder / "labelsTs").iterdir()] == ["phantom_90001.nii.gz"]
 
@@ -93,8 +94,10 @@ def test_files_are_read_back_as_they_were_made(cohort):
 
 
 def test_bronchi_hide_arteries_and_arteries_hide_veins():
-    labels = {name: np.array(values, np.uint8) for name, values in
-              {"airway": [1, 1, 0, 0, 0], "artery": [1, 0, 1, 1, 0], "vein": [1, 0, 0, 1, 1]}.items()}  # fmt: skip
+    labels = {
+        name: np.array(values, np.uint8)
+        for name, values in {"airway": [1, 1, 0, 0, 0], "artery": [1, 0, 1, 1, 0], "vein": [1, 0, 0, 1, 1]}.items()
+    }
     assert bav_labels(labels).tolist() == [1, 1, 2, 2, 3]
 
 
@@ -151,7 +154,7 @@ def test_processes_make_the_same_cases(cohort, tmp_path):
 
 @pytest.mark.parametrize(
     ("numbers", "message"),
-    [((0, 0, 1), "-n: found 0"), ((1, -1, 1), "--test: found -1"), ((1, 0, 0), "-np: found 0")],
+    [((0, 0, 1), "`training`: found 0"), ((1, -1, 1), "`test`: found -1"), ((1, 0, 0), "`processes`: found 0")],
 )
 def test_numbers_that_make_no_sense_are_refused(tmp_path, numbers, message):
     with pytest.raises(InputError, match=message):
@@ -162,14 +165,14 @@ def test_numbers_that_make_no_sense_are_refused(tmp_path, numbers, message):
 def test_ids_and_names_are_checked(tmp_path):
     with pytest.raises(InputError, match="nnUNet_raw: found no value"):
         find_layout(None, 801, 802, "A", "B")
-    with pytest.raises(InputError, match="--bav_id: found 801, expected another ID"):
+    with pytest.raises(InputError, match="`bav_id`: found 801, expected another ID"):
         find_layout(str(tmp_path), 801, 801, "A", "B")
-    with pytest.raises(InputError, match="-d: found 0"):
+    with pytest.raises(InputError, match="`dataset`: found 0"):
         find_layout(str(tmp_path), 0, 802, "A", "B")
     with pytest.raises(InputError, match=re.escape("found '../B'")):
         find_layout(str(tmp_path), 801, 802, "A", "../B")
     (tmp_path / "Dataset802_Other").mkdir()
-    with pytest.raises(InputError, match="--bav_id: found data set Dataset802_Other"):
+    with pytest.raises(InputError, match="`bav_id`: found data set Dataset802_Other"):
         find_layout(str(tmp_path), 801, 802, "A", "B")
 
 

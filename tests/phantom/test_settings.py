@@ -18,19 +18,19 @@ def test_labels_are_those_of_the_paper():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"size": (8, 64, 64)}, "--size: found 8 64 64, expected 16 to 2048"),
-        ({"spacing_mm": (0.1, 1, 1)}, "--spacing: found 0.1 1 1, expected 0.3 to 12 mm"),
+        ({"size": (8, 64, 64)}, "`size`: found 8 64 64, expected 16 to 2048"),
+        ({"spacing_mm": (0.1, 1, 1)}, "`spacing_mm`: found 0.1 1 1, expected 0.3 to 12 mm"),
         (
             {"spacing_mm": (1, 1, 1)},
-            "--size and --spacing: found 128 x 160 x 160 mm, expected at least 285 x 270 x 320",
+            "`size` and `spacing_mm`: found 128 x 160 x 160 mm, expected at least 285 x 270 x 320",
         ),
-        ({"slice_spacing_mm": (0.5, 5)}, "--slice_spacing: found 0.5 5, expected lowest and highest, 0.6 to 5 mm"),
-        ({"slice_spacing_mm": (3, 2)}, "--slice_spacing: found 3 2"),
-        ({"contrast": "late"}, "--contrast: found 'late', expected none or contrast or mixed"),
-        ({"seed": -1}, "--seed: found -1"),
-        ({"anomalies": 1.5}, "--anomalies: found 1.5, expected a share"),
-        ({"disconnected": -0.1}, "--disconnected: found -0.1"),
-        ({"noise_hu": (30, 10)}, "--noise: found 30 10"),
+        ({"slice_spacing_mm": (0.5, 5)}, "`slice_spacing_mm`: found 0.5 5, expected lowest and highest, 0.6 to 5 mm"),
+        ({"slice_spacing_mm": (3, 2)}, "`slice_spacing_mm`: found 3 2"),
+        ({"contrast": "late"}, "`contrast`: found 'late', expected none or contrast or mixed"),
+        ({"seed": -1}, "`seed`: found -1"),
+        ({"anomalies": 1.5}, "`anomalies`: found 1.5, expected a share"),
+        ({"disconnected": -0.1}, "`disconnected`: found -0.1"),
+        ({"noise_hu": (30, 10)}, "`noise_hu`: found 30 10"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(changes, message):

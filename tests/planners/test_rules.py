@@ -19,7 +19,14 @@ datasets = st.tuples(st.tuples(edges, edges, edges), st.tuples(spacings, spacing
 def properties(image_mm, spacing_mm=(1.0, 1.0, 1.0), region_mm=None, channels=1, classes=19):
     region_mm = image_mm if region_mm is None else region_mm
     rows = [np.array([values], float) for values in (image_mm, region_mm, spacing_mm)]
-    return DatasetProperties(*rows, channels, classes)
+    images, regions, spacings = rows
+    return DatasetProperties(
+        image_extents_mm=images,
+        region_extents_mm=regions,
+        spacings_mm=spacings,
+        input_channels=channels,
+        number_of_classes=classes,
+    )
 
 
 CHEST = properties((300, 360, 360), region_mm=(250, 180, 280))
@@ -98,7 +105,13 @@ def test_a_finder_takes_more_where_the_region_is_small():
 
 def test_medians_decide():
     rows = np.array([[300.0, 360, 360], [310, 350, 360], [3000, 3600, 3600]])
-    data = DatasetProperties(rows, rows, np.array([[1.0, 1, 1], [1, 1, 1], [9, 9, 9]]), 1, 19)
+    data = DatasetProperties(
+        image_extents_mm=rows,
+        region_extents_mm=rows,
+        spacings_mm=np.array([[1.0, 1, 1], [1, 1, 1], [9, 9, 9]]),
+        input_channels=1,
+        number_of_classes=19,
+    )
     assert plan_sizes(data, 8) == plan_sizes(properties((310, 360, 360)), 8)
 
 
@@ -213,7 +226,7 @@ def test_everything_larger_costs_more_memory(larger):
 @pytest.mark.parametrize(("edge", "width"), [(16, 8), (24, 8), (16, 16)])
 def test_the_memory_rule_counts_at_least_what_autograd_saves(edge, width):
     widths = (width, 2 * width, 4 * width, 8 * width)
-    network = build_network(NetworkSettings(widths, template_grid=(4, 4, 4)), 1, 3)
+    network = build_network(NetworkSettings(features_per_stage=widths, template_grid=(4, 4, 4)), 1, 3)
     network.encoder_bfloat16 = False
     parameters = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
     saved = {}

@@ -39,12 +39,12 @@ def test_steps_and_minutes_are_read():
 
 @pytest.mark.parametrize("text", ["", "0", "0min", "-5", "2k", "30m"])
 def test_other_budgets_are_refused(text):
-    with pytest.raises(InputError, match=r"--budget: found .* expected steps or minutes"):
+    with pytest.raises(InputError, match=r"`budget`: found .* expected steps or minutes"):
         Budget.parse(text)
 
 
 def test_a_prime_number_of_steps_is_refused():
-    with pytest.raises(InputError, match=r"--budget: found 2003 steps, expected a multiple of 50"):
+    with pytest.raises(InputError, match=r"`budget`: found 2003 steps, expected a multiple of 50"):
         Budget.parse("2003")
 
 

@@ -37,14 +37,14 @@ def test_a_folder_without_a_record_is_of_no_kind(nnunet_folders):
 
 def test_tables_of_inputs_say_what_they_need(nnunet_folders):
     (nnunet_folders / "nnUNet_raw" / "Dataset801_Lungs").mkdir()
-    with pytest.raises(InputError, match=r"--table 4: found inputs none of data set 801, expected two or more"):
+    with pytest.raises(InputError, match=r"`table` 4: found inputs none of data set 801, expected two or more"):
         chosen_table(StudyOptions(dataset=801, table="4", output=nnunet_folders))
-    with pytest.raises(InputError, match=r"--table 5: .*expected lbav; build them with impulse_nnunet build_inputs"):
+    with pytest.raises(InputError, match=r"`table` 5: .*expected lbav; build them with impulse_nnunet build_inputs"):
         chosen_table(StudyOptions(dataset=801, table="5", output=nnunet_folders, inputs={"i": 801}))
 
 
 def test_unknown_rows_are_refused_and_the_reference_follows_the_rows(nnunet_folders):
-    with pytest.raises(InputError, match=r"--rows: found fnc, expected some of nnunet, deeplabv3, fcn"):
+    with pytest.raises(InputError, match=r"`rows`: found fnc, expected some of nnunet, deeplabv3, fcn"):
         chosen_table(StudyOptions(dataset=801, table="1", output=nnunet_folders, rows=("fnc",)))
     assert (
         chosen_table(StudyOptions(dataset=801, table="1", output=nnunet_folders, rows=("fcn", "plus"))).reference
@@ -58,7 +58,7 @@ def test_unknown_rows_are_refused_and_the_reference_follows_the_rows(nnunet_fold
 
 def test_plans_of_another_name_are_not_made_up(nnunet_folders):
     assert not is_preprocessed("Dataset801_Lungs", "Mine", "3d_impulse")
-    with pytest.raises(InputError, match=r"-p Mine: found no such plans of Dataset801_Lungs"):
+    with pytest.raises(InputError, match=r"`plans` Mine: found no such plans of Dataset801_Lungs"):
         prepare("Dataset801_Lungs", StudyOptions(dataset=801, table="1", output=nnunet_folders, plans="Mine"), print)
 
 

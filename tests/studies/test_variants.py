@@ -17,7 +17,7 @@ from impulse_nnunet.settings import (
 )
 from impulse_nnunet.studies.budget import Budget
 from impulse_nnunet.studies.options import StudyOptions
-from impulse_nnunet.studies.systems import PLUS, TABLES, System, table
+from impulse_nnunet.studies.rows import PLUS, TABLES, StudyRow, table
 from impulse_nnunet.studies.variants import plans_file, read_configuration, variant
 
 NAME = "Dataset901_Lungs"
@@ -26,14 +26,18 @@ NAME = "Dataset901_Lungs"
 @pytest.fixture
 def dataset(nnunet_folders):
     """Plans of ours and of nnU-Net, without data."""
-    network = NetworkSettings((4, 8), ((1, 1, 1), (2, 2, 2)), (1, 1), template_grid=(4, 4, 4))
+    network = NetworkSettings(
+        features_per_stage=(4, 8), strides=((1, 1, 1), (2, 2, 2)), blocks_per_stage=(1, 1), template_grid=(4, 4, 4)
+    )
     sampling = SamplingSettings(mask_share=0.3, mask_channels=(1,))
     architecture = {"network_class_name": NETWORK_CLASS, "arch_kwargs": to_json(network), "_kw_requires_import": []}
     del architecture["arch_kwargs"]["encoder"]  # as plans of before there was a choice
     ours = {
-        "data_identifier": "ours", "batch_size": 2, "architecture": architecture,
-        "impulse": to_json(ImPulSeSettings(GridSettings((4, 4, 4), (4, 4, 4)), sampling=sampling)),
-    }  # fmt: skip
+        "data_identifier": "ours",
+        "batch_size": 2,
+        "architecture": architecture,
+        "impulse": to_json(ImPulSeSettings(grid=GridSettings((4, 4, 4), (4, 4, 4)), sampling=sampling)),
+    }
     stock = {"architecture": {}}
     for plans, configuration in (("ImPulSePlans", {"3d_impulse": ours}), ("nnUNetPlans", {"3d_fullres": stock})):
         path = plans_file(NAME, plans)
@@ -47,8 +51,12 @@ def options(tmp_path, **changes):
 
 
 def test_a_variant_changes_what_it_names_and_nothing_else(dataset, tmp_path):
-    wanted = variant(System(key="x", name="X", changes={"impulse.loss.displacement": 0.0}), 3, dataset,
-                     options(tmp_path, budget=Budget(400)))  # fmt: skip
+    wanted = variant(
+        StudyRow(key="x", name="X", changes={"impulse.loss.displacement": 0.0}),
+        3,
+        dataset,
+        options(tmp_path, budget=Budget(400)),
+    )
     assert wanted.name == "3d_impulse_x_400steps_seed3"
     base = settings_from_configuration(read_configuration(dataset, "ImPulSePlans", "3d_impulse"))
     changed = settings_from_configuration(wanted.resolved)
@@ -74,8 +82,10 @@ def test_rows_that_are_the_full_system_share_its_runs(dataset, tmp_path):
     asked = options(tmp_path, budget=Budget(100))
     names = {
         (row.key, key): variant(row, 0, dataset, asked).name
-        for key in ("2", "3", "fig10") for row in table(key, shares=(0.0, 0.3)).systems if row.trains
-    }  # fmt: skip
+        for key in ("2", "3", "fig10")
+        for row in table(key, shares=(0.0, 0.3)).rows
+        if row.trains
+    }
     full = variant(PLUS, 0, dataset, asked).name
     # the plans' own share is 0.3
     assert [row for row, name in names.items() if name == full] == [("plus", "2"), ("plus", "3"), ("share30", "fig10")]
@@ -91,7 +101,7 @@ def test_common_settings_make_runs_of_their_own(dataset, tmp_path):
 
 
 def test_the_stock_row_gets_a_budget_under_its_own_plans(dataset, tmp_path):
-    stock = next(row for row in table("1").systems if row.stock)
+    stock = next(row for row in table("1").rows if row.stock)
     wanted = variant(stock, 1, dataset, options(tmp_path, budget=Budget(400)))
     assert wanted.entry["inherits_from"] == "3d_fullres"
     assert (wanted.plans, wanted.name) == ("nnUNetPlans", "3d_fullres_400steps_seed1")
@@ -102,7 +112,7 @@ def test_the_stock_row_gets_a_budget_under_its_own_plans(dataset, tmp_path):
 def test_all_rows_of_all_tables_are_settings_that_the_plans_know(dataset, tmp_path):
     inputs = {"lbav": 901, "i": 901, "ibav": 901}
     for key in TABLES:
-        for row in table(key, inputs).systems:
+        for row in table(key, inputs).rows:
             if row.trains:
                 assert variant(row, 0, dataset, options(tmp_path, budget=Budget(50))).name
 
@@ -112,7 +122,7 @@ def test_points_in_vessels_need_vessels(dataset, tmp_path):
     content = json.loads(path.read_text())
     content["configurations"]["3d_impulse"]["impulse"]["sampling"] |= {"mask_share": 0.0, "mask_channels": []}
     path.write_text(json.dumps(content))
-    row = table("fig10", shares=(0.5,)).systems[0]
+    row = table("fig10", shares=(0.5,)).rows[0]
     with pytest.raises(InputError, match=r"1 - gamma = 0.5: found a data set without bronchi and vessels"):
         variant(row, 0, dataset, options(tmp_path))
 
@@ -120,15 +130,15 @@ def test_points_in_vessels_need_vessels(dataset, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"table": "7"}, "--table: found '7'"),
-        ({"seeds": 0}, "--seeds: found 0"),
-        ({"processes": 0}, "-np: found 0"),
-        ({"inputs": {"ct": 5}}, "--inputs ct: found no such kind"),
-        ({"shares": (0.5, 0.5)}, "--shares"),
-        ({"shares": (1.0,)}, "--shares"),
+        ({"table": "7"}, "`table`: found '7'"),
+        ({"seeds": 0}, "`seeds`: found 0"),
+        ({"processes": 0}, "`processes`: found 0"),
+        ({"inputs": {"ct": 5}}, "`inputs` ct: found no such kind"),
+        ({"shares": (0.5, 0.5)}, "`shares`"),
+        ({"shares": (1.0,)}, "`shares`"),
         (
             {"settings": {"impulse.grid.working_grid": [1, 1, 1]}},
-            "--set impulse.grid.working_grid: found a setting that",
+            "`settings` impulse.grid.working_grid: found a setting that",
         ),
     ],
 )
@@ -138,10 +148,10 @@ def test_bad_options_are_refused(tmp_path, changes, text):
 
 
 def test_a_models_folder_must_be_one(tmp_path):
-    with pytest.raises(InputError, match=r"--models plus=.*: found no plans.json"):
+    with pytest.raises(InputError, match=r"`models` plus=.*: found no plans.json"):
         options(tmp_path, models={"plus": (tmp_path,)})
 
 
 def test_an_unknown_setting_is_refused(dataset, tmp_path):
-    with pytest.raises(InputError, match=r"--set impulse.training.speed: found no such setting"):
+    with pytest.raises(InputError, match=r"`overrides` impulse.training.speed: found no such setting"):
         variant(PLUS, 0, dataset, options(tmp_path, settings={"impulse.training.speed": 2}))

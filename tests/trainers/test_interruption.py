@@ -10,7 +10,9 @@ STATES = [torch.arange(4, dtype=torch.uint8), torch.arange(5, 9, dtype=torch.uin
 
 def test_both_kinds_of_random_states_come_back_by_rank(tmp_path):
     on_gpus = [torch.full((16,), 7, dtype=torch.uint8), torch.full((16,), 8, dtype=torch.uint8)]
-    PartialEpoch(3, 40, [[0.5, 0.25], [1.0, 2.0]], STATES, on_gpus).save(tmp_path)
+    PartialEpoch(
+        epoch=3, optimiser_steps=40, losses=[[0.5, 0.25], [1.0, 2.0]], random_states=STATES, device_states=on_gpus
+    ).save(tmp_path)
     found = PartialEpoch.load(tmp_path, 3, 40)
     assert torch.equal(found.random_state(1), STATES[1])
     assert torch.equal(found.device_state(0), on_gpus[0])
@@ -34,13 +36,17 @@ def test_the_state_of_the_cpu_goes_on_where_it_stood(monkeypatch):
     state, on_gpu = random_states(CPU)
     assert on_gpu is None
     expected = torch.rand(3)
-    set_random_states(PartialEpoch(0, 1, [[]], [state]), 0, CPU)
+    set_random_states(PartialEpoch(epoch=0, optimiser_steps=1, losses=[[]], random_states=[state]), 0, CPU)
     assert torch.equal(torch.rand(3), expected)
     # from a GPU to the CPU and back: what there is none of is left alone
-    set_random_states(PartialEpoch(0, 1, [[]], [state], [STATES[1]]), 0, CPU)
-    set_random_states(PartialEpoch(0, 1, [[]], [state]), 0, GPU)
+    set_random_states(
+        PartialEpoch(epoch=0, optimiser_steps=1, losses=[[]], random_states=[state], device_states=[STATES[1]]), 0, CPU
+    )
+    set_random_states(PartialEpoch(epoch=0, optimiser_steps=1, losses=[[]], random_states=[state]), 0, GPU)
     assert set_on_gpu == []
-    set_random_states(PartialEpoch(0, 1, [[]], [state], [STATES[1]]), 0, GPU)
+    set_random_states(
+        PartialEpoch(epoch=0, optimiser_steps=1, losses=[[]], random_states=[state], device_states=[STATES[1]]), 0, GPU
+    )
     assert set_on_gpu == [(STATES[1], GPU)]
     torch.set_rng_state(own)
 

@@ -23,12 +23,12 @@ def test_a_configuration_without_a_budget_is_refused_before_any_folder_is_made()
 
 
 def test_the_budget_runs_down_by_steps():
-    entry = BudgetEntry(8, 50, 5, 0.0, 0, mirroring=False)
+    entry = BudgetEntry(epochs=8, iterations=50, validation_iterations=5, minutes=0.0, seed=0, mirroring=False)
     assert [left(entry, steps_done=steps) for steps in (0, 100, 400, 450)] == [1.0, 0.75, 0.0, 0.0]
 
 
 def test_the_budget_runs_down_by_the_clock_with_the_time_before_an_interruption():
-    entry = BudgetEntry(0, 50, 5, 10.0, 0, mirroring=False)
+    entry = BudgetEntry(epochs=0, iterations=50, validation_iterations=5, minutes=10.0, seed=0, mirroring=False)
     assert left(entry, seconds_before=300, started=time()) == pytest.approx(0.5, abs=0.01)
     assert left(entry, seconds_before=500, started=time() - 200) == 0
 
@@ -37,7 +37,10 @@ class CountingTrainer(nnUNetTrainerBudget):
     """Only what a step needs; the parent's step is counted."""
 
     def __init__(self, minutes, network):
-        self.budget, self.initial_lr = BudgetEntry(0, 50, 5, minutes, 0, mirroring=False), 0.01
+        self.budget, self.initial_lr = (
+            BudgetEntry(epochs=0, iterations=50, validation_iterations=5, minutes=minutes, seed=0, mirroring=False),
+            0.01,
+        )
         self.seconds_before, self.started, self.steps_done, self.last_output = 0.0, time(), 0, None
         self.validated = False
         self.optimizer = torch.optim.SGD(network.parameters(), 1.0)
@@ -104,7 +107,7 @@ def test_the_checkpoint_knows_how_much_of_the_time_is_used_up(monkeypatch):
 def test_a_missing_gpu_is_named_before_any_folder_is_made(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     plans = {"configurations": {"3d_fullres": {"budget": {}}}}
-    with pytest.raises(InputError, match="-device: found cuda, expected a device of this machine"):
+    with pytest.raises(InputError, match="`device`: found cuda, expected a device of this machine"):
         nnUNetTrainerBudget(plans, "3d_fullres", 0, {}, torch.device("cuda"))
 
 

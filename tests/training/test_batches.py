@@ -13,7 +13,7 @@ from impulse_nnunet.training.batches import BatchMaker, CaseStore, OrderedPrefet
 from impulse_nnunet.training.boxes import region_box
 from tests.support import MadeUpDataset, made_up_cases, settings_for
 
-SETTINGS = settings_for(sampling=SamplingSettings(points=64), region=RegionSettings("two_pass"))
+SETTINGS = settings_for(sampling=SamplingSettings(points=64), region=RegionSettings(mode="two_pass"))
 
 
 def store_of(number=3, settings=SETTINGS, **arguments):
@@ -52,9 +52,18 @@ def test_steps_places_streams_and_seeds_differ(other):
         "step": BatchMaker(store_of(), SETTINGS, 0, 0, 1)(1),
         "place": BatchMaker(store_of(), SETTINGS, 0, 1, 1)(0),
         "stream": BatchMaker(store_of(), SETTINGS, 1, 0, 1)(0),
-        "seed": BatchMaker(store_of(), settings_for(sampling=SamplingSettings(points=64), region=RegionSettings(
-            "two_pass"), training=TrainingSettings(seed=1)), 0, 0, 1)(0),
-    }[other][0]  # fmt: skip
+        "seed": BatchMaker(
+            store_of(),
+            settings_for(
+                sampling=SamplingSettings(points=64),
+                region=RegionSettings(mode="two_pass"),
+                training=TrainingSettings(seed=1),
+            ),
+            0,
+            0,
+            1,
+        )(0),
+    }[other][0]
     assert not torch.equal(changed.points, reference.points)
 
 
@@ -176,11 +185,11 @@ def test_a_share_inside_masks_needs_the_voxels_of_the_masks():
 
 
 MANY = SamplingSettings(points=400)
-SEARCHING = settings_for(sampling=MANY, region=RegionSettings("two_pass", search_grid=(2, 4, 6)))
+SEARCHING = settings_for(sampling=MANY, region=RegionSettings(mode="two_pass", search_grid=(2, 4, 6)))
 
 
 def test_a_finder_changes_nothing_of_what_the_network_sees():
-    without = settings_for(sampling=MANY, region=RegionSettings("two_pass"))
+    without = settings_for(sampling=MANY, region=RegionSettings(mode="two_pass"))
     for step in range(4):
         samples = BatchMaker(store_of(settings=SEARCHING), SEARCHING, 0, 0, 2)(step)
         assert_same(samples, BatchMaker(store_of(settings=without), without, 0, 0, 2)(step))

@@ -26,17 +26,19 @@ def test_margins_are_added_and_clipped():
 
 
 def test_whole_takes_the_image():
-    for box in draws(RegionSettings("whole"), 5):
+    for box in draws(RegionSettings(mode="whole"), 5):
         np.testing.assert_array_equal(box.faces, Box.whole().faces)
 
 
 def test_two_pass_without_jitter_takes_the_region():
-    for box in draws(RegionSettings("two_pass", 0.1, whole_share=0.0, jitter=0.0), 5):
+    for box in draws(RegionSettings(mode="two_pass", margin=0.1, whole_share=0.0, jitter=0.0), 5):
         np.testing.assert_allclose(box.faces, region_box(FOREGROUND, 0.1).faces)
 
 
 def test_two_pass_jitters_each_face_and_stays_in_the_image():
-    faces = np.array([box.faces for box in draws(RegionSettings("two_pass", 0.0, whole_share=0.0, jitter=0.05))])
+    faces = np.array(
+        [box.faces for box in draws(RegionSettings(mode="two_pass", margin=0.0, whole_share=0.0, jitter=0.05))]
+    )
     moved = faces - FOREGROUND
     # at most two standard deviations of 0.05 of the edges 1, 0.4, 1; the last upper face cannot move out
     assert np.all(np.abs(moved) <= 0.1 * np.array([1, 0.4, 1]) + 1e-9)
@@ -46,7 +48,7 @@ def test_two_pass_jitters_each_face_and_stays_in_the_image():
 
 def test_two_pass_takes_anything_from_tight_to_the_image():
     lower, upper = region_box(FOREGROUND, 0.05).faces
-    faces = np.array([box.faces for box in draws(RegionSettings("two_pass", 0.05, whole_share=1.0), 2000)])
+    faces = np.array([box.faces for box in draws(RegionSettings(mode="two_pass", margin=0.05, whole_share=1.0), 2000)])
     assert np.all(faces[:, 0] <= lower + 1e-9)
     assert np.all(faces[:, 1] >= upper - 1e-9)
     whole = np.all(np.abs(faces) == 1, axis=(1, 2)).mean()
@@ -74,14 +76,18 @@ def test_rotation_is_rigid_in_mm(seed):
 
 
 def test_rotation_does_turn():
-    turned = augment_box(np.random.default_rng(0), Box.whole(), EXTENT_MM, AugmentationSettings(0.5, 0, 0))
+    turned = augment_box(
+        np.random.default_rng(0), Box.whole(), EXTENT_MM, AugmentationSettings(rotation=0.5, scale=0, shift=0)
+    )
     assert np.abs(turned.matrix - np.eye(3)).max() > 0.05
 
 
 @given(st.integers(0, 2**32))
 def test_scale_is_one_factor_for_all_axes_within_its_range(seed):
     box = region_box(FOREGROUND, 0.1)
-    scaled = augment_box(np.random.default_rng(seed), box, EXTENT_MM, AugmentationSettings(0, 0.12, 0))
+    scaled = augment_box(
+        np.random.default_rng(seed), box, EXTENT_MM, AugmentationSettings(rotation=0, scale=0.12, shift=0)
+    )
     factors = np.diag(scaled.matrix) / np.diag(box.matrix)
     np.testing.assert_allclose(factors, factors[0])
     assert abs(factors[0] - 1) <= 0.12
@@ -89,7 +95,7 @@ def test_scale_is_one_factor_for_all_axes_within_its_range(seed):
 
 def test_shift_is_a_share_of_the_boxs_edge():
     box = region_box(FOREGROUND, 0.0)  # edges 1, 0.4, 1
-    settings = AugmentationSettings(0, 0, 0.05)
+    settings = AugmentationSettings(rotation=0, scale=0, shift=0.05)
     moved = [augment_box(np.random.default_rng(i), box, EXTENT_MM, settings).centre - box.centre for i in range(300)]
     largest = np.abs(moved).max(0)
     assert np.all(largest <= 0.05 * np.array([1, 0.4, 1]))

@@ -22,7 +22,10 @@ pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(),
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 GRID = (8, 12, 16)
 SETTINGS = settings_for(
-    GRID, (10, 15, 20), sampling=SamplingSettings(points=64), region=RegionSettings("two_pass", search_grid=(4, 6, 8))
+    GRID,
+    (10, 15, 20),
+    sampling=SamplingSettings(points=64),
+    region=RegionSettings(mode="two_pass", search_grid=(4, 6, 8)),
 )
 
 
@@ -67,7 +70,11 @@ def no_waiting():
 
 @pytest.mark.parametrize("system", list(SYSTEMS))
 def test_a_step_waits_for_nothing(system, no_waiting):
-    network = SYSTEMS[system].build(Task(SMALL, 1, 3, GRID, search_grid=(4, 6, 8))).to(GPU)
+    network = (
+        SYSTEMS[system]
+        .build(Task(settings=SMALL, input_channels=1, number_of_classes=3, input_grid=GRID, search_grid=(4, 6, 8)))
+        .to(GPU)
+    )
     optimiser = adamw(network.parameters(), 1e-3, GPU)
     batches = batches_on(GPU, SYSTEMS[system].dense, augment=True, pin=True)
     made = [next(batches) for _ in range(3)]
@@ -92,7 +99,11 @@ def test_a_step_waits_for_nothing(system, no_waiting):
 
 
 def test_the_encoder_alone_runs_in_half_precision():
-    network = SYSTEMS["impulse_plus"].build(Task(SMALL, 1, 3, GRID)).eval()
+    network = (
+        SYSTEMS["impulse_plus"]
+        .build(Task(settings=SMALL, input_channels=1, number_of_classes=3, input_grid=GRID))
+        .eval()
+    )
     network.encoder_bfloat16 = False
     with torch.no_grad():
         for head in (network.decoder.deformation, network.decoder.correction):
@@ -111,7 +122,11 @@ def test_the_encoder_alone_runs_in_half_precision():
 def test_large_inputs_do_not_overflow():
     if not torch.cuda.is_bf16_supported(including_emulation=False):
         pytest.skip("float16 alone")
-    network = SYSTEMS["impulse_plus"].build(Task(SMALL, 1, 3, GRID)).to(GPU)
+    network = (
+        SYSTEMS["impulse_plus"]
+        .build(Task(settings=SMALL, input_channels=1, number_of_classes=3, input_grid=GRID))
+        .to(GPU)
+    )
     image = torch.full((1, 1, *GRID), 65504.0, device=GPU) * torch.rand(GRID, device=GPU)
     assert all(torch.isfinite(level).all() for level in network.encode(image))
 
@@ -146,5 +161,7 @@ def test_dropout_goes_on_where_it_stood():
     state, on_gpu = random_states(GPU)
     expected = torch.nn.functional.dropout(torch.ones(100, device=GPU))
     torch.manual_seed(4)
-    set_random_states(PartialEpoch(0, 1, [[]], [state], [on_gpu]), 0, GPU)
+    set_random_states(
+        PartialEpoch(epoch=0, optimiser_steps=1, losses=[[]], random_states=[state], device_states=[on_gpu]), 0, GPU
+    )
     assert torch.equal(torch.nn.functional.dropout(torch.ones(100, device=GPU)), expected)

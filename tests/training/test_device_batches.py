@@ -14,7 +14,7 @@ CPU = torch.device("cpu")
 
 
 def made(step):
-    return NetworkBatch(torch.full((1,), float(step)), None, torch.tensor([step]))
+    return NetworkBatch(images=torch.full((1,), float(step)), points=None, labels=torch.tensor([step]))
 
 
 def loader_of(ahead, make=made, workers=2):

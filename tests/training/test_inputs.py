@@ -10,7 +10,9 @@ from impulse_nnunet.training.inputs import InputMaker
 from tests.support import MadeUpDataset, made_up_cases, settings_for
 
 CPU = torch.device("cpu")
-SETTINGS = settings_for(sampling=SamplingSettings(points=64), region=RegionSettings("two_pass", search_grid=(2, 4, 6)))
+SETTINGS = settings_for(
+    sampling=SamplingSettings(points=64), region=RegionSettings(mode="two_pass", search_grid=(2, 4, 6))
+)
 
 
 def batch_of(settings=SETTINGS, number=3, step=5, whole_grid=False):

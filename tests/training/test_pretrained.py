@@ -16,16 +16,29 @@ RESIDUAL = "dynamic_network_architectures.building_blocks.residual_encoders.Resi
 def stock(channels=2, kind=PlainConvUNet, blocks="n_conv_per_stage", features=(4, 8)):
     """A stock nnU-Net with the stages of SMALL."""
     return kind(
-        channels, 2, list(features), nn.Conv3d, 3, [[1, 1, 1], [2, 2, 2]], num_classes=7, n_conv_per_stage_decoder=[2],
-        conv_bias=True, norm_op=nn.InstanceNorm3d, norm_op_kwargs={"eps": 1e-5, "affine": True}, nonlin=nn.LeakyReLU,
-        nonlin_kwargs={"inplace": True}, **{blocks: [1, 1]},
-    ).eval()  # fmt: skip
+        channels,
+        2,
+        list(features),
+        nn.Conv3d,
+        3,
+        [[1, 1, 1], [2, 2, 2]],
+        num_classes=7,
+        n_conv_per_stage_decoder=[2],
+        conv_bias=True,
+        norm_op=nn.InstanceNorm3d,
+        norm_op_kwargs={"eps": 1e-5, "affine": True},
+        nonlin=nn.LeakyReLU,
+        nonlin_kwargs={"inplace": True},
+        **{blocks: [1, 1]},
+    ).eval()
 
 
 def build(encoder, system=None):
     settings = replace(SMALL, encoder=encoder)
     network = (
-        build_network(settings, 2, 3) if system is None else SYSTEMS[system].build(Task(settings, 2, 3, (4, 6, 8)))
+        build_network(settings, 2, 3)
+        if system is None
+        else SYSTEMS[system].build(Task(settings=settings, input_channels=2, number_of_classes=3, input_grid=(4, 6, 8)))
     )
     network.encoder_bfloat16 = False
     return network.eval()
@@ -91,7 +104,7 @@ def test_weights_that_do_not_fit_are_refused(encoder):
     network = build(encoder)
     before = [p.detach().clone() for p in network.parameters()]
     message = (
-        r"-pretrained_weights x.pth: found \d+ of the encoder's \d+ tensors in it, expected a checkpoint with the enc"
+        r"`pretrained_weights` x.pth: found \d+ of the encoder's \d+ tensors in it, expected a checkpoint with the enc"
     )
     with pytest.raises(InputError, match=message):
         take_weights(network, stock(features=(6, 12)).state_dict(), "x.pth")

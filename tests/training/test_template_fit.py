@@ -41,7 +41,7 @@ def test_unlabelled_voxels_do_not_count():
 
 
 def test_the_template_covers_the_region():
-    settings = settings_for(region=RegionSettings("two_pass", margin=0.0))
+    settings = settings_for(region=RegionSettings(mode="two_pass", margin=0.0))
     segmentation = np.zeros((4, 6, 8), np.int16)
     segmentation[1:3, 2:5, 4:8] = np.arange(1, 25).reshape(2, 3, 4)
     store = store_of([segmentation], settings)
@@ -50,7 +50,7 @@ def test_the_template_covers_the_region():
 
 
 def test_the_template_covers_the_image_in_one_pass():
-    settings = settings_for(region=RegionSettings("whole"))
+    settings = settings_for(region=RegionSettings(mode="whole"))
     segmentation = np.arange(24).reshape(2, 3, 4)
     store = store_of([segmentation], settings, ignore_label=23)
     labels = template_labels(store["case_0"], (2, 3, 4), settings, 23)
@@ -83,10 +83,18 @@ def _small_generator(monkeypatch):
 
 
 def fit_in(folder, iterations, store=None):
-    settings = settings_for(template=TemplateSettings("learned", iterations, 1e-2))
+    settings = settings_for(template=TemplateSettings(mode="learned", iterations=iterations, learning_rate=1e-2))
     store = store or CaseStore(MadeUpDataset(made_up_cases(2)), settings, None)
     lines = []
-    return TemplateFit(store, GRID, 3, settings, torch.device("cpu"), folder, lines.append), lines
+    return TemplateFit(
+        cases=store,
+        grid=GRID,
+        number_of_classes=3,
+        settings=settings,
+        device=torch.device("cpu"),
+        folder=folder,
+        log=lines.append,
+    ), lines
 
 
 @pytest.mark.usefixtures("_small_generator")
@@ -142,7 +150,7 @@ def test_without_resume_an_old_checkpoint_is_left_alone(tmp_path):
 def test_a_case_without_known_voxels_on_the_grid_does_not_spoil_the_template(tmp_path):
     segmentation = np.full((30, 40, 20), 2)
     segmentation[0] = 1  # one annotated slice, between the template's slices
-    settings = settings_for(template=TemplateSettings("learned", 3))
+    settings = settings_for(template=TemplateSettings(mode="learned", iterations=3))
     fit, _ = fit_in(tmp_path, 3, store_of([segmentation], settings, ignore_label=2))
     assert torch.isfinite(fit.run(resume=False, progress_bar=False)).all()
     assert np.isfinite(fit.losses).all()

@@ -53,13 +53,18 @@ def plans_content(**changes):
         "resampling_fn_data": "no_resampling_hack",
         "impulse": to_json(settings_for()),
         "architecture": {
-            "network_class_name": NETWORK_CLASS, "arch_kwargs": to_json(SMALL), "_kw_requires_import": [],
+            "network_class_name": NETWORK_CLASS,
+            "arch_kwargs": to_json(SMALL),
+            "_kw_requires_import": [],
         },
-    }  # fmt: skip
+    }
     plans = {
-        "dataset_name": "Dataset007_Small", "plans_name": "ImPulSePlans", "image_reader_writer": "SimpleITKIO",
-        "label_manager": "LabelManager", "configurations": {"3d_impulse": configuration},
-    }  # fmt: skip
+        "dataset_name": "Dataset007_Small",
+        "plans_name": "ImPulSePlans",
+        "image_reader_writer": "SimpleITKIO",
+        "label_manager": "LabelManager",
+        "configurations": {"3d_impulse": configuration},
+    }
     return plans | changes
 
 

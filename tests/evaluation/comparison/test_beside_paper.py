@@ -35,11 +35,22 @@ def table(tmp_path):
     a0, a1, b0 = (read_summary(run) for run in runs)
     comparison = compare([Method("A & co", (a0, a1)), Method("B", (b0,))], "A & co", ["Dice", "NIB"], FEW)
     rows = (
-        SystemRow("A & co", {"Dice": Figure(85.31, 0.05)}, Cost(2_500_000, 400, 90.0, 1.25, 3.5, 1.0)),
-        SystemRow("B", {"Dice": Figure(86.06)}, Cost()),
-        SystemRow("C", {"Dice": Figure(60.28)}, Cost(), ("C, seed 0: no memory",)),
+        SystemRow(
+            name="A & co",
+            paper={"Dice": Figure(85.31, 0.05)},
+            cost=Cost(
+                parameters=2_500_000,
+                steps=400,
+                training_seconds=90.0,
+                prediction_seconds=1.25,
+                training_memory_gb=3.5,
+                prediction_memory_gb=1.0,
+            ),
+        ),
+        SystemRow(name="B", paper={"Dice": Figure(86.06)}, cost=Cost()),
+        SystemRow(name="C", paper={"Dice": Figure(60.28)}, cost=Cost(), failures=("C, seed 0: no memory",)),
     )
-    return StudyTable("Table 0", rows, comparison, METRICS, ("Made up.",))
+    return StudyTable(title="Table 0", rows=rows, comparison=comparison, metrics=METRICS, notes=("Made up.",))
 
 
 def cells_of(text, name):
@@ -51,8 +62,17 @@ def test_markdown_has_means_paper_and_cost(table):
     text = markdown(table)
     # case means over the seeds: 0.81 and 0.85; mean 0.83. Seeds' means 0.82 and 0.84: sd = sqrt(2) / 100 = 1.41 points
     assert cells_of(text, "A & co") == [
-        "A & co", "2", "**83.00 ± 1.41**", "85.31 ± 0.05", "**1.50 ± 0.00**", "2.50", "400", "1.5", "1.2", "3.5 / 1.0"
-    ]  # fmt: skip
+        "A & co",
+        "2",
+        "**83.00 ± 1.41**",
+        "85.31 ± 0.05",
+        "**1.50 ± 0.00**",
+        "2.50",
+        "400",
+        "1.5",
+        "1.2",
+        "3.5 / 1.0",
+    ]
     assert cells_of(text, "B") == ["B", "1", "71.00", "86.06", "3.50", "-", "-", "-", "-", "- / -"]
     assert cells_of(text, "C")[:5] == ["C", "0", "failed", "60.28", "failed"]
     assert cells_of(text, "System")[2:5] == ["Dice (%) ↑", "paper", "NIB ↓"]  # the paper has no NIB here: no column
@@ -96,7 +116,13 @@ def test_latex_escapes_and_marks_the_best(table):
 
 
 def test_a_table_without_any_number_can_be_written(tmp_path):
-    empty = StudyTable("Table 0", (SystemRow("A", {}, Cost(), ("A, seed 0: why",)),), None, {}, ())
+    empty = StudyTable(
+        title="Table 0",
+        rows=(SystemRow(name="A", paper={}, cost=Cost(), failures=("A, seed 0: why",)),),
+        comparison=None,
+        metrics={},
+        notes=(),
+    )
     paths = write_study_table(empty, tmp_path, "table_0")
     assert [path.name for path in paths] == ["table_0.md", "table_0.csv", "table_0.tex"]
     assert "Failed: A, seed 0: why" in paths[0].read_text()

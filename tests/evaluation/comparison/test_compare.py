@@ -57,7 +57,7 @@ def test_the_whole_against_scipy(tmp_path):
 def test_another_reference_turns_the_sign(two):
     comparison = compared(two / "old", two / "new", reference="new")
     assert comparison.row("old", "Dice").difference == pytest.approx(-0.2)
-    with pytest.raises(InputError, match="--reference: found no, expected one of old, new"):
+    with pytest.raises(InputError, match="`reference`: found no, expected one of old, new"):
         compared(two / "old", two / "new", reference="no")
 
 
@@ -123,7 +123,7 @@ def test_other_settings_are_refused_unless_allowed(tmp_path, changed, message):
     write(tmp_path / "b", {"Dice": [0.5, 0.6]}, SETTINGS | changed)
     with pytest.raises(InputError, match=message) as error:
         compared(tmp_path / "a", tmp_path / "b")
-    assert "--allow_different_settings" in str(error.value)
+    assert "`allow_different_settings`" in str(error.value)
     notes = compared(tmp_path / "a", tmp_path / "b", allow=True).notes
     assert any("differs: " in note for note in notes)
 
@@ -169,12 +169,12 @@ def test_metrics_that_are_shown(tmp_path):
     folders = tmp_path / "a", tmp_path / "b"
     # a metric of one method or without any number is not for comparing; total_ID only if it is asked for
     assert compared(*folders).metrics == ("Dice", "NIB", "Dice_lobes")
-    assert "Also in the summaries, shown with --metrics all: total_IDB_mm." in compared(*folders).notes
+    assert "Also in the summaries, shown with `metrics` all: total_IDB_mm." in compared(*folders).notes
     assert compared(*folders, metrics=["all"]).metrics == ("Dice", "total_IDB_mm", "NIB", "Dice_lobes")
     alone = compared(*folders, metrics=["HD95_mm"])
     assert math.isnan(alone.row("b", "HD95_mm").mean)
     assert "n/a" in markdown(alone)
-    expected = "--metrics: found dice, expected all or some of Dice, total_IDB_mm, NIB, Dice_lobes, HD95_mm"
+    expected = "`metrics`: found dice, expected all or some of Dice, total_IDB_mm, NIB, Dice_lobes, HD95_mm"
     with pytest.raises(InputError, match=expected):
         compared(*folders, metrics=["dice"])
 

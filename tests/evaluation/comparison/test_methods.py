@@ -69,8 +69,9 @@ def test_a_summary_that_cannot_be_read(tmp_path, content, message):
 
 def test_methods_are_called_after_their_folders(two):
     assert [method.name for method in read_methods([str(two / "old"), str(two / "new" / "summary.json")])] == [
-        "old", "new",
-    ]  # fmt: skip
+        "old",
+        "new",
+    ]
 
 
 def test_folders_above_tell_methods_apart(tmp_path):

@@ -65,9 +65,13 @@ def case_entry(folder, name, dice=0.8, trees=("airway",), shift=2, **paper):
         entry["anatomy"][tree] = {"file": file, "n_voxels": 56, "n_outside": 3, "Dice_inside": 0.9}
         if tree != "interseg":
             entry["anatomy"][tree] |= {
-                "NI": 1, "ID_mm": 6.0, "total_ID_mm": 6.0, "n_background": 14, "share_in_segment": 0.75,
+                "NI": 1,
+                "ID_mm": 6.0,
+                "total_ID_mm": 6.0,
+                "n_background": 14,
+                "share_in_segment": 0.75,
                 "per_label": {label: {"NI": int(label == "2"), "n_voxels": 14} for label in NAMES},
-            }  # fmt: skip
+            }
     return entry
 
 
@@ -79,19 +83,31 @@ def mean(values):
 def write_summary(folder, cases, settings=None, failures=None):
     """Write summary.json as `impulse_nnunet evaluate` does; returns the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    labels = {label: {name: mean([case["metrics"][label][name] for case in cases]) for name in METRICS}
-              for label in NAMES}  # fmt: skip
+    labels = {
+        label: {name: mean([case["metrics"][label][name] for case in cases]) for name in METRICS} for label in NAMES
+    }
     paper = {name: mean([case["paper"][name] for case in cases]) for name in (cases[0]["paper"] if cases else ())}
     content = {
-        "foreground_mean": {"Dice": 0.8}, "mean": labels, "metric_per_case": cases, "paper": paper,
+        "foreground_mean": {"Dice": 0.8},
+        "mean": labels,
+        "metric_per_case": cases,
+        "paper": paper,
         "n_nan": {name: sum(case["paper"][name] is None for case in cases) for name in paper},
         "settings": {
-            "version": "0.1.0", "label_names": NAMES, "lobes": LOBES, "tolerances_mm": [1, 2], "surface": "voxel",
-            "connectivity": 26, "min_size": 1, "tree_labels": False, "ignore_label": None,
+            "version": "0.1.0",
+            "label_names": NAMES,
+            "lobes": LOBES,
+            "tolerances_mm": [1, 2],
+            "surface": "voxel",
+            "connectivity": 26,
+            "min_size": 1,
+            "tree_labels": False,
+            "ignore_label": None,
             "trees": {"airway": "/trees"},
-        } | (settings or {}),
+        }
+        | (settings or {}),
         "failures": failures or {},
-    }  # fmt: skip
+    }
     (folder / "summary.json").write_text(json.dumps(content), encoding="utf-8")
     return folder
 

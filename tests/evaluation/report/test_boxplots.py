@@ -7,10 +7,11 @@ import pytest
 from matplotlib.axes import Axes
 from PIL import Image
 
+from impulse_nnunet.evaluation.comparison.methods import Summary
 from impulse_nnunet.evaluation.report.boxplots import box_plots
 from impulse_nnunet.evaluation.report.colours import label_style
 from impulse_nnunet.evaluation.report.pictures import from_pixels
-from impulse_nnunet.evaluation.report.summaries import CaseResult, Method
+from impulse_nnunet.evaluation.report.summaries import CaseResult, Evaluation
 
 
 def method_of(name, numbers):
@@ -18,8 +19,17 @@ def method_of(name, numbers):
     cases = {}
     for index in range(len(next(iter(numbers.values())))):
         labels = {label: {"Dice": values[index]} for label, values in numbers.items()}
-        cases[f"c{index}"] = CaseResult(f"c{index}", Path("r"), Path("p"), labels, {}, {}, {})
-    return Method(name, Path("s"), {}, {}, {}, cases, {}, {})
+        cases[f"c{index}"] = CaseResult(
+            name=f"c{index}",
+            reference_file=Path("r"),
+            prediction_file=Path("p"),
+            labels=labels,
+            trees={},
+            lobes={},
+            paper={},
+        )
+    summary = Summary(path=Path("s"), values={}, settings=None, failures={}, reference_sizes={})
+    return Evaluation(name=name, summary=summary, paper={}, n_nan={}, mean={}, cases=cases, settings={}, failures={})
 
 
 @pytest.fixture

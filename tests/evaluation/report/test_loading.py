@@ -5,12 +5,12 @@ import pytest
 import SimpleITK as sitk
 
 from impulse_nnunet.evaluation.report.loading import NoPictureError, load_case
-from impulse_nnunet.evaluation.report.summaries import read_methods
+from impulse_nnunet.evaluation.report.summaries import read_evaluations
 from tests.evaluation.report import folders
 
 
 def results_of(folder, case="c0"):
-    (method,) = read_methods([str(folder)])
+    (method,) = read_evaluations([str(folder)])
     return {method.name: method.cases[case]}, method.settings
 
 
@@ -153,7 +153,16 @@ def test_grey_range():
     from impulse_nnunet.evaluation.report.volumes import CaseVolumes
 
     def of(image):
-        return CaseVolumes((1, 1, 1), (0, 0, 0), np.zeros((1, 1, 101), int), {}, {}, {}, image, []).grey_range
+        return CaseVolumes(
+            spacing_mm=(1, 1, 1),
+            origin_mm=(0, 0, 0),
+            reference=np.zeros((1, 1, 101), int),
+            predictions={},
+            trees={},
+            own={},
+            image=image,
+            notes=[],
+        ).grey_range
 
     assert of(np.linspace(-1000, 0, 101)[None, None]) == (-1350.0, 150.0)  # a chest CT
     assert of(np.arange(101.0)[None, None]) == (1.0, 99.0)

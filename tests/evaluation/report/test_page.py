@@ -9,7 +9,7 @@ from impulse_nnunet.errors import InputError
 from impulse_nnunet.evaluation.report import scenes
 from impulse_nnunet.evaluation.report.gallery import choose_cases
 from impulse_nnunet.evaluation.report.page import ReportOptions, settings_table, write_report
-from impulse_nnunet.evaluation.report.summaries import read_methods
+from impulse_nnunet.evaluation.report.summaries import read_evaluations
 from tests.evaluation.report.folders import case_entry, write_method, write_summary
 
 EMPTY_ELEMENTS = {"meta", "img", "br", "line", "rect"}
@@ -87,7 +87,7 @@ def test_worst_median_and_best_case_in_three_planes(tmp_path):
 
 def test_methods_stand_side_by_side(tmp_path):
     folders = [write_method(tmp_path, name) for name in ("ours", "theirs")]
-    page = page_of(folders, tmp_path, ReportOptions(("c1",), False, "Two methods"))
+    page = page_of(folders, tmp_path, ReportOptions(cases=("c1",), views=False, title="Two methods"))
     assert page.text.startswith("Two methods")
     alts = [image["alt"] for image in page.images[2:]]
     assert [re.match(r"c1, (\w+): .*; (\w+),", alt).groups() for alt in alts] == [
@@ -107,7 +107,7 @@ def test_views_in_three_dimensions(tmp_path):
 @pytest.mark.parametrize("number", [1, 2])
 def test_without_opengl_the_report_is_written_and_says_why_once(tmp_path, monkeypatch, number):
     monkeypatch.setattr(scenes, "CHILD", (sys.executable, "-c", "import os; os.abort()"))
-    page = page_of([write_method(tmp_path)], tmp_path, ReportOptions((str(number),)))
+    page = page_of([write_method(tmp_path)], tmp_path, ReportOptions(cases=(str(number),)))
     reason = "There are no three-dimensional views: the drawing process ended with signal 6 (without a word)."
     assert page.text.count(reason) == 1
     assert len(page.images) == 2 + 3 * number
@@ -125,7 +125,7 @@ def test_a_case_whose_files_are_gone_gets_a_note(tmp_path):
 
 def test_a_method_that_lacks_a_case_gets_a_note(tmp_path):
     folders = [write_method(tmp_path, "ours", (0.5, 0.6)), write_method(tmp_path, "theirs", (0.7,))]
-    page = page_of(folders, tmp_path, ReportOptions(("c1",), False))
+    page = page_of(folders, tmp_path, ReportOptions(cases=("c1",), views=False))
     assert "theirs did not evaluate this case" in page.text
     assert "The methods have different cases (ours 2, theirs 1; 1 in all of them)" in page.text
     assert len(page.images) == 2 + 3
@@ -141,7 +141,7 @@ def test_images_behind_the_slices(tmp_path):
 def test_settings_that_differ_are_told(tmp_path):
     folders = [write_method(tmp_path, "ours"), write_method(tmp_path, "theirs", settings={"connectivity": 6})]
     assert "connectivity differs: 26 and 6." in page_of(folders, tmp_path).text
-    table = settings_table(read_methods([str(folder) for folder in folders]))
+    table = settings_table(read_evaluations([str(folder) for folder in folders]))
     rows = {row[0].text: row[1:] for row in table.rows}
     assert [(cell.text, cell.strong) for cell in rows["connectivity"]] == [("26", True), ("6", True)]
     assert [(cell.text, cell.columns) for cell in rows["tolerances_mm"]] == [("[1, 2]", 2)]
@@ -157,7 +157,7 @@ def test_pictures_show_small_intrusions_too_and_say_so(tmp_path):
 def test_names_cannot_break_the_page(tmp_path):
     evil = '<script>alert(1)</script> & "quotes"'
     folder = write_method(tmp_path, dices=(0.5,), settings={"label_names": {"1": evil}}, failures={"c8": evil})
-    page = page_of([f"{evil}={folder}"], tmp_path, ReportOptions(("1",), False, evil))
+    page = page_of([f"{evil}={folder}"], tmp_path, ReportOptions(cases=("1",), views=False, title=evil))
     assert "script" not in page.tags
     assert page.text.count('<script>alert(1)</script> & "quotes"') > 4
 
@@ -179,16 +179,16 @@ def test_neither_trees_nor_lobes_nor_surface_metrics(tmp_path):
 def test_a_failed_report_leaves_the_old_one(tmp_path):
     output = tmp_path / "report.html"
     output.write_text("old")
-    with pytest.raises(InputError, match=re.escape("--cases: found 'c7', expected evaluated cases (c0, c2, c1)")):
-        write_report([str(write_method(tmp_path))], output, ReportOptions(("c7",)))
+    with pytest.raises(InputError, match=re.escape("`cases`: found 'c7', expected evaluated cases (c0, c2, c1)")):
+        write_report([str(write_method(tmp_path))], output, ReportOptions(cases=("c7",)))
     assert output.read_text() == "old"
 
 
 def test_bad_outputs_and_folders(tmp_path):
     folder = str(write_method(tmp_path, dices=(0.5,)))
-    with pytest.raises(InputError, match=r"-o: found .*, a folder, expected a file"):
+    with pytest.raises(InputError, match=r"`output`: found .*, a folder, expected a file"):
         write_report([folder], tmp_path)
-    with pytest.raises(InputError, match="--images: found no folder nowhere"):
+    with pytest.raises(InputError, match="`images`: found no folder nowhere"):
         write_report([folder], tmp_path / "r.html", ReportOptions(images=type(tmp_path)("nowhere")))
 
 
@@ -207,7 +207,7 @@ def test_bad_outputs_and_folders(tmp_path):
     ],
 )
 def test_choice_of_cases(tmp_path, dices, wanted, expected):
-    methods = read_methods([str(write_method(tmp_path, dices=dices))])
+    methods = read_evaluations([str(write_method(tmp_path, dices=dices))])
     chosen = choose_cases(methods, wanted)
     assert chosen == expected
     assert list(chosen) == list(expected)

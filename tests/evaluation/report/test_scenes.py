@@ -85,8 +85,10 @@ def test_the_head_is_above(views):
 
 def test_prediction_and_reference_differ(views):
     """Label 1 has 8 slices of the 16 in the reference, 10 in the prediction."""
-    counts = [has_hue_of(pixels_of(views[key]), STYLE.colour(1)).sum()
-              for key in (scenes.reference_key("front"), scenes.prediction_key("ours", "front"))]  # fmt: skip
+    counts = [
+        has_hue_of(pixels_of(views[key]), STYLE.colour(1)).sum()
+        for key in (scenes.reference_key("front"), scenes.prediction_key("ours", "front"))
+    ]
     assert counts[1] / counts[0] == pytest.approx(10 / 8, rel=0.1)
 
 

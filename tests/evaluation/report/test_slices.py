@@ -17,7 +17,16 @@ def volumes_of(prediction=None, tree=None, image=None, reference=None):
     trees = {} if tree is None else {"airway": tree > 0}
     own = {} if tree is None else {"airway": np.where(tree > 0, reference, 0)}
     predictions = {"ours": folders.predicted_labels() if prediction is None else prediction}
-    return CaseVolumes(folders.SPACING_MM, folders.ORIGIN_MM, reference, predictions, trees, own, image, [])
+    return CaseVolumes(
+        spacing_mm=folders.SPACING_MM,
+        origin_mm=folders.ORIGIN_MM,
+        reference=reference,
+        predictions=predictions,
+        trees=trees,
+        own=own,
+        image=image,
+        notes=[],
+    )
 
 
 def pixels_of(picture):
@@ -133,5 +142,14 @@ def test_captions_and_words():
 
 def test_one_voxel_and_unnamed_labels_can_be_drawn():
     one = np.full((1, 1, 1), 300, np.uint16)
-    volumes = CaseVolumes((1, 1, 1), (0, 0, 0), one, {"ours": one}, {}, {}, None, [])
+    volumes = CaseVolumes(
+        spacing_mm=(1, 1, 1),
+        origin_mm=(0, 0, 0),
+        reference=one,
+        predictions={"ours": one},
+        trees={},
+        own={},
+        image=None,
+        notes=[],
+    )
     assert all(pictures["ours"].png for pictures in draw_planes(volumes, STYLE, "c0").values())

@@ -4,13 +4,13 @@ import re
 import pytest
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.evaluation.report.summaries import read_methods
+from impulse_nnunet.evaluation.report.summaries import read_evaluations
 from tests.evaluation.report.folders import case_entry, is_nan, write_method, write_summary
 
 
 def test_numbers_names_and_trees(tmp_path):
     folder = write_summary(tmp_path / "ours", [case_entry(tmp_path / "ours", "c0", NIB=0.0, IDB_mm=None)])
-    (method,) = read_methods([str(folder)])
+    (method,) = read_evaluations([str(folder)])
     case = method.cases["c0"]
     assert (method.name, case.dice, case.labels[2]["NSD_1mm"]) == ("ours", 0.8, 0.8)
     assert is_nan(case.paper["IDB_mm"])
@@ -24,32 +24,32 @@ def test_numbers_names_and_trees(tmp_path):
 def test_names_tell_folders_apart(tmp_path):
     first, second = (write_method(tmp_path / parent, "validation", (0.5,)) for parent in ("fold_0", "fold_1"))
     third = write_method(tmp_path, "other", (0.5,))
-    names = [method.name for method in read_methods([str(first), str(second), f"mine={third}"])]
+    names = [method.name for method in read_evaluations([str(first), str(second), f"mine={third}"])]
     assert names == ["fold_0/validation", "fold_1/validation", "mine"]
 
 
 def test_a_folder_with_an_equals_sign_and_the_file_itself(tmp_path):
     folder = write_method(tmp_path, "lr=0.1", (0.5,))
-    assert [method.name for method in read_methods([str(folder)])] == ["lr=0.1"]
-    assert read_methods([f"a={folder / 'summary.json'}"])[0].name == "a"
+    assert [method.name for method in read_evaluations([str(folder)])] == ["lr=0.1"]
+    assert read_evaluations([f"a={folder / 'summary.json'}"])[0].name == "a"
 
 
 def test_a_moved_folder_is_found(tmp_path):
     folder = write_method(tmp_path, "ours", (0.5,))
     moved = folder.rename(tmp_path / "moved")
-    assert read_methods([str(moved)])[0].cases["c0"].prediction_file == moved / "c0.nii.gz"
+    assert read_evaluations([str(moved)])[0].cases["c0"].prediction_file == moved / "c0.nii.gz"
 
 
 def test_labels_without_names(tmp_path):
     folder = write_method(tmp_path, "ours", (0.5,), settings={"label_names": None, "lobes": None})
-    (method,) = read_methods([str(folder)])
+    (method,) = read_evaluations([str(folder)])
     assert method.label_names[3] == "label 3"
     assert method.lobes == {}
 
 
 def refused(argument, text):
     with pytest.raises(InputError, match=re.escape(text)):
-        read_methods(argument)
+        read_evaluations(argument)
 
 
 def test_a_folder_that_was_not_evaluated(tmp_path):

@@ -7,7 +7,7 @@ from scipy import stats
 from impulse_nnunet.evaluation.report import tables
 from impulse_nnunet.evaluation.report.colours import label_style
 from impulse_nnunet.evaluation.report.metrics import of_case, of_mean
-from impulse_nnunet.evaluation.report.summaries import read_methods
+from impulse_nnunet.evaluation.report.summaries import read_evaluations
 from tests.evaluation.report.folders import case_entry, write_method, write_summary
 
 
@@ -18,7 +18,9 @@ def row(table, start):
 @pytest.fixture
 def two_methods(tmp_path):
     """Dice 0.5, 0.9, 0.7 and 0.8, none, 0.6."""
-    return read_methods([str(write_method(tmp_path, "ours")), str(write_method(tmp_path, "theirs", (0.8, None, 0.6)))])
+    return read_evaluations(
+        [str(write_method(tmp_path, "ours")), str(write_method(tmp_path, "theirs", (0.8, None, 0.6)))]
+    )
 
 
 def test_means_with_intervals_and_numbers_that_are_missing(two_methods):
@@ -45,13 +47,13 @@ def test_the_best_mean_is_bold_and_lower_intrusions_are_better(tmp_path):
     for name, dice, intrusions in (("a", 0.9, 4.0), ("b", 0.8, 2.0)):
         entry = case_entry(tmp_path / name, "c0", dice, NIB=intrusions)
         folders.append(str(write_summary(tmp_path / name, [entry])))
-    table = tables.paper_table(read_methods(folders))
+    table = tables.paper_table(read_evaluations(folders))
     assert [cell.strong for cell in row(table, "Dice (%)")[1:]] == [True, False]
     assert [cell.strong for cell in row(table, "NIB")[1:]] == [False, True]
 
 
 def test_one_method_has_no_best(tmp_path):
-    table = tables.paper_table(read_methods([str(write_method(tmp_path))]))
+    table = tables.paper_table(read_evaluations([str(write_method(tmp_path))]))
     assert not any(cell.strong for row in table.rows for cell in row)
     assert "Bold" not in table.note
 
@@ -77,7 +79,7 @@ def test_cases_from_the_worst_dice_of_the_first_method(two_methods):
 
 
 def test_a_case_that_one_method_lacks(tmp_path):
-    methods = read_methods([str(write_method(tmp_path, "a", (0.5, 0.6))), str(write_method(tmp_path, "b", (0.5,)))])
+    methods = read_evaluations([str(write_method(tmp_path, "a", (0.5, 0.6))), str(write_method(tmp_path, "b", (0.5,)))])
     assert [cell.text for cell in row(tables.case_table(methods), "c1")[1:3]] == ["60.00", "n/a"]
 
 
@@ -89,14 +91,14 @@ def test_trees(two_methods):
 
 
 def test_intersegmental_veins_have_no_intrusions(tmp_path):
-    methods = read_methods([str(write_method(tmp_path, trees=("interseg",)))])
+    methods = read_evaluations([str(write_method(tmp_path, trees=("interseg",)))])
     cells = [cell.text for cell in tables.tree_table(methods).rows[0]]
     assert cells == ["interseg", "n/a", "n/a", "n/a", "n/a", "n/a", "90.00", "3", "3"]
     assert tables.intrusions_by_label(methods, label_style(methods[0].label_names, {})) is None
 
 
 def test_no_trees_no_table(tmp_path):
-    methods = read_methods([str(write_method(tmp_path, trees=()))])
+    methods = read_evaluations([str(write_method(tmp_path, trees=()))])
     assert tables.tree_table(methods) is None
     assert tables.intrusions_by_label(methods, label_style(methods[0].label_names, {})) is None
 
