@@ -5,7 +5,7 @@ Importing this package also routes nnU-Net's predictor and its loading of pretra
 """
 
 from impulse_nnunet.errors import install_one_line_errors
-from impulse_nnunet.inference.routing import route_stock_predictor
+from impulse_nnunet.nnunet.routing import route_stock_predictor
 from impulse_nnunet.trainers.impulse import nnUNetTrainerImPulSe
 from impulse_nnunet.trainers.pretrained import route_pretrained_weights
 from impulse_nnunet.trainers.stock_budget import nnUNetTrainerBudget

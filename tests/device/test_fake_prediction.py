@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from impulse_nnunet.coordinates import Box
 from impulse_nnunet.decoding import EncodedBox, OutputGrid
 from impulse_nnunet.decoding.device_fold import fold_of
 from impulse_nnunet.decoding.device_parts import Placement, Target
 from impulse_nnunet.decoding.device_torch import evaluate, evaluate_plain
 from impulse_nnunet.decoding.point_decoders import PlainPoints
+from impulse_nnunet.geometry.boxes import Box
 from impulse_nnunet.inference import encoding
-from impulse_nnunet.inference.encoding import Ensemble
+from impulse_nnunet.inference.ensemble import Ensemble
 from impulse_nnunet.inference.upload import uploaded, working_volume_on
 from impulse_nnunet.network import SYSTEMS, NetworkSettings, Task
 from tests.device.fake_cuda import CUDA, describe, fake_cuda

@@ -24,8 +24,9 @@ GRACE_S = 30.0  # from SIGTERM to the end, as schedulers give
 LONGEST_S = 900.0  # that any call here may take on a busy machine
 ORPHANS_S = 15.0  # that workers may outlive a killed process
 PRELOAD = [
-    "impulse_nnunet.cli.main", "impulse_nnunet.trainers", "impulse_nnunet.planning", "impulse_nnunet.lungs.build",
-    "impulse_nnunet.inference.predictor", "impulse_nnunet.evaluation.folder", "impulse_nnunet.evaluation.summary",
+    "impulse_nnunet.cli.main", "impulse_nnunet.trainers", "impulse_nnunet.nnunet.planning",
+    "impulse_nnunet.lungs.build", "impulse_nnunet.nnunet.predictor",
+    "impulse_nnunet.evaluation.folder", "impulse_nnunet.evaluation.summary",
     "nnunetv2.run.run_training", "matplotlib.pyplot",
 ]  # fmt: skip
 
