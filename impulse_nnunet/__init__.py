@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from impulse_nnunet.evaluation.case import evaluate_case as evaluate
     from impulse_nnunet.evaluation.settings import MetricSettings
     from impulse_nnunet.network import ImPulSeNet, NetworkSettings, build_network
+    from impulse_nnunet.nnunet.output_options import OutputOptions
     from impulse_nnunet.nnunet.planning import plan_dataset as plan
     from impulse_nnunet.nnunet.planning import preprocess_dataset as preprocess
     from impulse_nnunet.nnunet.predictor import ImPulSePredictor as Predictor
-    from impulse_nnunet.nnunet.predictor import OutputOptions
     from impulse_nnunet.phantom.case import make_case as make_phantom
     from impulse_nnunet.phantom.settings import PhantomSettings
 
@@ -43,7 +43,7 @@ _PLACES = {  # name -> module and the name there
     "InputError": ("errors", "InputError"),
     "MetricSettings": ("evaluation.settings", "MetricSettings"),
     "NetworkSettings": ("network", "NetworkSettings"),
-    "OutputOptions": ("nnunet.predictor", "OutputOptions"),
+    "OutputOptions": ("nnunet.output_options", "OutputOptions"),
     "PhantomSettings": ("phantom.settings", "PhantomSettings"),
     "Predictor": ("nnunet.predictor", "ImPulSePredictor"),
     "build_network": ("network", "build_network"),

@@ -17,7 +17,7 @@ PUBLIC = {  # name -> where it is defined
     "InputError": "impulse_nnunet.errors.InputError",
     "MetricSettings": "impulse_nnunet.evaluation.settings.MetricSettings",
     "NetworkSettings": "impulse_nnunet.network.settings.NetworkSettings",
-    "OutputOptions": "impulse_nnunet.nnunet.predictor.OutputOptions",
+    "OutputOptions": "impulse_nnunet.nnunet.output_options.OutputOptions",
     "PhantomSettings": "impulse_nnunet.phantom.settings.PhantomSettings",
     "Predictor": "impulse_nnunet.nnunet.predictor.ImPulSePredictor",
     "build_network": "impulse_nnunet.network.build.build_network",

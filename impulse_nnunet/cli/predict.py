@@ -19,7 +19,8 @@ from impulse_nnunet.jobs.shards import Shard
 from impulse_nnunet.settings import CONFIGURATION, PLANS
 
 if TYPE_CHECKING:
-    from impulse_nnunet.nnunet.predictor import ImPulSePredictor, OutputOptions
+    from impulse_nnunet.nnunet.output_options import OutputOptions
+    from impulse_nnunet.nnunet.predictor import ImPulSePredictor
 
 DESCRIPTION = """Predict the images of a folder (named CASE_0000.nii.gz, ... as nnU-Net asks). The labels are those that
 nnUNetv2_predict writes; files appear only when they are whole, and one bad case does not stop the others. Cases that an
@@ -75,7 +76,9 @@ def run(options: argparse.Namespace) -> int:
     """Predict."""
     from impulse_nnunet.io.listing import list_cases
     from impulse_nnunet.laterality.judgement import prediction_summary
-    from impulse_nnunet.nnunet.predictor import ImPulSePredictor, OutputOptions, trained_folds
+    from impulse_nnunet.nnunet.models import trained_folds
+    from impulse_nnunet.nnunet.output_options import OutputOptions
+    from impulse_nnunet.nnunet.predictor import ImPulSePredictor
 
     shard = shard_from(options) or Shard()
     predictor = ImPulSePredictor(chosen_device(options.device), not options.disable_progress_bar, options.verbose)

@@ -21,7 +21,8 @@ from impulse_nnunet.lungs.label_mapping import LabelMapping
 from impulse_nnunet.lungs.models import ShapeModel
 from impulse_nnunet.lungs.prediction import PredictionOptions, predict_unseen
 from impulse_nnunet.lungs.sources import Shapes, SourceOptions
-from impulse_nnunet.nnunet.predictor import ImPulSePredictor, trained_folds
+from impulse_nnunet.nnunet.models import trained_folds
+from impulse_nnunet.nnunet.predictor import ImPulSePredictor
 from impulse_nnunet.preprocessing.survey import for_all_cases
 
 SHAPES_FOLDER = "shapes"

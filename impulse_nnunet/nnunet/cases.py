@@ -13,7 +13,26 @@ from batchgenerators.utilities.file_and_folder_operations import save_pickle
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from impulse_nnunet.decoding import EncodedBox, OutputGrid, decode_labels, decode_logits
-from impulse_nnunet.io.files import whole_file
+from impulse_nnunet.io.files import Stamps, whole_file
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedCase:
+    """A case that is ready to be predicted.
+
+    Args:
+        case: Identifier.
+        files: Of its channels.
+        image: (channel, d, h, w) float32, cropped, transposed and normalised.
+        properties: nnU-Net's.
+        stamps: Of the files, as they were when they were read.
+    """
+
+    case: str
+    files: list[str]
+    image: torch.Tensor
+    properties: dict[str, Any]
+    stamps: Stamps
 
 
 @dataclass(frozen=True)

@@ -109,6 +109,15 @@ def read_fold(path: Path) -> Fold:
     return Fold(path, dict(weights or {}), trainer, configuration, None if axes is None else tuple(axes))
 
 
+def trained_folds(folder: Path, checkpoint_name: str) -> tuple[int | str, ...]:
+    """Folds of a model folder that have a checkpoint: the numbered ones, else ``all``."""
+    found = sorted(path.parent.name.removeprefix("fold_") for path in folder.glob(f"fold_*/{checkpoint_name}"))
+    numbered = tuple(int(fold) for fold in found if fold.isdigit())
+    if not numbered and "all" not in found:
+        raise InputError(str(folder), f"no fold with {checkpoint_name}", "a trained model", "finish a training")
+    return numbered or ("all",)
+
+
 def load_model(folder: Path, folds: Sequence[int | str], checkpoint_name: str) -> LoadedModel:
     """Load a model for prediction.
 

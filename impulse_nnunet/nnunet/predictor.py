@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from impulse_nnunet.inference.volume import predict_volume
 from impulse_nnunet.inference.world import image_to_world, output_grid
 from impulse_nnunet.inference.writers import Writers
 from impulse_nnunet.io.dataset_json import channel_names
-from impulse_nnunet.io.files import Stamps, check_unchanged, remove_leftovers, stamps_of, write_json
+from impulse_nnunet.io.files import check_unchanged, remove_leftovers, stamps_of, write_json
 from impulse_nnunet.io.grid import FileGrid, read_file_grid, reader_to_world
 from impulse_nnunet.io.images import RawCase, check_image, read_case
 from impulse_nnunet.io.label_maps import write_on_grid
@@ -32,8 +31,9 @@ from impulse_nnunet.io.listing import list_cases
 from impulse_nnunet.laterality.asymmetry import asymmetry, decode
 from impulse_nnunet.laterality.judgement import looks_mirrored, prediction_warning
 from impulse_nnunet.network import ImPulSeNet
-from impulse_nnunet.nnunet.cases import decode_case, write_case
-from impulse_nnunet.nnunet.models import load_model
+from impulse_nnunet.nnunet.cases import PreparedCase, decode_case, write_case
+from impulse_nnunet.nnunet.models import load_model, trained_folds
+from impulse_nnunet.nnunet.output_options import OutputOptions
 from impulse_nnunet.preprocessing.survey import image_to_judge, mask_channels
 from impulse_nnunet.runtime.device_errors import DeviceLostError
 from impulse_nnunet.runtime.environment import ensure_variables
@@ -44,57 +44,6 @@ logger = logging.getLogger(__name__)
 
 DISPLACEMENT_FOLDER = "displacement"
 PREFETCH = 2
-
-
-@dataclass(frozen=True)
-class OutputOptions:
-    """What to write for each case.
-
-    Args:
-        probabilities: nnU-Net's ``.npz`` and ``.pkl`` too.
-        displacement: The field D too, a vector image in mm (world axes, LPS) on the image's grid.
-        spacing_mm: (z, y, x); labels on a grid of this spacing in place of the image's own.
-        like: Labels on this image's grid in place of the image's own.
-    """
-
-    probabilities: bool = False
-    displacement: bool = False
-    spacing_mm: tuple[float, float, float] | None = None
-    like: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.spacing_mm is not None and self.like is not None:
-            raise InputError("--spacing and --like", "both", "one of them", "leave one out")
-        if self.like is not None:
-            read_file_grid(self.like)
-        if self.probabilities and (self.spacing_mm is not None or self.like is not None):
-            raise InputError(
-                "--save_probabilities", "another output grid", "the image's own grid", "leave --spacing and --like out"
-            )
-
-    @property
-    def own_grid(self) -> bool:
-        """Whether labels come out on the image's own grid."""
-        return self.spacing_mm is None and self.like is None
-
-
-@dataclass(frozen=True, kw_only=True)
-class PreparedCase:
-    """A case that is ready to be predicted.
-
-    Args:
-        case: Identifier.
-        files: Of its channels.
-        image: (channel, d, h, w) float32, cropped, transposed and normalised.
-        properties: nnU-Net's.
-        stamps: Of the files, as they were when they were read.
-    """
-
-    case: str
-    files: list[str]
-    image: Tensor
-    properties: dict[str, Any]
-    stamps: Stamps
 
 
 class ImPulSePredictor(nnUNetPredictor):
@@ -331,15 +280,6 @@ class ImPulSePredictor(nnUNetPredictor):
         files += [Path(f"{truncated}.npz")] if options.probabilities else []
         files += [truncated.parent / DISPLACEMENT_FOLDER / f"{truncated.name}{ending}"] if options.displacement else []
         return all(file.is_file() for file in files)
-
-
-def trained_folds(folder: Path, checkpoint_name: str) -> tuple[int | str, ...]:
-    """Folds of a model folder that have a checkpoint: the numbered ones, else ``all``."""
-    found = sorted(path.parent.name.removeprefix("fold_") for path in folder.glob(f"fold_*/{checkpoint_name}"))
-    numbered = tuple(int(fold) for fold in found if fold.isdigit())
-    if not numbered and "all" not in found:
-        raise InputError(str(folder), f"no fold with {checkpoint_name}", "a trained model", "finish a training")
-    return numbered or ("all",)
 
 
 def _one_line(error: BaseException) -> str:

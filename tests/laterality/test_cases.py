@@ -13,8 +13,8 @@ from impulse_nnunet.laterality.judgement import learn, prediction_summary, train
 from impulse_nnunet.nnunet.predictor import ImPulSePredictor
 from impulse_nnunet.preprocessing.survey import asymmetries_of, survey_dataset
 from tests.laterality.bodies import body
-from tests.support import write_nifti
 from tests.security.harmful import plans_content, write_model
+from tests.support import write_nifti
 
 CONTENT = {
     "labels": {"background": 0, "right lung": 1, "left lung": 2},

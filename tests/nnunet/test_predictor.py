@@ -5,7 +5,9 @@ import SimpleITK as sitk
 import torch
 
 from impulse_nnunet.errors import CasesFailedError, InputError
-from impulse_nnunet.nnunet.predictor import ImPulSePredictor, OutputOptions, trained_folds
+from impulse_nnunet.nnunet.models import trained_folds
+from impulse_nnunet.nnunet.output_options import OutputOptions
+from impulse_nnunet.nnunet.predictor import ImPulSePredictor
 from impulse_nnunet.runtime.device_errors import device_lost
 
 

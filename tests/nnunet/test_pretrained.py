@@ -6,8 +6,8 @@ from nnunetv2.run import run_training
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.trainers import nnUNetTrainerImPulSe
-from tests.support import perturb_heads, small_network
 from tests.security.harmful import Harmful, checkpoint_content
+from tests.support import perturb_heads, small_network
 
 
 def test_weights_arrive_and_code_does_not_run(tmp_path):
