@@ -131,6 +131,14 @@ def test_the_root_holds_few_modules():
     assert {path.stem for path in PACKAGE.glob("*.py")} == {"__init__", "__main__", "errors", "settings"}
 
 
+def test_the_guide_has_a_line_for_every_room():
+    table = [
+        line for line in (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").splitlines() if "|" in line
+    ]
+    named = {room for room in LAYERS for line in table if f"`{room}/`" in line or f"`{room}.py`" in line}
+    assert set(LAYERS) - named == {"__main__"}  # which is cli/ under another name
+
+
 def test_nnunet_is_imported_where_the_folders_say():
     users = {name_of(path) for path in SOURCES if any(belongs_to(n, "nnunetv2") for n in imports_of(path))}
     assert {name for name in users if room_of(name) not in WITH_NNUNET} == EXCEPTIONS
