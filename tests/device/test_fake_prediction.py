@@ -12,7 +12,7 @@ from impulse_nnunet.decoding.device_parts import Placement, Target
 from impulse_nnunet.decoding.device_torch import evaluate, evaluate_plain
 from impulse_nnunet.decoding.point_decoders import PlainPoints
 from impulse_nnunet.geometry.boxes import Box
-from impulse_nnunet.inference import encoding
+from impulse_nnunet.inference import ensemble as module
 from impulse_nnunet.inference.ensemble import Ensemble
 from impulse_nnunet.inference.upload import uploaded, working_volume_on
 from impulse_nnunet.network import SYSTEMS, NetworkSettings, Task
@@ -32,7 +32,7 @@ FULL = {("cuda", torch.float32)}
 def half(request, monkeypatch):
     """The device, and its half precision."""
     kind = getattr(request, "param", torch.bfloat16)
-    monkeypatch.setattr(encoding, "check_features", lambda *_: None)  # asks for values
+    monkeypatch.setattr(module, "check_features", lambda *_: None)  # asks for values
     with fake_cuda(monkeypatch, kind):
         yield kind
 
@@ -145,7 +145,7 @@ def test_mixed_devices_would_be_seen(half):
 
 def test_values_are_waited_for_once_for_each_box(half, monkeypatch):
     asked = []
-    monkeypatch.setattr(encoding, "check_features", lambda pyramids, *_: asked.append(len(pyramids)))
+    monkeypatch.setattr(module, "check_features", lambda pyramids, *_: asked.append(len(pyramids)))
     ensemble(folds=2).encode(volume(), Box.whole(), GRID)
     assert asked == [2]
 
