@@ -17,9 +17,9 @@ import torch
 from impulse_nnunet.decoding import OutputGrid, decode_labels
 from impulse_nnunet.decoding.coarse_to_fine import decode_coarse_to_fine
 from impulse_nnunet.inference.encoding import encode_image
-from impulse_nnunet.inference.predictor import ImPulSePredictor
-from impulse_nnunet.inference.routing import ensemble_of, settings_of
+from impulse_nnunet.inference.ensemble import ensemble_of, settings_of
 from impulse_nnunet.io.listing import list_cases
+from impulse_nnunet.nnunet.predictor import ImPulSePredictor
 
 SAFETIES = (0.5, 0.25, 0.125)
 
@@ -41,7 +41,7 @@ def main() -> None:
     )
     cases = list_cases(Path(options.images), ".nii.gz")
     for case in sorted(cases)[: options.cases]:
-        prepared = predictor._prepare(case, cases[case]).image
+        prepared = predictor.prepare(case, cases[case]).image
         encoded = encode_image(ensemble, prepared, settings)
         for factor in options.factors:
             grid = OutputGrid.native([n * factor for n in prepared.shape[1:]])

@@ -16,10 +16,10 @@ from time import perf_counter
 import numpy as np
 import torch
 
-from impulse_nnunet.coordinates import Box
 from impulse_nnunet.decoding import EncodedBox, OutputGrid
 from impulse_nnunet.decoding.device_fold import fold_of
 from impulse_nnunet.decoding.device_volumes import NODES, Engine, device_labels
+from impulse_nnunet.geometry.boxes import Box
 from impulse_nnunet.network import NetworkSettings, build_network
 
 SHAPE, CLASSES, BLOCK = (300, 512, 512), 19, 32768

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from impulse_nnunet.peak_memory import peak_gigabytes, reset_peak
+from impulse_nnunet.runtime.peak_memory import peak_gigabytes, reset_peak
 
 SHAPE, SPACING_MM, TOLERANCES_MM, CLASSES = (300, 512, 512), (1.0, 0.7, 0.7), (1.0, 2.0, 3.0), 19
 AGAINST = {

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from benchmarks import standin
-from impulse_nnunet.peak_memory import peak_gigabytes, reset_peak
+from impulse_nnunet.runtime.peak_memory import peak_gigabytes, reset_peak
 
 MIB_PER_GB = 1e9 / 2**20
 NNUNET_PATCH = (128, 128, 128)
@@ -160,13 +160,13 @@ def multiply_adds() -> float:
 
 def prepare(device: torch.device) -> Job:
     """Read a CT, check it, crop and normalise as nnU-Net does, reduce it to the working volume."""
-    from impulse_nnunet.preprocessing.working_volume import to_working_volume
+    from impulse_nnunet.geometry.working_volume import to_working_volume
 
     predictor, folder = _predictor(device)
     files = [str(folder / "images" / f"{standin.CASE}_0000.nii.gz")]
 
     def run() -> None:
-        to_working_volume(predictor._prepare(standin.CASE, files).image, standin.WORKING_GRID)
+        to_working_volume(predictor.prepare(standin.CASE, files).image, standin.WORKING_GRID)
 
     return Job(run=run, note="300 x 512 x 512 int16 .nii.gz", runs=3)
 
@@ -292,7 +292,7 @@ def evaluation(name: str) -> Callable[[torch.device], Job]:
 
 
 def _predictor(device: torch.device) -> Any:
-    from impulse_nnunet.inference.predictor import ImPulSePredictor
+    from impulse_nnunet.nnunet.predictor import ImPulSePredictor
 
     folder = standin.made(standin.default_folder())
     predictor = ImPulSePredictor(device, progress_bar=False)

@@ -31,7 +31,7 @@ from impulse_nnunet.evaluation.summary import case_entry, join_entries, settings
 from impulse_nnunet.io.listing import cases_in, list_cases
 from impulse_nnunet.jobs.content import note_files
 from impulse_nnunet.jobs.shards import Shard
-from impulse_nnunet.peak_memory import peak_gigabytes, reset_peak
+from impulse_nnunet.runtime.peak_memory import peak_gigabytes, reset_peak
 
 PARTS, LABELS, ENDING = 100, 18, ".nii.gz"
 

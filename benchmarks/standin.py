@@ -26,12 +26,14 @@ import SimpleITK as sitk
 import torch
 from scipy import ndimage
 
-from impulse_nnunet.coordinates import Box, bounding_box, faces_from_indices, grid_points
-from impulse_nnunet.environment import usable_cpus
+from impulse_nnunet.geometry.boxes import Box, bounding_box, faces_from_indices, region_box
+from impulse_nnunet.geometry.coordinates import grid_points
+from impulse_nnunet.geometry.resampling import image_on_box
+from impulse_nnunet.geometry.working_volume import to_working_volume
 from impulse_nnunet.network import SYSTEMS, ImPulSeNet, NetworkSettings, Task
 from impulse_nnunet.phantom.case import Case, make_case
 from impulse_nnunet.phantom.settings import PhantomSettings
-from impulse_nnunet.preprocessing.working_volume import to_working_volume
+from impulse_nnunet.runtime.cpus import usable_cpus
 from impulse_nnunet.settings import (
     CONFIGURATION,
     NETWORK_CLASS,
@@ -42,8 +44,6 @@ from impulse_nnunet.settings import (
     RegionSettings,
     to_json,
 )
-from impulse_nnunet.training.boxes import region_box
-from impulse_nnunet.training.images import image_on_box
 from impulse_nnunet.training.losses import point_loss
 from impulse_nnunet.training.points import labels_at
 

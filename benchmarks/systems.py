@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import torch
 
-from impulse_nnunet.coordinates import grid_points
+from impulse_nnunet.geometry.coordinates import grid_points
 from impulse_nnunet.network import SYSTEMS, ImPulSeNet, NetworkSettings, Task
 from impulse_nnunet.settings import LossSettings
 from impulse_nnunet.training.losses import point_loss

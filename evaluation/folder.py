@@ -13,7 +13,6 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from impulse_nnunet.environment import usable_cpus
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.evaluation.case import CaseMetrics, evaluate_case
 from impulse_nnunet.evaluation.classes import to_classes
@@ -24,6 +23,7 @@ from impulse_nnunet.io.listing import cases_in
 from impulse_nnunet.io.same_grid import check_same_grid
 from impulse_nnunet.jobs.process_guard import end_with_parent
 from impulse_nnunet.jobs.shards import Shard
+from impulse_nnunet.runtime.cpus import usable_cpus
 
 PROCESSES_VARIABLE = "nnUNet_def_n_proc"
 

@@ -11,20 +11,44 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "impulse_nnunet"
 OUTSIDE = ("trainers", "planners", "evaluation")  # installed as impulse_nnunet.<name>
 SOURCES = sorted(p for folder in (PACKAGE, *[ROOT / name for name in OUTSIDE]) for p in folder.rglob("*.py"))
-PURE = sorted(
-    [
-        *(PACKAGE / "network").glob("*.py"),
-        *(PACKAGE / "decoding").glob("*.py"),
-        *(PACKAGE / "laterality").glob("*.py"),
-        *(ROOT / "evaluation").rglob("*.py"),
-        *[path for path in (PACKAGE / "io").glob("*.py") if path.stem not in ("nnunet", "images")],
-        PACKAGE / "coordinates.py",
-        *(PACKAGE / "jobs").glob("*.py"),
-        ROOT / "planners" / "rules.py",
-        *[PACKAGE / "trust" / f"{name}.py" for name in ("archives", "checkpoints", "class_names", "pickles")],
-        *[PACKAGE / "training" / f"{name}.py" for name in ("boxes", "points", "losses", "images")],
-    ]
-)
+FOUNDATION = {"errors", "geometry", "laterality", "runtime", "io", "jobs"}
+METHOD = {"network", "settings", "decoding", "training", "inference"}
+NNUNET = {"security", "evaluation", "preprocessing", "planners", "nnunet"}
+# From the inside out: room -> the rooms that it may import, all of which stand above it.
+LAYERS = {
+    "errors": set(),
+    "geometry": {"errors"},
+    "laterality": {"errors", "geometry"},
+    "runtime": {"errors"},
+    "network": {"errors", "geometry"},
+    "settings": {"errors", "laterality", "network"},
+    "io": {"errors", "geometry", "runtime"},
+    "jobs": {"errors", "runtime", "io"},
+    "security": {"errors", "io"},
+    "decoding": {"errors", "geometry", "runtime", "network"},
+    "training": {"errors", "geometry", "runtime", "network", "settings", "io"},
+    "inference": {"errors", "geometry", "runtime", "network", "settings", "io", "decoding"},
+    "evaluation": {"errors", "geometry", "runtime", "io", "jobs"},
+    "preprocessing": FOUNDATION | {"network", "settings", "training"},
+    "planners": FOUNDATION | {"network", "settings", "preprocessing"},
+    "nnunet": FOUNDATION | METHOD | {"security", "evaluation", "preprocessing", "planners"},
+    "trainers": FOUNDATION | METHOD | NNUNET,
+    "lungs": FOUNDATION | METHOD | NNUNET,
+    "phantom": FOUNDATION | {"evaluation", "lungs"},
+    "studies": FOUNDATION | METHOD | NNUNET,
+    "cli": FOUNDATION | METHOD | NNUNET | {"lungs", "phantom", "studies"},
+    "external_trainers": {"errors", "trainers", "cli"},  # where nnU-Net's own command lines come in
+    "__main__": {"cli"},
+}
+WITH_NNUNET = {"preprocessing", "planners", "trainers", "nnunet"}
+EXCEPTIONS = {  # modules elsewhere that import nnunetv2
+    # images are read by nnU-Net's reader classes, so that a case is the same in training and in stock prediction; the
+    # checks of what was read belong to io, and nnunet/ lies further out
+    "impulse_nnunet.io.nnunet",
+}
+# rooms, and planners.rules, that do not reach nnU-Net through any other module
+PURE_ROOMS = ("errors", "geometry", "laterality", "runtime", "network", "settings", "jobs", "security", "decoding",
+              "training", "inference", "evaluation")  # fmt: skip
 
 
 def name_of(path):
@@ -57,7 +81,7 @@ def reach_of(path):
     while todo:
         new = imports_of(todo.pop()) - seen
         seen |= new
-        todo += [MODULES[name] for name in new if name in MODULES]
+        todo += [MODULES[name] for name in new if name in MODULES and name != "impulse_nnunet"]
     return seen
 
 
@@ -65,21 +89,65 @@ def belongs_to(name, package):
     return name == package or name.startswith(package + ".")
 
 
-def test_the_reader_of_imports_sees_them():
+def room_of(name):
+    """The room of a module of this project: its folder in the package, or its name where it lies at the root."""
+    return name.split(".")[1] if "." in name else "root"
+
+
+def outward(path):
+    """Imports of a file that its room may not make."""
+    own = room_of(name_of(path))
+    found = {name for name in imports_of(path) if belongs_to(name, "impulse_nnunet")}
+    found -= {"impulse_nnunet", "impulse_nnunet.__version__"}  # the version, which is all that the root gives inwards
+    return sorted(name for name in found if room_of(name) != own and room_of(name) not in LAYERS[own])
+
+
+INNER = [path for path in SOURCES if path != PACKAGE / "__init__.py"]  # which offers names of all rooms
+PURE = [p for p in INNER if room_of(name_of(p)) in PURE_ROOMS or name_of(p) == "impulse_nnunet.planners.rules"]
+PURE += [path for path in (PACKAGE / "io").glob("*.py") if path.stem not in ("nnunet", "images")]
+
+
+def test_the_reader_of_imports_sees_them(monkeypatch):
     # the adapters do import nnU-Net: if the reader above were blind, the tests below could not fail
     assert any(belongs_to(name, "nnunetv2") for name in imports_of(ROOT / "trainers" / "impulse.py"))
-    assert "impulse_nnunet.coordinates" in reach_of(PACKAGE / "network" / "build.py")
+    assert "impulse_nnunet.geometry.coordinates" in reach_of(PACKAGE / "network" / "build.py")
     assert len(SOURCES) > 40
+    monkeypatch.setitem(LAYERS, "training", LAYERS["training"] - {"settings"})
+    assert "impulse_nnunet.settings" in outward(PACKAGE / "training" / "boxes.py")
+
+
+def test_the_table_names_every_room_and_only_points_inwards():
+    assert {room_of(name_of(path)) for path in INNER} == set(LAYERS)
+    order = list(LAYERS)
+    for room, allowed in LAYERS.items():
+        assert allowed <= set(order[: order.index(room)]), room
+
+
+@pytest.mark.parametrize("path", INNER, ids=name_of)
+def test_imports_point_inwards(path):
+    assert outward(path) == []
+
+
+def test_the_root_holds_few_modules():
+    assert {path.stem for path in PACKAGE.glob("*.py")} == {"__init__", "__main__", "errors", "settings"}
+
+
+def test_the_guide_has_a_line_for_every_room():
+    table = [
+        line for line in (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").splitlines() if "|" in line
+    ]
+    named = {room for room in LAYERS for line in table if f"`{room}/`" in line or f"`{room}.py`" in line}
+    assert set(LAYERS) - named == {"__main__"}  # which is cli/ under another name
+
+
+def test_nnunet_is_imported_where_the_folders_say():
+    users = {name_of(path) for path in SOURCES if any(belongs_to(n, "nnunetv2") for n in imports_of(path))}
+    assert {name for name in users if room_of(name) not in WITH_NNUNET} == EXCEPTIONS
 
 
 @pytest.mark.parametrize("path", PURE, ids=name_of)
 def test_the_inner_rooms_do_not_know_nnunet(path):
     assert [name for name in reach_of(path) if belongs_to(name, "nnunetv2")] == []
-
-
-def test_files_meet_nnunet_in_one_place():
-    files = (PACKAGE / "io").glob("*.py")
-    assert [path.stem for path in files if any(belongs_to(n, "nnunetv2") for n in imports_of(path))] == ["nnunet"]
 
 
 # where command lines come in: __main__.py is ours under another name, external_trainers are what nnU-Net's load
@@ -106,7 +174,7 @@ RUN_COMMANDS = {
     "impulse_nnunet.studies.runs",
     "impulse_nnunet.studies.stages",
 }
-SHELL_TEXTS = {"impulse_nnunet.diagnosis": ["mkdir -p "]}  # what to type into a shell
+SHELL_TEXTS = {"impulse_nnunet.nnunet.diagnosis": ["mkdir -p "]}  # what to type into a shell
 
 
 def flag_texts_of(path):
@@ -132,7 +200,7 @@ def test_only_the_command_line_knows_flags(path):
 
 # short records whose fields are read in order like a sentence or a row of a table
 POSITIONAL = {
-    "impulse_nnunet.diagnosis.Finding",
+    "impulse_nnunet.nnunet.diagnosis.Finding",
     "impulse_nnunet.evaluation.report.cells.Cell",
     "impulse_nnunet.evaluation.report.cells.Table",
     "impulse_nnunet.evaluation.report.slices.Plane",

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from impulse_nnunet.environment import needed_variables
-from impulse_nnunet.synthetic import write_dataset
+from impulse_nnunet.phantom.simple_chest import write_dataset
+from impulse_nnunet.runtime.environment import needed_variables
 
 DATASET = "Dataset990_Tiny"
 SIZE = (24, 28, 32)

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from impulse_nnunet.coordinates import bounding_box
 from impulse_nnunet.evaluation.overlap import confusion_matrix, dice_from_confusion
+from impulse_nnunet.geometry.boxes import bounding_box
 from impulse_nnunet.lungs.anatomy import LOBE_OF_SEGMENT
 
 CLASSES = len(LOBE_OF_SEGMENT)

@@ -4,7 +4,7 @@ Importing this package also routes nnU-Net's predictor and its loading of pretra
 0002 and 0010).
 """
 
-from impulse_nnunet.inference.routing import route_stock_predictor
+from impulse_nnunet.nnunet.routing import route_stock_predictor
 from impulse_nnunet.trainers.impulse import nnUNetTrainerImPulSe
 from impulse_nnunet.trainers.pretrained import route_pretrained_weights
 from impulse_nnunet.trainers.stock_budget import nnUNetTrainerBudget

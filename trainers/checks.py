@@ -11,6 +11,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from torch import nn
 
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.security.plans import check_plans
 from impulse_nnunet.settings import (
     CONFIGURATION,
     PLANS,
@@ -18,7 +19,6 @@ from impulse_nnunet.settings import (
     settings_from_configuration,
 )
 from impulse_nnunet.trainers.ranks import from_all_ranks
-from impulse_nnunet.trust.plans import check_plans
 
 LOWER_RATE = (
     "lower impulse.training.learning_rate in the plans and go on with `continue_training`; older checkpoints are whole"

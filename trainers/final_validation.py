@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from torch import distributed
 
-from impulse_nnunet.inference.encoding import Ensemble
-from impulse_nnunet.inference.validation import predict_preprocessed, summarise
+from impulse_nnunet.inference.ensemble import Ensemble
+from impulse_nnunet.nnunet.validation import predict_preprocessed, summarise
 
 if TYPE_CHECKING:
     from impulse_nnunet.trainers.impulse import nnUNetTrainerImPulSe

@@ -14,14 +14,15 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 from torch import distributed
 
-from impulse_nnunet.devices import check_device
 from impulse_nnunet.errors import InputError, with_users_names
 from impulse_nnunet.io.files import remove_leftovers
-from impulse_nnunet.jobs.signals import StopRequestedError
 from impulse_nnunet.network import SYSTEMS, ImPulSeNet, PointPrediction
 from impulse_nnunet.network.precision import needs_scaler
+from impulse_nnunet.runtime.devices import check_device
+from impulse_nnunet.runtime.signals import StopRequestedError
+from impulse_nnunet.runtime.threads import limit_cpu_threads
+from impulse_nnunet.security.checkpoints import load_checkpoint
 from impulse_nnunet.settings import network_task, settings_from_configuration
-from impulse_nnunet.threads import keep_to_own_cores
 from impulse_nnunet.trainers.checks import check_supported
 from impulse_nnunet.trainers.final_validation import validate
 from impulse_nnunet.trainers.interruption import Interruption, PartialEpoch, TimeUpError
@@ -39,7 +40,6 @@ from impulse_nnunet.training.inputs import NetworkBatch
 from impulse_nnunet.training.losses import hard_counts, point_loss
 from impulse_nnunet.training.optimiser import adamw, steps_of
 from impulse_nnunet.training.template_fit import CHECKPOINT_NAME
-from impulse_nnunet.trust.checkpoints import load_checkpoint
 
 SAVE_EVERY_EPOCHS = 5
 FINAL_CHECKPOINT = "checkpoint_final.pth"  # after a wall-clock limit the number of epochs does not tell the end
@@ -75,7 +75,7 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         self.continue_training = bool(plans.get("continue_training", False))
         super().__init__(plans, configuration, fold, dataset_json, device)
         self.settings = settings_from_configuration(self.configuration_manager.configuration)
-        keep_to_own_cores(self.device)
+        limit_cpu_threads(self.device)
         training = self.settings.training
         if self.is_ddp:
             self.device = ranks_device(self.device)
@@ -241,7 +241,7 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
 
     def train_step(self, batch: NetworkBatch) -> dict[str, Any]:
         """One step on one batch; the learning rate moves with every step, and the loss stays on the device."""
-        self._heed_interruption(self.dataloader_train.step)
+        self._check_interruption(self.dataloader_train.step)
         self.lr_scheduler.move_to(self._progress())
         self.optimizer.zero_grad(set_to_none=True)
         loss, _ = self._predict(batch)
@@ -251,7 +251,7 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
 
     def validation_step(self, batch: NetworkBatch) -> dict[str, Any]:
         """Loss and counts on random points of validation cases: nnU-Net's pseudo Dice."""
-        self._heed_interruption(self.dataloader_val.step)
+        self._check_interruption(self.dataloader_val.step)
         loss, prediction = self._predict(batch)
         tp, fp, fn = hard_counts(prediction.logits, batch.labels)
         return {"loss": loss, "tp_hard": tp, "fp_hard": fp, "fn_hard": fn}
@@ -293,7 +293,7 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         with whole_checkpoint(filename) as path:
             super().save_checkpoint(str(path))
 
-    def _heed_interruption(self, step: int) -> None:
+    def _check_interruption(self, step: int) -> None:
         """After SIGTERM to any rank: keep the state between two steps and end."""
         if time_to_ask(step, self.device) and any_rank(self.interruption.asked, self.device):
             keep_partial_epoch(self)

@@ -15,16 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from nnunetv2.utilities.crossval_split import generate_crossval_split
-
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.io.files import INCOMPLETE, write_json
+from impulse_nnunet.nnunet.datasets import FOLDS, default_splits
 
 if TYPE_CHECKING:
     from impulse_nnunet.trainers.impulse import nnUNetTrainerImPulSe
-
-FOLDS, SPLIT_SEED = 5, 12345  # nnU-Net's
 
 
 @contextmanager
@@ -62,4 +58,4 @@ def write_default_split(file: Path, cases: Sequence[str]) -> None:
             str(file.parent), f"{len(cases)} training case(s)", f"{FOLDS} or more for {FOLDS} folds",
             f"train fold all, or write {file.name}",
         )  # fmt: skip
-    write_json(generate_crossval_split(list(np.sort(list(cases))), seed=SPLIT_SEED, n_splits=FOLDS), file)
+    write_json(default_splits(sorted(cases)), file)

@@ -15,10 +15,10 @@ from nnunetv2.run import run_training
 from torch import Tensor, nn
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.inference.routing import bare_network
 from impulse_nnunet.network import ImPulSeNet
+from impulse_nnunet.network.wrapping import bare_network
+from impulse_nnunet.security.checkpoints import load_checkpoint
 from impulse_nnunet.training.pretrained import take_weights
-from impulse_nnunet.trust.checkpoints import load_checkpoint
 
 MARK = "_takes_encoders_of_impulse_nnunet"
 

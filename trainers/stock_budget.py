@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
-from impulse_nnunet.devices import check_device
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.runtime.devices import check_device
+from impulse_nnunet.runtime.threads import limit_cpu_threads
 from impulse_nnunet.settings import from_json
-from impulse_nnunet.threads import keep_to_own_cores
 from impulse_nnunet.trainers.interruption import TimeUpError
 
 POLY_POWER = 0.9  # nnU-Net's
@@ -74,7 +74,7 @@ class nnUNetTrainerBudget(nnUNetTrainer):
             )  # fmt: skip
         check_device(device)
         super().__init__(plans, configuration, fold, dataset_json, device)
-        keep_to_own_cores(self.device)
+        limit_cpu_threads(self.device)
         self.budget = from_json(BudgetEntry, entry, "budget")
         if self.is_ddp and self.budget.minutes:
             raise NotImplementedError("a budget of minutes is not supported on several GPUs: their clocks differ")

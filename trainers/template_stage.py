@@ -5,17 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from torch import distributed
 
+from impulse_nnunet.evaluation.overlap import dice_per_label
 from impulse_nnunet.network.template import CoTrainedTemplate, Template
 from impulse_nnunet.training.curves import plot_template_curve
-from impulse_nnunet.training.template_fit import TemplateFit, frequency_template, template_dice
+from impulse_nnunet.training.points import IGNORED
+from impulse_nnunet.training.template_fit import TemplateFit, frequency_template, template_labels
 from impulse_nnunet.training.template_image import write_template
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from impulse_nnunet.settings import ImPulSeSettings
     from impulse_nnunet.trainers.impulse import nnUNetTrainerImPulSe
+    from impulse_nnunet.training.batches import CaseStore
 
 
 def make_template(trainer: nnUNetTrainerImPulSe) -> None:
@@ -44,6 +49,20 @@ def report_co_trained_template(trainer: nnUNetTrainerImPulSe) -> None:
 def template_of(trainer: nnUNetTrainerImPulSe) -> Template | None:
     """The network's template, if it has one."""
     return getattr(trainer.bare_network().decoder, "template", None)
+
+
+def template_dice(logits: Tensor, cases: CaseStore, settings: ImPulSeSettings) -> float:
+    """Mean foreground Dice of the template alone, on the template grid of each case's true region of interest.
+
+    Cases whose annotated voxels all lie between the template's are left out; NaN if that leaves none.
+    """
+    predicted = logits.argmax(0).numpy()
+    scores = []
+    for identifier in cases.identifiers:
+        labels = template_labels(cases[identifier], predicted.shape, settings, cases.ignore_label)
+        dice = dice_per_label(np.maximum(labels, 0), predicted, len(logits), labels != IGNORED)
+        scores.extend([np.nanmean(dice)] if np.isfinite(dice).any() else [])
+    return float(np.mean(scores)) if scores else float("nan")
 
 
 def _report(trainer: nnUNetTrainerImPulSe, logits: Tensor) -> None:

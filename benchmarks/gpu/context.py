@@ -45,7 +45,7 @@ class Context:
 
     def set_folders(self) -> None:
         """Point nnU-Net's variables at the work folder; call it before nnU-Net is imported."""
-        from impulse_nnunet.environment import FOLDERS, ensure_variables
+        from impulse_nnunet.runtime.environment import FOLDERS, ensure_variables
 
         for name in FOLDERS:
             os.environ[name] = str(self.work / name)

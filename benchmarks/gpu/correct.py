@@ -17,7 +17,7 @@ from benchmarks.gpu import steps
 from benchmarks.gpu.context import Context
 from benchmarks.gpu.timing import memory
 
-TESTS = ("tests/device", "tests/decoding", "tests/training", "tests/inference", "tests/network")
+TESTS = ("tests/device", "tests/decoding", "tests/training", "tests/inference", "tests/nnunet", "tests/network")
 TIE = 1e-2  # lead of the best class over the second below which either label is right
 REPEATED_STEPS = 10
 
@@ -107,7 +107,8 @@ def repeat(context: Context) -> dict[str, Any]:
 def labels(context: Context) -> dict[str, Any]:
     """Labels of the stand-in's case by CPU and GPU, in each precision of the encoder, side by side."""
     from impulse_nnunet.decoding import OutputGrid, decode_labels
-    from impulse_nnunet.inference.encoding import PRECISIONS, Ensemble, encode_image
+    from impulse_nnunet.inference.encoding import encode_image
+    from impulse_nnunet.inference.ensemble import PRECISIONS, Ensemble
 
     folder = context.standin()
     image, settings = prepared(folder, context)
@@ -148,15 +149,15 @@ def loaded(folder: Path, sizes: standin.Sizes) -> Any:
 def prepared(folder: Path, context: Context) -> tuple[torch.Tensor, Any]:
     """The stand-in's case as preprocessing leaves it, and the settings of its plans."""
     predictor = ready_predictor(folder, context.device)
-    from impulse_nnunet.inference.routing import settings_of
+    from impulse_nnunet.inference.ensemble import settings_of
 
     files = [str(folder / "images" / f"{standin.CASE}_0000.nii.gz")]
-    return predictor._prepare(standin.CASE, files).image, settings_of(predictor)
+    return predictor.prepare(standin.CASE, files).image, settings_of(predictor)
 
 
 def ready_predictor(folder: Path, device: torch.device) -> Any:
     """A predictor with the stand-in's model."""
-    from impulse_nnunet.inference.predictor import ImPulSePredictor
+    from impulse_nnunet.nnunet.predictor import ImPulSePredictor
 
     predictor = ImPulSePredictor(device, progress_bar=False)
     predictor.initialize_from_trained_model_folder(str(folder / "model"), (0,))

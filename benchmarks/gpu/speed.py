@@ -121,27 +121,27 @@ def variants(context: Context) -> dict[str, Any]:
 
 def case(context: Context) -> dict[str, Any]:
     """The stand-in's case: in memory from the normalised image to labels, file to file, and the shares of that."""
-    from impulse_nnunet.inference.cases import decode_case
     from impulse_nnunet.inference.encoding import encode_image
-    from impulse_nnunet.inference.routing import ensemble_of
+    from impulse_nnunet.inference.ensemble import ensemble_of
+    from impulse_nnunet.nnunet.cases import decode_case
 
     folder = context.standin()
     image, settings = prepared(folder, context)
     predictor = ready_predictor(folder, context.device)
     ensemble = ensemble_of(predictor)
     files = [str(folder / "images" / f"{standin.CASE}_0000.nii.gz")]
-    ready = predictor._prepare(standin.CASE, files)
+    ready = predictor.prepare(standin.CASE, files)
     block = settings.inference.block_points
     encoded = encode_image(ensemble, image, settings)
     in_memory: Callable[[], Any] = lambda: decode_case(  # noqa: E731
-        encode_image(ensemble, image, settings), ready.properties, predictor.plans_manager, block
+        encode_image(ensemble, image, settings), block, ready.properties, predictor.plans_manager
     )
     output = tempfile.mkdtemp()
     return {
         "in_memory": timed(context, in_memory),
         "encode": timed(context, lambda: encode_image(ensemble, image, settings)),
-        "decode": timed(context, lambda: decode_case(encoded, ready.properties, predictor.plans_manager, block)),
-        "prepare": timed(context, lambda: predictor._prepare(standin.CASE, files), 3),
+        "decode": timed(context, lambda: decode_case(encoded, block, ready.properties, predictor.plans_manager)),
+        "prepare": timed(context, lambda: predictor.prepare(standin.CASE, files), 3),
         "file_to_file": timed(context, lambda: predictor.predict_folder(folder / "images", output), 3),
     }
 
@@ -212,7 +212,7 @@ def plan(context: Context) -> dict[str, Any]:
 
 
 def _planned(context: Context, source: DataSet, dataset: dict[str, Any], target: float) -> dict[str, Any]:
-    from impulse_nnunet.planning import plan_dataset
+    from impulse_nnunet.nnunet.planning import plan_dataset
 
     plans = plan_dataset(source.id, target, f"Plans{target:g}", overrides=source.changes, workers=8, progress_bar=False)
     (configuration,) = plans["configurations"].values()

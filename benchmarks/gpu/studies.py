@@ -74,7 +74,7 @@ def linked(context: Context, data_set: DataSet) -> DataSet:
 
 def synthetic(context: Context) -> DataSet:
     """Five lobes in made-up chests, small enough for a rehearsal."""
-    from impulse_nnunet.synthetic import write_dataset
+    from impulse_nnunet.phantom.simple_chest import write_dataset
 
     folder = SYNTHETIC.raw(context)
     if not folder.is_dir():

@@ -15,6 +15,7 @@ from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.evaluation.report.summaries import CaseResult
 from impulse_nnunet.evaluation.report.volumes import CaseVolumes
+from impulse_nnunet.evaluation.surface import foreground_bounds
 from impulse_nnunet.io.formats import READING_ERRORS
 from impulse_nnunet.io.grid import read_file_grid
 from impulse_nnunet.io.label_maps import LabelMap, read_label_map
@@ -161,11 +162,10 @@ def _image(case: str, folder: Path, reference: LabelMap, notes: list[str]) -> np
 
 
 def _bounding_box(volumes: Sequence[np.ndarray], spacing_mm: Sequence[float]) -> tuple[slice, slice, slice]:
+    lower, upper = foreground_bounds(volumes)
     slices = []
-    for axis in range(3):
-        others = tuple(other for other in range(3) if other != axis)
-        filled = np.flatnonzero(np.any([volume.any(axis=others) for volume in volumes], axis=0))
-        length, margin = volumes[0].shape[axis], round(MARGIN_MM / spacing_mm[axis])
-        first, last = (filled[0], filled[-1]) if filled.size else (0, length - 1)
-        slices.append(slice(int(max(0, first - margin)), int(min(length, last + margin + 1))))
+    for axis, length in enumerate(volumes[0].shape):
+        first, last = (lower[axis], upper[axis]) if upper[axis] else (0, length)
+        margin = round(MARGIN_MM / spacing_mm[axis])
+        slices.append(slice(int(max(0, first - margin)), int(min(length, last + margin))))
     return slices[0], slices[1], slices[2]

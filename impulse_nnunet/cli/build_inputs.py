@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
     from impulse_nnunet.lungs.prediction import PredictionOptions
     from impulse_nnunet.lungs.raw_dataset import read_lung_dataset
     from impulse_nnunet.lungs.sources import SourceOptions
-    from impulse_nnunet.planning import require_folders
+    from impulse_nnunet.nnunet.planning import require_folders
 
     require_folders(["nnUNet_raw", "nnUNet_preprocessed"])
     if options.np < 1:

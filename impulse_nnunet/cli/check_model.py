@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the table and a last line that says what to do."""
-    from impulse_nnunet.trust.check import as_table, check_archive_and_models, check_model
+    from impulse_nnunet.nnunet.check_model import as_table, check_archive_and_models, check_model
 
     model = Path(options.model)
     archive = model.suffix.lower() == ".zip" or model.is_file()

@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     """Convert."""
     from impulse_nnunet.io.raw_folders import new_raw_folder
     from impulse_nnunet.lungs.convert import ConvertOptions, convert_lung3d
-    from impulse_nnunet.planning import require_folders
+    from impulse_nnunet.nnunet.planning import require_folders
 
     require_folders(["nnUNet_raw", "nnUNet_preprocessed"])
     if options.np < 1:

@@ -117,7 +117,7 @@ def _read(options: argparse.Namespace) -> tuple[str, dict[str, Any], dict[str, A
     else:
         import os
 
-        from impulse_nnunet.planning import dataset_name
+        from impulse_nnunet.nnunet.planning import dataset_name
 
         found = dataset_name(options.d, ["nnUNet_preprocessed"])
         folder, file = Path(os.environ["nnUNet_preprocessed"], found), f"{plans_name}.json"
@@ -132,9 +132,9 @@ def _configuration(plans: dict[str, Any], name: str, path: Path) -> dict[str, An
     configuration = configurations[name]
     if "inherits_from" not in configuration:
         return configuration
-    from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+    from impulse_nnunet.nnunet.plans import resolved_configuration
 
-    return PlansManager(plans).get_configuration(name).configuration
+    return resolved_configuration(plans, name)
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from impulse_nnunet.environment import usable_threads
+from impulse_nnunet.runtime.cpus import usable_threads
 
 if TYPE_CHECKING:
     import torch
@@ -31,7 +31,7 @@ def checked_device(name: str | None) -> str | None:
     Raises:
         InputError: No such device here.
     """
-    from impulse_nnunet.devices import check_device
+    from impulse_nnunet.runtime.devices import check_device
 
     if name is not None:
         check_device(name)

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print one line for each check."""
-    from impulse_nnunet.diagnosis import diagnose
+    from impulse_nnunet.nnunet.diagnosis import diagnose
 
     findings = diagnose()
     for finding in findings:

@@ -7,7 +7,7 @@ import os
 import shlex
 from pathlib import Path
 
-from impulse_nnunet.environment import FOLDERS, needed_variables
+from impulse_nnunet.runtime.environment import FOLDERS, needed_variables
 
 DESCRIPTION = """Print export lines for the shell: nnUNet_extTrainer, so that nnU-Net's commands find the trainer, and
 nnU-Net's folders where they are unset (under --base)."""

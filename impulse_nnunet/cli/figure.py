@@ -36,10 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Draw."""
-    from impulse_nnunet.environment import ensure_variables
+    from impulse_nnunet.runtime.environment import ensure_variables
 
     ensure_variables()
-    from impulse_nnunet.planning import dataset_name, require_folders
+    from impulse_nnunet.nnunet.planning import dataset_name, require_folders
     from impulse_nnunet.studies.figures import FigureOptions, make_figure
 
     require_folders()

@@ -25,9 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the table and where the model is now."""
-    from impulse_nnunet.planning import require_folders
-    from impulse_nnunet.trust.check import as_table
-    from impulse_nnunet.trust.install import install_model
+    from impulse_nnunet.nnunet.check_model import as_table
+    from impulse_nnunet.nnunet.install_model import install_model
+    from impulse_nnunet.nnunet.planning import require_folders
 
     require_folders(["nnUNet_results"])
     rows, installed = install_model(Path(options.zip), Path(os.environ["nnUNet_results"]), options.chk)

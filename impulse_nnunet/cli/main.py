@@ -20,7 +20,7 @@ from impulse_nnunet.errors import (
     settings_named,
     with_users_names,
 )
-from impulse_nnunet.jobs.signals import StopRequestedError
+from impulse_nnunet.runtime.signals import StopRequestedError
 
 COMMANDS = {
     "env": "print the export lines that nnU-Net's commands need",

@@ -78,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Plan and preprocess each data set."""
-    from impulse_nnunet.planning import plan_dataset, preprocess_dataset
+    from impulse_nnunet.nnunet.planning import plan_dataset, preprocess_dataset
 
     _refuse_without_meaning(options)
     overrides = dict(_override(text) for text in options.set)

@@ -19,7 +19,8 @@ from impulse_nnunet.jobs.shards import Shard
 from impulse_nnunet.settings import CONFIGURATION, PLANS
 
 if TYPE_CHECKING:
-    from impulse_nnunet.inference.predictor import ImPulSePredictor, OutputOptions
+    from impulse_nnunet.nnunet.output_options import OutputOptions
+    from impulse_nnunet.nnunet.predictor import ImPulSePredictor
 
 DESCRIPTION = """Predict the images of a folder (named CASE_0000.nii.gz, ... as nnU-Net asks). The labels are those that
 nnUNetv2_predict writes; files appear only when they are whole, and one bad case does not stop the others. Cases that an
@@ -74,9 +75,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Predict."""
-    from impulse_nnunet.inference.predictor import ImPulSePredictor, OutputOptions, trained_folds
     from impulse_nnunet.io.listing import list_cases
     from impulse_nnunet.laterality.judgement import prediction_summary
+    from impulse_nnunet.nnunet.models import trained_folds
+    from impulse_nnunet.nnunet.output_options import OutputOptions
+    from impulse_nnunet.nnunet.predictor import ImPulSePredictor
 
     shard = shard_from(options) or Shard()
     predictor = ImPulSePredictor(chosen_device(options.device), not options.disable_progress_bar, options.verbose)
@@ -131,7 +134,7 @@ def _settings(identity: Mapping[str, str], wanted: OutputOptions) -> dict[str, A
 
 
 def _products(output: Path, case: str, ending: str, wanted: OutputOptions) -> list[Path]:
-    from impulse_nnunet.inference.predictor import DISPLACEMENT_FOLDER
+    from impulse_nnunet.nnunet.predictor import DISPLACEMENT_FOLDER
 
     files = [output / f"{case}{ending}"]
     files += [output / f"{case}.npz"] if wanted.probabilities else []
@@ -148,11 +151,10 @@ def fold_of(text: str) -> int | str:
 def _model_folder(options: argparse.Namespace) -> Path:
     if options.m is not None:
         return Path(options.m)
-    from nnunetv2.utilities.file_path_utilities import get_output_folder
+    from impulse_nnunet.nnunet.planning import dataset_name
+    from impulse_nnunet.nnunet.plans import model_folder
 
-    from impulse_nnunet.planning import dataset_name
-
-    folder = Path(get_output_folder(dataset_name(options.d, ["nnUNet_results"]), options.tr, options.p, options.c))
+    folder = model_folder(dataset_name(options.d, ["nnUNet_results"]), options.tr, options.p, options.c)
     if not folder.is_dir():
         raise InputError(str(folder), "no such folder", "a trained model", "train it, or check -d, -tr, -p and -c")
     return folder

@@ -46,10 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Reconstruct."""
-    from impulse_nnunet.inference.predictor import ImPulSePredictor
     from impulse_nnunet.lungs.prediction import PredictionOptions
     from impulse_nnunet.lungs.reconstruct import ReconstructOptions, reconstruct
     from impulse_nnunet.lungs.sources import SourceOptions
+    from impulse_nnunet.nnunet.predictor import ImPulSePredictor
 
     device = chosen_device(options.device)
     sources = {}

@@ -86,10 +86,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Make the table."""
-    from impulse_nnunet.environment import ensure_variables
+    from impulse_nnunet.runtime.environment import ensure_variables
 
     ensure_variables()
-    from impulse_nnunet.planning import require_folders
+    from impulse_nnunet.nnunet.planning import require_folders
     from impulse_nnunet.studies.study import RunsFailedError, describe_plan, make_table
 
     require_folders()

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from torch import Tensor
 
-from impulse_nnunet.coordinates import Box
 from impulse_nnunet.decoding.grids import OutputGrid
+from impulse_nnunet.geometry.boxes import Box
 
 Size = tuple[int, int, int]
 

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from impulse_nnunet.coordinates import Box
 from impulse_nnunet.decoding.point_decoders import PlainPoints, Points, points_of
+from impulse_nnunet.geometry.boxes import Box
 from impulse_nnunet.network import Decoder, DenseDecoder
 
 Share = Callable[[Callable[[int], None], int], None]  # calls job(0), ..., job(number - 1)

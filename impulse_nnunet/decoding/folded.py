@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from impulse_nnunet.coordinates import Box
 from impulse_nnunet.decoding.grids import OutputGrid
 from impulse_nnunet.decoding.kernels import activate, add_interpolated
 from impulse_nnunet.decoding.row_kernels import interpolate_rows
+from impulse_nnunet.geometry.boxes import Box
 from impulse_nnunet.network import PointDecoder
 from impulse_nnunet.network.heads import PointHead
 

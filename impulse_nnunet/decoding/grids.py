@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from impulse_nnunet.coordinates import Box
+from impulse_nnunet.geometry.boxes import Box
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from functools import partial
 
 import numpy as np
 
-from impulse_nnunet.coordinates import Box
 from impulse_nnunet.decoding.encoded_box import EncodedBox, Share
 from impulse_nnunet.decoding.folded import FoldedPoints, RowTables
 from impulse_nnunet.decoding.grids import OutputGrid
 from impulse_nnunet.decoding.kernels import largest_index
 from impulse_nnunet.decoding.row_kernels import bend_plane, label_rows, settle_row
+from impulse_nnunet.geometry.boxes import Box
 
 PLANES = 8  # of the lattice that are treated at once
 KEPT = 2  # planes below them that their bends and the voxels in between still need

@@ -7,13 +7,13 @@ from functools import partial
 
 import numpy as np
 
-from impulse_nnunet.coordinates import inside
 from impulse_nnunet.decoding.coarse_to_fine import decode_coarse_to_fine
 from impulse_nnunet.decoding.device_volumes import device_displacement, device_labels, device_logits
 from impulse_nnunet.decoding.encoded_box import EncodedBox
 from impulse_nnunet.decoding.grids import OutputGrid
 from impulse_nnunet.decoding.kernels import grid_points, largest_index
 from impulse_nnunet.decoding.rows import fits_rows, sweep
+from impulse_nnunet.geometry.coordinates import inside
 
 WORTHWHILE = 2  # voxels for each node of the lattice from which on coarse to fine pays
 ROWS_WORTHWHILE = 0.5  # and from which on multiplying whole planes of the finest level pays

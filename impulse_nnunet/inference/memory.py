@@ -10,12 +10,12 @@ from typing import TypeVar
 
 import torch
 
-from impulse_nnunet.environment import usable_threads
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.inference.device_errors import device_lost, is_device_lost, is_out_of_memory
-from impulse_nnunet.inference.encoding import Ensemble
+from impulse_nnunet.inference.ensemble import Ensemble
+from impulse_nnunet.runtime.cpus import usable_threads
+from impulse_nnunet.runtime.device_errors import device_lost, is_device_lost, is_out_of_memory
+from impulse_nnunet.runtime.threads import all_cpu_threads
 from impulse_nnunet.settings import ImPulSeSettings
-from impulse_nnunet.threads import on_all_own_cores
 
 T = TypeVar("T")
 SMALLER = (1, 4, 16)  # parts of the plans' block that are tried
@@ -73,7 +73,7 @@ def _on(ensemble: Ensemble, device: torch.device, case: str) -> Iterator[None]:
     try:
         ensemble.to(device)
         _give_back(before)
-        with on_all_own_cores():
+        with all_cpu_threads():
             yield
     finally:
         _return(ensemble, before, device, case)

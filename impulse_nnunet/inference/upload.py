@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from impulse_nnunet.inference.device_errors import is_out_of_memory
+from impulse_nnunet.geometry.working_volume import to_working_volume
 from impulse_nnunet.network.precision import full_precision
-from impulse_nnunet.preprocessing.working_volume import to_working_volume
+from impulse_nnunet.runtime.device_errors import is_out_of_memory
 
 logger = logging.getLogger(__name__)
 

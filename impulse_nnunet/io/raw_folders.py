@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from impulse_nnunet.environment import FOLDERS
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.runtime.environment import FOLDERS
 
 
 def new_raw_folder(raw: str | None, number: int, title: str, setting: str = "dataset") -> Path:

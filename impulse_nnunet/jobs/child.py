@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from impulse_nnunet.jobs.process_guard import end_group_with_parent
-from impulse_nnunet.peak_memory import peak_gigabytes
+from impulse_nnunet.runtime.peak_memory import peak_gigabytes
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from impulse_nnunet.environment import FOLDERS
+from impulse_nnunet.runtime.environment import FOLDERS
 
 ABSENT = "absent"
 DIGITS = 32  # hexadecimal, of SHA-256

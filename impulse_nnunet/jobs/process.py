@@ -13,8 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from impulse_nnunet.environment import TRAINERS, with_our_folder
 from impulse_nnunet.io.files import last_line
+from impulse_nnunet.runtime.environment import TRAINERS, with_our_folder
 
 CHILD = "impulse_nnunet.jobs.child"
 SHORT_PATIENCE_S, LONG_PATIENCE_S = 5.0, 120.0  # the long one for trainings, which save their state

@@ -13,8 +13,8 @@ from impulse_nnunet.jobs.content import by_variables
 from impulse_nnunet.jobs.locks import locked
 from impulse_nnunet.jobs.process import CommandError, run_command
 from impulse_nnunet.jobs.record import BEGUN, CHANGED, DONE, NEW, Status
-from impulse_nnunet.jobs.signals import stoppable
 from impulse_nnunet.jobs.step import Step
+from impulse_nnunet.runtime.signals import stoppable
 
 START_OVER = "again, to start over"
 

@@ -25,11 +25,11 @@ from impulse_nnunet.lungs.inputs import (
     write_channels,
 )
 from impulse_nnunet.lungs.joined_labels import JOINED, LABELS, SEGMENTS, write_labels
-from impulse_nnunet.lungs.models import read_splits
 from impulse_nnunet.lungs.output_dataset import OutputDataset
 from impulse_nnunet.lungs.prediction import PredictionOptions
 from impulse_nnunet.lungs.raw_dataset import LungCase, LungDataset, read_lung_dataset
 from impulse_nnunet.lungs.sources import GROUND_TRUTH, Shapes, SourceOptions, find_shapes, has_ground_truth_trees
+from impulse_nnunet.nnunet.datasets import read_splits
 from impulse_nnunet.preprocessing.survey import for_all_cases
 
 NOT_TAKEN_OVER = ("channel_names", "modality", "dataset", "numTraining", "numTest")

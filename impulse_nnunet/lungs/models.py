@@ -6,7 +6,6 @@ did not train on it (nnU-Net writes them to ``fold_K/validation``), never from o
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Sequence
@@ -16,8 +15,8 @@ from pathlib import Path
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.io.dataset_json import read_dataset_json
 from impulse_nnunet.io.json_files import read_json_object
+from impulse_nnunet.nnunet.datasets import SPLITS, read_splits
 
-SPLITS = "splits_final.json"
 SPLIT_IN_LOG = re.compile(r"This split has (\d+) training and (\d+) validation cases")
 
 
@@ -208,25 +207,6 @@ def read_model(folder: Path, setting: str, folds: Sequence[str] | None, checkpoi
         splits=splits,
         training_cases=cases,
     )
-
-
-def read_splits(dataset: str) -> list[dict[str, list[str]]] | None:
-    """nnU-Net's split of a data set, if there is one.
-
-    Raises:
-        InputError: The file does not hold a split.
-    """
-    base = os.environ.get("nnUNet_preprocessed")
-    path = Path(base or "", dataset, SPLITS)
-    if not base or not path.is_file():
-        return None
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return [{part: [str(case) for case in split[part]] for part in ("train", "val")} for split in content]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            str(path), "no valid split", "a list of train and val", "correct or remove the file"
-        ) from error
 
 
 def _preprocessed_facts(dataset: str, ending: str) -> tuple[list[dict[str, list[str]]] | None, frozenset[str] | None]:

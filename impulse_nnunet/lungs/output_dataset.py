@@ -15,11 +15,11 @@ from typing import Any
 
 from impulse_nnunet import __version__
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.io.built_inputs import RECORD
 from impulse_nnunet.io.files import write_json
 from impulse_nnunet.jobs.case_records import RECORDS, CaseRecords
-from impulse_nnunet.lungs.models import SPLITS, read_splits
+from impulse_nnunet.nnunet.datasets import SPLITS, read_splits
 
-RECORD = "inputs.json"
 OWN_FOLDERS = ("imagesTr", "labelsTr", "imagesTs", "labelsTs", "trees", "sampling")
 PREDICTED = ("predicted_bav", "predicted_lobes")  # each says itself by which model
 logger = logging.getLogger(__name__)

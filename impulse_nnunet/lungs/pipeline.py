@@ -10,19 +10,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from impulse_nnunet.environment import FOLDERS
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.io.built_inputs import RECORD
 from impulse_nnunet.io.raw_folders import new_raw_folder
 from impulse_nnunet.jobs.step import Step
 from impulse_nnunet.lungs.anatomy import BAV, TREE_FOLDERS_OF_BAV
 from impulse_nnunet.lungs.inputs import INPUTS, needs_bav, needs_lobes
 from impulse_nnunet.lungs.label_mapping import mapping_from_dataset_json
-from impulse_nnunet.lungs.models import read_splits
-from impulse_nnunet.lungs.output_dataset import RECORD
 from impulse_nnunet.lungs.raw_dataset import LungDataset, read_lung_dataset
 from impulse_nnunet.lungs.result_steps import result_steps
 from impulse_nnunet.lungs.stages import CommonOptions, StageOptions, plan_step, training_steps
-from impulse_nnunet.planning import read_raw_dataset_json
+from impulse_nnunet.nnunet.datasets import read_splits
+from impulse_nnunet.nnunet.planning import read_raw_dataset_json
+from impulse_nnunet.runtime.environment import FOLDERS
 
 TRAIN = "train"
 DEFAULT_FOLDS = 5  # nnU-Net's cross-validation

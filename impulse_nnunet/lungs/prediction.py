@@ -15,7 +15,7 @@ from impulse_nnunet.jobs.case_records import RECORDS, CaseRecords, model_identit
 from impulse_nnunet.jobs.process import CommandError, run_command
 from impulse_nnunet.lungs.inputs import channel_file
 from impulse_nnunet.lungs.models import ShapeModel
-from impulse_nnunet.trust.check import refuse_unsafe
+from impulse_nnunet.nnunet.check_model import refuse_unsafe
 
 COMMAND = "nnunetv2.inference.predict_from_raw_data:predict_entry_point_modelfolder"
 logger = logging.getLogger(__name__)

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
-
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.io.dataset_json import channel_names
 from impulse_nnunet.io.listing import list_cases
-from impulse_nnunet.planning import dataset_name, read_raw_dataset_json
+from impulse_nnunet.nnunet.datasets import training_files
+from impulse_nnunet.nnunet.planning import dataset_name, read_raw_dataset_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +84,7 @@ def read_lung_dataset(given: str) -> LungDataset:
             "one, the CT",
             "give the data set of the CTs",
         )
-    listed = get_filenames_of_train_images_and_targets(str(folder), dict(content))
+    listed = training_files(folder, content)
     cases = {
         name: LungCase(name=name, image=Path(files["images"][0]), labels=Path(files["label"]), is_test=False)
         for name, files in listed.items()

@@ -10,7 +10,6 @@ from typing import Any
 
 from impulse_nnunet import __version__
 from impulse_nnunet.errors import CasesFailedError, InputError
-from impulse_nnunet.inference.predictor import ImPulSePredictor, trained_folds
 from impulse_nnunet.io.dataset_json import read_dataset_json
 from impulse_nnunet.io.images import read_case
 from impulse_nnunet.io.listing import list_cases
@@ -22,6 +21,8 @@ from impulse_nnunet.lungs.label_mapping import LabelMapping
 from impulse_nnunet.lungs.models import ShapeModel
 from impulse_nnunet.lungs.prediction import PredictionOptions, predict_unseen
 from impulse_nnunet.lungs.sources import Shapes, SourceOptions
+from impulse_nnunet.nnunet.models import trained_folds
+from impulse_nnunet.nnunet.predictor import ImPulSePredictor
 from impulse_nnunet.preprocessing.survey import for_all_cases
 
 SHAPES_FOLDER = "shapes"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,16 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import nnunetv2
 from batchgenerators.utilities.file_and_folder_operations import load_json
-from nnunetv2.utilities.find_class_by_name import recursive_find_python_class
-from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.jobs.process import LONG_PATIENCE_S
 from impulse_nnunet.jobs.step import Step
 from impulse_nnunet.lungs.prediction import best_device
-from impulse_nnunet.quiet import quiet
+from impulse_nnunet.nnunet.plans import default_plans_name, resolved_configuration
 from impulse_nnunet.settings import CONFIGURATION, PLANS
 
 OUR_PLANNER = "ImPulSePlanner"
@@ -64,9 +60,7 @@ class StageOptions:
         """Name of the plans file, without its ending."""
         if self.plans is not None or self.planner == OUR_PLANNER:
             return self.plans or PLANS
-        folder = os.path.join(nnunetv2.__path__[0], "experiment_planning")
-        with quiet():
-            found = recursive_find_python_class(folder, self.planner, "nnunetv2.experiment_planning")
+        found = default_plans_name(self.planner)
         if found is None:
             raise InputError(
                 f"{self.part}: planner",
@@ -74,7 +68,7 @@ class StageOptions:
                 f"{OUR_PLANNER} or one of nnU-Net's, e.g. ExperimentPlanner",
                 "check the name",
             )
-        return str(inspect.signature(found).parameters["plans_name"].default)
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,5 +148,4 @@ def _planned(plans: Path, configuration: str) -> dict[str, Any]:
         return {}
     content = load_json(str(plans))
     shared = {name: value for name, value in content.items() if name != "configurations"}
-    resolved = PlansManager(content).get_configuration(configuration).configuration
-    return {"plans": shared, "configuration": dict(resolved)}
+    return {"plans": shared, "configuration": resolved_configuration(content, configuration)}

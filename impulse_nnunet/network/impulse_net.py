@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from impulse_nnunet.coordinates import sample_points
+from impulse_nnunet.geometry.coordinates import sample_points
 from impulse_nnunet.network.channels_last import channels_last
 from impulse_nnunet.network.precision import encoder_autocast, full_precision
 from impulse_nnunet.network.shallow import ShallowPadded

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from impulse_nnunet.coordinates import sample_points
+from impulse_nnunet.geometry.coordinates import sample_points
 
 LATENT_SIZE = 1024
 CHANNELS = (1024, 512, 256, 128, 64, 32)

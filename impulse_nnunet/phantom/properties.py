@@ -8,6 +8,7 @@ import numba
 import numpy as np
 
 from impulse_nnunet.evaluation.overlap import dice_per_label
+from impulse_nnunet.geometry.boxes import bounding_box
 from impulse_nnunet.lungs.anatomy import LOBE_OF_SEGMENT, LOBES
 from impulse_nnunet.phantom.compiled import compiled, parallel
 from impulse_nnunet.phantom.voxels import stray_places
@@ -222,11 +223,11 @@ def _is_clear(segments: np.ndarray, tree: np.ndarray, clear: np.ndarray, z: int,
 
 def lung_box_map(segments: np.ndarray, size: int = 64, whole: bool = False) -> np.ndarray:
     """Nearest-neighbour resampling of the lungs' box, or of the whole image, to a cube of ``size`` voxels; uint8."""
-    box = [(0, n) for n in segments.shape]
-    if not whole and segments.any():
-        used = [np.flatnonzero(segments.any(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3)]
-        box = [(int(places[0]), int(places[-1]) + 1) for places in used]
-    axes = [low + ((2 * np.arange(size) + 1) * (high - low)) // (2 * size) for low, high in box]
+    found = None if whole else bounding_box(segments)
+    lower, upper = (np.zeros(3, int), np.asarray(segments.shape)) if found is None else found
+    axes = [
+        low + ((2 * np.arange(size) + 1) * (high - low)) // (2 * size) for low, high in zip(lower, upper, strict=True)
+    ]
     return segments[np.ix_(*axes)]
 
 

@@ -15,14 +15,14 @@ from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
 
 from impulse_nnunet import __version__
+from impulse_nnunet.geometry.working_volume import to_working_volume
 from impulse_nnunet.io.dataset_json import channel_names, read_dataset_json
 from impulse_nnunet.io.files import check_unchanged, stamps_of
 from impulse_nnunet.io.images import read_case, read_masks
-from impulse_nnunet.preprocessing.case_facts import FACTS_KEY, case_facts
 from impulse_nnunet.preprocessing.progress import FolderInProgress
 from impulse_nnunet.preprocessing.survey import allowed_labels, for_all_cases, ignore_label
-from impulse_nnunet.preprocessing.working_volume import to_working_volume
 from impulse_nnunet.settings import settings_from_configuration
+from impulse_nnunet.training.case_facts import FACTS_KEY, case_facts
 
 TREES_PROPERTY = "impulse_trees"
 

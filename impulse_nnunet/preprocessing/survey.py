@@ -14,8 +14,8 @@ from nnunetv2.preprocessing.normalization.map_channel_name_to_normalization impo
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
 from tqdm import tqdm
 
-from impulse_nnunet.coordinates import bounding_box
 from impulse_nnunet.errors import CasesFailedError, InputError
+from impulse_nnunet.geometry.boxes import bounding_box
 from impulse_nnunet.io.dataset_json import channel_names
 from impulse_nnunet.io.grid import reader_to_world
 from impulse_nnunet.io.images import read_case

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
-
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.nnunet.plans import resolved_configuration
+from impulse_nnunet.security.checkpoints import load_checkpoint
 from impulse_nnunet.settings import PLAN_KEY, settings_from_configuration
-from impulse_nnunet.trust.checkpoints import load_checkpoint
 
 CHECKPOINT = "checkpoint_final.pth"
 STOCK_STEPS = 250  # of an epoch of nnUNetTrainer
@@ -57,8 +56,7 @@ class TrainedModel:
 
 def _steps_of_epoch(arguments: dict[str, Any]) -> int:
     """From the plans that the checkpoint carries: ours, those of a budget, or nnU-Net's own 250."""
-    manager = PlansManager(arguments["plans"])
-    configuration = manager.get_configuration(arguments["configuration"]).configuration
+    configuration = resolved_configuration(arguments["plans"], arguments["configuration"])
     if PLAN_KEY in configuration:
         return settings_from_configuration(configuration).training.iterations
     return int(configuration.get("budget", {}).get("iterations", STOCK_STEPS))

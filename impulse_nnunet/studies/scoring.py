@@ -7,17 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnunetv2.utilities.crossval_split import generate_crossval_split
-
 from impulse_nnunet.errors import CasesFailedError, InputError
 from impulse_nnunet.evaluation.folder import evaluate_cases, match_files
 from impulse_nnunet.evaluation.label_scheme import label_scheme
 from impulse_nnunet.evaluation.settings import MetricSettings
 from impulse_nnunet.evaluation.summary import summarise, write_summary
 from impulse_nnunet.io.dataset_json import read_dataset_json
-from impulse_nnunet.lungs.models import read_splits
+from impulse_nnunet.nnunet.datasets import FOLDS, default_splits, read_splits
 
-FOLDS, SPLIT_SEED = 5, 12345  # nnU-Net's
 TREES = ("airway", "artery")  # the paper's: veins are left out
 TREE_FOLDER = "trees"
 
@@ -111,7 +108,7 @@ def _validation_cases(dataset: str, training: list[str], fold: int | str) -> lis
     """Of the split that is there, or that nnU-Net's training is going to make."""
     splits = read_splits(dataset)
     if splits is None and len(training) >= FOLDS:
-        splits = generate_crossval_split(training, seed=SPLIT_SEED, n_splits=FOLDS)
+        splits = default_splits(training)
     if splits is None or not isinstance(fold, int) or fold >= len(splits):
         raise InputError(
             f"fold {fold} of {dataset}",

@@ -10,20 +10,20 @@ import argparse
 import copy
 import sys
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
 from impulse_nnunet.decoding import EncodedBox
-from impulse_nnunet.environment import usable_threads
 from impulse_nnunet.errors import CasesFailedError, InputError
-from impulse_nnunet.inference.cases import decode_case, write_case
-from impulse_nnunet.inference.encoding import Ensemble, encode_image
-from impulse_nnunet.inference.predictor import ImPulSePredictor, OutputOptions, list_cases
-from impulse_nnunet.inference.routing import settings_of
+from impulse_nnunet.geometry.working_volume import to_working_volume
+from impulse_nnunet.inference.encoding import encode_image
+from impulse_nnunet.inference.ensemble import Ensemble
+from impulse_nnunet.io.listing import list_cases
 from impulse_nnunet.network import PointDecoder
-from impulse_nnunet.preprocessing.working_volume import to_working_volume
+from impulse_nnunet.nnunet.predictor import ImPulSePredictor
+from impulse_nnunet.runtime.cpus import usable_threads
+from impulse_nnunet.settings import ImPulSeSettings
 
 STAGES = ("template", "deformed", "corrected")
 
@@ -66,21 +66,15 @@ class StagePredictor(ImPulSePredictor):
         super().__init__(device, progress_bar=False)
         self.stage = stage
 
-    def encode_stage(self, ensemble: Ensemble, image: torch.Tensor, case: str) -> EncodedBox:
+    def encode(
+        self, ensemble: Ensemble, image: torch.Tensor, settings: ImPulSeSettings, case: str = "image"
+    ) -> EncodedBox:
         """A native image (channel, d, h, w), encoded for the stage, in the box that the whole network finds."""
-        settings = settings_of(self)
         whole = encode_image(ensemble, image, settings, case)
         stopped = copy.copy(ensemble)
         stopped.decoders = [decoder_of_stage(decoder, self.stage) for decoder in ensemble.decoders]
         volume = to_working_volume(image, settings.grid.working_grid)
         return stopped.encode(volume, whole.box, settings.grid.input_grid)
-
-    def _predict_one(self, ensemble: Ensemble, prepared: Any, output: Path, options: OutputOptions) -> Any:
-        encoded = self.encode_stage(ensemble, prepared.image, prepared.case)
-        block = settings_of(self).inference.block_points
-        prediction = decode_case(encoded, prepared.properties, self.plans_manager, block)
-        ending, target = self.dataset_json["file_ending"], str(output / prepared.case)
-        return lambda: write_case(prediction, prepared.properties, self.plans_manager, ending, target)
 
 
 def predict_stage(

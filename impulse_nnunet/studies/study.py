@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from impulse_nnunet.errors import CasesFailedError, InputError
+from impulse_nnunet.io.built_inputs import find_inputs, kind_of_inputs
 from impulse_nnunet.io.files import write_json
 from impulse_nnunet.jobs.process import CommandError
-from impulse_nnunet.jobs.signals import stoppable
+from impulse_nnunet.runtime.signals import stoppable
 from impulse_nnunet.studies.options import StudyOptions
-from impulse_nnunet.studies.preparation import find_inputs, kind_of_inputs, prepare, prepare_stock, resolve_dataset
+from impulse_nnunet.studies.preparation import prepare, prepare_stock, resolve_dataset
 from impulse_nnunet.studies.results import write_results
 from impulse_nnunet.studies.rows import PLUS, StudyRow, TablePlan, table
 from impulse_nnunet.studies.runs import Place, Run, Say

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
-
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.io.files import write_json
 from impulse_nnunet.jobs.locks import locked
+from impulse_nnunet.nnunet.plans import resolved_configuration
 from impulse_nnunet.settings import (
     PLAN_KEY,
     network_settings_from_configuration,
@@ -82,7 +81,7 @@ def read_configuration(dataset: str, plans: str, configuration: str) -> dict[str
     if configuration not in content["configurations"]:
         known = ", ".join(content["configurations"])
         raise InputError(f"configuration {configuration}", f"none in {path}", f"one of {known}", "choose one")
-    return deepcopy(PlansManager(content).get_configuration(configuration).configuration)
+    return deepcopy(resolved_configuration(content, configuration))
 
 
 def variant(row: StudyRow, seed: int, dataset: str, options: StudyOptions) -> Variant:

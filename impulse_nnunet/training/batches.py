@@ -8,20 +8,19 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from nnunetv2.training.dataloading.nnunet_dataset import nnUNetBaseDataset
 from torch import Tensor
 
-from impulse_nnunet.coordinates import Box
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.geometry.boxes import Box, region_box
+from impulse_nnunet.geometry.working_volume import stored_working_volume
 from impulse_nnunet.io.files import check_unchanged, stamps_of
-from impulse_nnunet.preprocessing.case_facts import FACTS_KEY, case_facts
-from impulse_nnunet.preprocessing.working_volume import stored_working_volume
 from impulse_nnunet.settings import ImPulSeSettings
-from impulse_nnunet.training.boxes import augment_box, random_region_box, region_box
+from impulse_nnunet.training.boxes import augment_box, random_region_box
+from impulse_nnunet.training.case_facts import FACTS_KEY, case_facts
 from impulse_nnunet.training.lattice import lattice_labels
 from impulse_nnunet.training.memory import SMALLEST_CACHE_BYTES
 from impulse_nnunet.training.points import draw_points, labels_at
@@ -77,6 +76,17 @@ class Sample:
     search: Sample | None = None
 
 
+class PreprocessedCases(Protocol):
+    """What is needed of a preprocessed data set; nnU-Net's data set classes have it."""
+
+    @property
+    def identifiers(self) -> Sequence[str]:
+        """Of its cases."""
+
+    def load_case(self, identifier: str) -> tuple[Any, Any, Any, dict[str, Any]]:
+        """Image (channel, d, h, w), segmentation (1, d, h, w), a cascade's or None, and nnU-Net's properties."""
+
+
 class CaseStore:
     """Cases of a preprocessed folder, ours or stock nnU-Net's (native images), kept in memory up to a limit.
 
@@ -91,7 +101,7 @@ class CaseStore:
 
     def __init__(
         self,
-        dataset: nnUNetBaseDataset,
+        dataset: PreprocessedCases,
         settings: ImPulSeSettings,
         ignore_label: int | None,
         transpose_forward: Sequence[int] = (0, 1, 2),
@@ -148,7 +158,7 @@ class CaseStore:
         )
 
 
-def _files_of(dataset: nnUNetBaseDataset, identifier: str) -> list[Path]:
+def _files_of(dataset: PreprocessedCases, identifier: str) -> list[Path]:
     """The files that a preprocessed case may have; none for a data set in memory."""
     folder = getattr(dataset, "source_folder", None)
     return [] if folder is None else [Path(folder, identifier + ending) for ending in CASE_ENDINGS]

@@ -8,20 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from impulse_nnunet.coordinates import Box
+from impulse_nnunet.geometry.boxes import Box, region_box
 from impulse_nnunet.settings import AugmentationSettings, RegionSettings
-
-
-def region_box(foreground_faces: np.ndarray, margin: float) -> Box:
-    """The box that is encoded: the foreground's (2, 3) faces with a margin on each side, clipped to the image.
-
-    Args:
-        foreground_faces: Lower and upper faces in image positions.
-        margin: Share of the box's edge.
-    """
-    lower, upper = foreground_faces
-    grow = margin * (upper - lower)
-    return Box.from_faces(np.maximum(lower - grow, -1), np.minimum(upper + grow, 1))
 
 
 def random_region_box(rng: np.random.Generator, foreground_faces: np.ndarray, region: RegionSettings) -> Box:

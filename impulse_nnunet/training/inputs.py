@@ -8,9 +8,10 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
+from impulse_nnunet.geometry.resampling import images_on_boxes
 from impulse_nnunet.settings import ImPulSeSettings
 from impulse_nnunet.training.batches import Sample
-from impulse_nnunet.training.images import images_on_boxes, random_intensities
+from impulse_nnunet.training.images import random_intensities
 
 
 @dataclass(frozen=True, kw_only=True)

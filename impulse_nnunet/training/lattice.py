@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numba
 import numpy as np
 
-from impulse_nnunet.coordinates import Box, voxel_centres
+from impulse_nnunet.geometry.boxes import Box
+from impulse_nnunet.geometry.coordinates import voxel_centres
 from impulse_nnunet.training.points import IGNORED
 
 NO_LABEL = -1  # negative values have become background when it is compared

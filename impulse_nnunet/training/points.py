@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from impulse_nnunet.coordinates import Box, inside, voxel_indices
+from impulse_nnunet.geometry.boxes import Box
+from impulse_nnunet.geometry.coordinates import inside, voxel_indices
 
 IGNORED = -1
 ROUNDS = 8

@@ -21,7 +21,7 @@ ENOUGH = 0.5  # of the encoder's tensors; fewer fit by chance (norms, biases)
 
 
 @dataclass(frozen=True)
-class TakenWeights:
+class LoadReport:
     """What was taken.
 
     Args:
@@ -41,7 +41,7 @@ class TakenWeights:
         return text + (f" (left out first: {self.left[0]})" if self.left else "")
 
 
-def take_weights(network: ImPulSeNet, weights: Mapping[str, Tensor], source: str) -> TakenWeights:
+def take_weights(network: ImPulSeNet, weights: Mapping[str, Tensor], source: str) -> LoadReport:
     """Load what fits of a checkpoint's ``network_weights`` into a network.
 
     Args:
@@ -55,7 +55,7 @@ def take_weights(network: ImPulSeNet, weights: Mapping[str, Tensor], source: str
     own = network.state_dict()
     if own.keys() == weights.keys() and all(own[name].shape == weights[name].shape for name in own):
         network.load_state_dict(weights)
-        return TakenWeights(True, len(own))
+        return LoadReport(True, len(own))
     places = _best_places(network, own, weights)
     fitting = {name: weights[place] for name, place in places.items() if _fits(own[name], weights.get(place))}
     if len(fitting) < ENOUGH * len(places):
@@ -69,7 +69,7 @@ def take_weights(network: ImPulSeNet, weights: Mapping[str, Tensor], source: str
     # nnU-Net registers each layer twice; the second name would only repeat the first
     counted = [name for name in places if ".all_modules." not in name]
     left = tuple(_reason(name, own[name], weights.get(places[name])) for name in counted if name not in fitting)
-    return TakenWeights(False, len(counted) - len(left), left)
+    return LoadReport(False, len(counted) - len(left), left)
 
 
 def _best_places(network: ImPulSeNet, own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> dict[str, str]:

@@ -14,14 +14,12 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from impulse_nnunet.coordinates import Box
-from impulse_nnunet.evaluation.overlap import dice_per_label
+from impulse_nnunet.geometry.boxes import Box, region_box
 from impulse_nnunet.io.files import whole_file
-from impulse_nnunet.jobs.signals import StopRequestedError
 from impulse_nnunet.network.template import TemplateGenerator
+from impulse_nnunet.runtime.signals import StopRequestedError
 from impulse_nnunet.settings import ImPulSeSettings
 from impulse_nnunet.training.batches import CaseStore, TrainingCase
-from impulse_nnunet.training.boxes import region_box
 from impulse_nnunet.training.lattice import lattice_labels
 from impulse_nnunet.training.losses import cross_entropy, soft_dice_loss
 from impulse_nnunet.training.optimiser import adamw, load_optimiser
@@ -171,17 +169,3 @@ class TemplateFit:
         state = {"generator": generator.state_dict(), "optimiser": optimiser.state_dict(), "losses": self.losses}
         with whole_file(self.checkpoint) as path:
             torch.save(state, path)
-
-
-def template_dice(logits: Tensor, cases: CaseStore, settings: ImPulSeSettings) -> float:
-    """Mean foreground Dice of the template alone, on the template grid of each case's true region of interest.
-
-    Cases whose annotated voxels all lie between the template's are left out; NaN if that leaves none.
-    """
-    predicted = logits.argmax(0).numpy()
-    scores = []
-    for identifier in cases.identifiers:
-        labels = template_labels(cases[identifier], predicted.shape, settings, cases.ignore_label)
-        dice = dice_per_label(np.maximum(labels, 0), predicted, len(logits), labels != IGNORED)
-        scores.extend([np.nanmean(dice)] if np.isfinite(dice).any() else [])
-    return float(np.mean(scores)) if scores else float("nan")

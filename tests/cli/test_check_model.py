@@ -1,7 +1,7 @@
 import pytest
 
 from impulse_nnunet.cli.main import main
-from tests.trust.harmful import MODEL, Harmful, write_model, zip_of
+from tests.security.harmful import MODEL, Harmful, write_model, zip_of
 
 
 def test_a_good_model_and_its_zip_file(nnunet_folders, capsys):

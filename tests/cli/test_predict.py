@@ -6,8 +6,8 @@ import pytest
 
 from impulse_nnunet.cli.main import main
 from impulse_nnunet.cli.predict import _products, _settings
-from impulse_nnunet.inference.predictor import OutputOptions
 from impulse_nnunet.jobs.content import digest_of
+from impulse_nnunet.nnunet.output_options import OutputOptions
 
 MODEL = {"fold_0/checkpoint_final.pth": "0123"}
 

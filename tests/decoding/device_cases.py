@@ -4,8 +4,9 @@ import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
-from impulse_nnunet.coordinates import Box, inside
 from impulse_nnunet.decoding import EncodedBox, OutputGrid
+from impulse_nnunet.geometry.boxes import Box
+from impulse_nnunet.geometry.coordinates import inside
 from impulse_nnunet.network import DenseDecoder, NetworkSettings, build_network
 from impulse_nnunet.network.heads import PointHead
 

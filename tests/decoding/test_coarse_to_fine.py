@@ -6,12 +6,12 @@ import torch
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from impulse_nnunet.coordinates import Box
 from impulse_nnunet.decoding import EncodedBox, OutputGrid, decode_labels, decode_logits
 from impulse_nnunet.decoding.coarse_to_fine import decode_coarse_to_fine
 from impulse_nnunet.decoding.point_decoders import PlainPoints
 from impulse_nnunet.decoding.row_kernels import bend_plane, settle_row
 from impulse_nnunet.decoding.rows import fits_rows
+from impulse_nnunet.geometry.boxes import Box
 from impulse_nnunet.network import NetworkSettings, build_network
 
 GRID = (16, 20, 24)

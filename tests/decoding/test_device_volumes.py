@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from impulse_nnunet.coordinates import Box, inside, sample_points
 from impulse_nnunet.decoding import EncodedBox, OutputGrid, decode_labels, device_volumes
 from impulse_nnunet.decoding.device_fold import LARGEST_HALF, fold_of, padded
 from impulse_nnunet.decoding.device_parts import Part, Placement, parts_of
 from impulse_nnunet.decoding.device_torch import first_largest
 from impulse_nnunet.decoding.device_volumes import Engine, device_labels, device_logits
+from impulse_nnunet.geometry.boxes import Box
+from impulse_nnunet.geometry.coordinates import inside, sample_points
 from tests.decoding.device_agreement import agrees, dense_agrees, ensembles_agree
 from tests.decoding.device_cases import BOXES, GRID, PARTS, SIZES, expected, member, plain_box
 

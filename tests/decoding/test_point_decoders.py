@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from impulse_nnunet.coordinates import Box
 from impulse_nnunet.decoding import EncodedBox
 from impulse_nnunet.decoding.point_decoders import FoldedPoints, PlainPoints, points_of
+from impulse_nnunet.geometry.boxes import Box
 from impulse_nnunet.network import NetworkSettings, build_network
 from tests.support import perturb_heads, small_network
 

@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from impulse_nnunet.coordinates import Box, inside
 from impulse_nnunet.decoding import (
     EncodedBox,
     OutputGrid,
@@ -14,6 +13,8 @@ from impulse_nnunet.decoding import (
     decode_logits,
 )
 from impulse_nnunet.decoding.kernels import corners
+from impulse_nnunet.geometry.boxes import Box
+from impulse_nnunet.geometry.coordinates import inside
 from tests.support import perturb_heads, small_network
 
 HALF = Box.from_faces([0, -1, -0.5], [1, 0.2, 1])

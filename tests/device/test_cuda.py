@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import distributed
 
-from impulse_nnunet.coordinates import Box
+from impulse_nnunet.geometry.boxes import Box
 from impulse_nnunet.network import SYSTEMS
 from impulse_nnunet.settings import LossSettings, RegionSettings, network_task
 from impulse_nnunet.training.batches import Sample

@@ -12,13 +12,13 @@ import pytest
 import torch
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
-from impulse_nnunet.coordinates import Box
 from impulse_nnunet.decoding import OutputGrid, decode_labels, decode_logits
-from impulse_nnunet.inference.encoding import Ensemble, encode_image
-from impulse_nnunet.inference.predictor import ImPulSePredictor
-from impulse_nnunet.inference.routing import ensemble_of, settings_of
+from impulse_nnunet.geometry.boxes import Box
+from impulse_nnunet.geometry.working_volume import to_working_volume
+from impulse_nnunet.inference.encoding import encode_image
+from impulse_nnunet.inference.ensemble import Ensemble, ensemble_of, settings_of
 from impulse_nnunet.inference.upload import working_volume_on
-from impulse_nnunet.preprocessing.working_volume import to_working_volume
+from impulse_nnunet.nnunet.predictor import ImPulSePredictor
 from tests.device.tiny_model import DEVICE, MARKS, ON_GPU, SPACING_MM, say, unseen_image
 
 pytestmark = MARKS

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from impulse_nnunet.coordinates import Box
 from impulse_nnunet.decoding import EncodedBox, OutputGrid
 from impulse_nnunet.decoding.device_fold import fold_of
 from impulse_nnunet.decoding.device_parts import Placement, Target
 from impulse_nnunet.decoding.device_torch import evaluate, evaluate_plain
 from impulse_nnunet.decoding.point_decoders import PlainPoints
-from impulse_nnunet.inference import encoding
-from impulse_nnunet.inference.encoding import Ensemble
+from impulse_nnunet.geometry.boxes import Box
+from impulse_nnunet.inference import ensemble as module
+from impulse_nnunet.inference.ensemble import Ensemble
 from impulse_nnunet.inference.upload import uploaded, working_volume_on
 from impulse_nnunet.network import SYSTEMS, NetworkSettings, Task
 from tests.device.fake_cuda import CUDA, describe, fake_cuda
@@ -41,7 +41,7 @@ FULL = {("cuda", torch.float32)}
 def half(request, monkeypatch):
     """The device, and its half precision."""
     kind = getattr(request, "param", torch.bfloat16)
-    monkeypatch.setattr(encoding, "check_features", lambda *_: None)  # asks for values
+    monkeypatch.setattr(module, "check_features", lambda *_: None)  # asks for values
     with fake_cuda(monkeypatch, kind):
         yield kind
 
@@ -168,7 +168,7 @@ def test_mixed_devices_would_be_seen(half):
 
 def test_values_are_waited_for_once_for_each_box(half, monkeypatch):
     asked = []
-    monkeypatch.setattr(encoding, "check_features", lambda pyramids, *_: asked.append(len(pyramids)))
+    monkeypatch.setattr(module, "check_features", lambda pyramids, *_: asked.append(len(pyramids)))
     ensemble(folds=2).encode(volume(), Box.whole(), GRID)
     assert asked == [2]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from impulse_nnunet.coordinates import Box
+from impulse_nnunet.geometry.boxes import Box
 from impulse_nnunet.network import SYSTEMS, NetworkSettings, Task
 from impulse_nnunet.settings import LossSettings, RegionSettings, SamplingSettings
 from impulse_nnunet.training import images

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from impulse_nnunet.coordinates import Box, grid_points, sample_points, voxel_centres
+from impulse_nnunet.geometry.boxes import Box
+from impulse_nnunet.geometry.coordinates import grid_points, sample_points, voxel_centres
+from impulse_nnunet.geometry.resampling import image_on_box
+from impulse_nnunet.geometry.working_volume import linear_weights, to_working_volume
 from impulse_nnunet.network import PointPrediction
-from impulse_nnunet.preprocessing.working_volume import linear_weights, to_working_volume
 from impulse_nnunet.settings import LossSettings
-from impulse_nnunet.training.images import image_on_box
 from impulse_nnunet.training.losses import cross_entropy, displacement_length, hard_counts, point_loss, soft_dice_loss
 
 META = torch.device("meta")

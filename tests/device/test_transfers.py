@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch.overrides import TorchFunctionMode
 
-from impulse_nnunet.coordinates import Box
 from impulse_nnunet.decoding import OutputGrid
 from impulse_nnunet.decoding.device_volumes import Engine, device_labels
+from impulse_nnunet.geometry.boxes import Box
 from tests.decoding.device_cases import TURNED, dense_member, member, plain_box
 
 LEAVES = {torch.Tensor.cpu, torch.Tensor.numpy, torch.Tensor.tolist, torch.Tensor.__array__}

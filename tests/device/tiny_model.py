@@ -14,10 +14,10 @@ import pytest
 import torch
 from nnunetv2.run.run_training import get_trainer_from_args, maybe_load_checkpoint
 
-from impulse_nnunet.environment import needed_variables
-from impulse_nnunet.inference import validation
-from impulse_nnunet.planning import plan_dataset, preprocess_dataset
-from impulse_nnunet.synthetic import make_case, write_dataset
+from impulse_nnunet.nnunet import validation
+from impulse_nnunet.nnunet.planning import plan_dataset, preprocess_dataset
+from impulse_nnunet.phantom.simple_chest import make_case, write_dataset
+from impulse_nnunet.runtime.environment import needed_variables
 from impulse_nnunet.trainers import nnUNetTrainerImPulSe
 
 DEVICE = torch.device(os.environ.get("IMPULSE_TEST_DEVICE", "cuda"))  # cpu: a rehearsal of the same code

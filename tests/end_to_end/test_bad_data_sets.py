@@ -8,7 +8,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from impulse_nnunet.synthetic import write_dataset
+from impulse_nnunet.phantom.simple_chest import write_dataset
 from tests.end_to_end.conftest import make_workplace
 
 pytestmark = pytest.mark.slow

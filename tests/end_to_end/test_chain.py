@@ -11,7 +11,7 @@ import pytest
 import SimpleITK as sitk
 import torch
 
-from impulse_nnunet.inference.predictor import ImPulSePredictor
+from impulse_nnunet.nnunet.predictor import ImPulSePredictor
 from tests.end_to_end.conftest import MODEL, make_workplace
 
 pytestmark = pytest.mark.slow

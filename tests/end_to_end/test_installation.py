@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 LOOK = """
 import impulse_nnunet, impulse_nnunet.trainers, impulse_nnunet.planners, impulse_nnunet.evaluation
-from impulse_nnunet.environment import ensure_variables, trainer_folder
+from impulse_nnunet.runtime.environment import ensure_variables, trainer_folder
 from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 ensure_variables()
 print(impulse_nnunet.__file__, trainer_folder(), impulse_nnunet.trainers.__file__, sep="\\n")

@@ -14,7 +14,8 @@ from nnunetv2.run.run_training import get_trainer_from_args, maybe_load_checkpoi
 from torch import nn
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.inference.predictor import ImPulSePredictor, OutputOptions
+from impulse_nnunet.nnunet.output_options import OutputOptions
+from impulse_nnunet.nnunet.predictor import ImPulSePredictor
 from impulse_nnunet.trainers import __all__ as all_trainers
 
 pytestmark = pytest.mark.slow

@@ -26,9 +26,9 @@ ORPHANS_S = 15.0  # that workers may outlive a killed process
 PRELOAD = [
     "impulse_nnunet.cli.main",
     "impulse_nnunet.trainers",
-    "impulse_nnunet.planning",
+    "impulse_nnunet.nnunet.planning",
     "impulse_nnunet.lungs.build",
-    "impulse_nnunet.inference.predictor",
+    "impulse_nnunet.nnunet.predictor",
     "impulse_nnunet.evaluation.folder",
     "impulse_nnunet.evaluation.summary",
     "nnunetv2.run.run_training",

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from impulse_nnunet.synthetic import write_dataset
+from impulse_nnunet.phantom.simple_chest import write_dataset
 from tests.faults.fuzz import Fuzzer, Tally, fuzz
 from tests.faults.harness import Harness, Subject, Trial
 from tests.faults.subjects import all_subjects, make_lungs, write_fault_plans

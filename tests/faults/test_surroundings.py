@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.inference import predictor
-from impulse_nnunet.inference.validation import _on_processes
+from impulse_nnunet.nnunet import predictor
+from impulse_nnunet.nnunet.validation import _on_processes
 from tests.faults.fuzz import call
 
 pytestmark = pytest.mark.slow
@@ -57,11 +57,11 @@ def test_short_memory_gives_the_same_labels_from_smaller_blocks(predict, tmp_pat
     assert run(tmp_path / "wanted").code == 0
     decode, blocks = predictor.decode_case, []
 
-    def decode_if_small(encoded, properties, plans, block, *rest):
+    def decode_if_small(encoded, block, *rest):
         blocks.append(block)
         if block > blocks[0] // 4:
             raise torch.cuda.OutOfMemoryError("out of memory")
-        return decode(encoded, properties, plans, block, *rest)
+        return decode(encoded, block, *rest)
 
     monkeypatch.setattr(predictor, "decode_case", decode_if_small)
     ending = run(tmp_path / "found")

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from impulse_nnunet.coordinates import Box
-from impulse_nnunet.inference.encoding import Ensemble, encode_image, encode_working_volume, foreground_faces
+from impulse_nnunet.geometry.boxes import Box
+from impulse_nnunet.inference.encoding import encode_image, encode_working_volume, foreground_faces
+from impulse_nnunet.inference.ensemble import Ensemble
 from impulse_nnunet.network import SYSTEMS, DenseDecoder, ImPulSeNet, Task
 from impulse_nnunet.settings import RegionSettings
 from tests.support import SMALL, settings_for, small_network
@@ -134,7 +135,7 @@ def test_without_foreground_the_image_is_used_with_a_warning(caplog):
 
 
 def test_an_image_is_encoded_through_its_working_volume():
-    from impulse_nnunet.preprocessing.working_volume import to_working_volume
+    from impulse_nnunet.geometry.working_volume import to_working_volume
 
     ensemble, image = ensemble_of(small_network(channels=1)), torch.randn(1, 20, 20, 20)
     settings = settings_for(GRID, (8, 12, 16))

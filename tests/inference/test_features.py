@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from impulse_nnunet.coordinates import Box
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.inference.encoding import Ensemble
+from impulse_nnunet.geometry.boxes import Box
+from impulse_nnunet.inference.ensemble import Ensemble
 from impulse_nnunet.inference.features import all_finite, check_features
 from tests.support import small_network
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.inference.device_errors import DeviceLostError
 from impulse_nnunet.inference.memory import with_less_memory
+from impulse_nnunet.runtime.device_errors import DeviceLostError
 from impulse_nnunet.settings import InferenceSettings
 from tests.support import settings_for
 
@@ -96,7 +96,7 @@ def test_cached_memory_goes_back_to_the_gpu_between_attempts(monkeypatch):
 
 
 def test_the_cpu_works_with_all_usable_cores_in_place_of_a_gpu(monkeypatch):
-    monkeypatch.setattr("impulse_nnunet.threads.usable_threads", lambda: 3)
+    monkeypatch.setattr("impulse_nnunet.runtime.threads.usable_threads", lambda: 3)
     threads = []
 
     def enough(device, block):

@@ -3,9 +3,9 @@ import logging
 import pytest
 import torch
 
+from impulse_nnunet.geometry.working_volume import to_working_volume
 from impulse_nnunet.inference import upload
 from impulse_nnunet.inference.upload import uploaded, working_volume_on
-from impulse_nnunet.preprocessing.working_volume import to_working_volume
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 GRID = (4, 5, 6)

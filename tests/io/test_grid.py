@@ -7,7 +7,7 @@ from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO, SimpleITKIOWit
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.io.grid import FileGrid, read_file_grid, reader_grid
-from tests.inference.test_geometry import MARKED, OBLIQUE, SIZE, SPACING, TURNED, marked_image
+from tests.inference.test_world import MARKED, OBLIQUE, SIZE, SPACING, TURNED, marked_image
 
 
 def grid_of(origin=(0.0, 0.0, 0.0), direction=None):

@@ -77,7 +77,7 @@ def test_sigterm_of_the_caller_reaches_the_command(jobs):
     marker = jobs / "pid"
     code = (
         "import pathlib, sys\nfrom impulse_nnunet.jobs.process import run_command\n"
-        "from impulse_nnunet.jobs.signals import StopRequestedError, stoppable\n"
+        "from impulse_nnunet.runtime.signals import StopRequestedError, stoppable\n"
         "try:\n    with stoppable():\n"
         f"        run_command(['made_up_jobs:long', {str(marker)!r}], pathlib.Path({str(jobs / 'job.log')!r}))\n"
         "except StopRequestedError:\n    sys.exit(7)"
@@ -127,7 +127,7 @@ def start(jobs, function, patience_s):
     marker = jobs / "pid"
     code = (
         "import pathlib\nfrom impulse_nnunet.jobs.process import run_command\n"
-        "from impulse_nnunet.jobs.signals import stoppable\nwith stoppable():\n"
+        "from impulse_nnunet.runtime.signals import stoppable\nwith stoppable():\n"
         f"    run_command(['made_up_jobs:{function}', {str(marker)!r}], pathlib.Path({str(jobs / 'job.log')!r}), "
         f"patience_s={patience_s})"
     )

@@ -8,13 +8,13 @@ import pytest
 import torch
 from nnunetv2.imageio.nibabel_reader_writer import NibabelIOWithReorient
 
-from impulse_nnunet.inference.predictor import ImPulSePredictor
 from impulse_nnunet.laterality.asymmetry import decode
 from impulse_nnunet.laterality.judgement import learn, prediction_summary, training_warnings
+from impulse_nnunet.nnunet.predictor import ImPulSePredictor
 from impulse_nnunet.preprocessing.survey import asymmetries_of, survey_dataset
 from tests.laterality.bodies import body
+from tests.security.harmful import plans_content, write_model
 from tests.support import write_nifti
-from tests.trust.harmful import plans_content, write_model
 
 CONTENT = {
     "labels": {"background": 0, "right lung": 1, "left lung": 2},

@@ -9,7 +9,7 @@ from impulse_nnunet.errors import CasesFailedError, InputError
 from impulse_nnunet.lungs.convert import ConvertOptions, convert_lung3d
 from impulse_nnunet.lungs.lung3d import read_lung3d, read_subsets
 from tests.lungs import made_up
-from tests.trust.harmful import Harmful
+from tests.security.harmful import Harmful
 
 SUBSETS = {"lung3d_00001": "train", "lung3d_00002": "test", "lung3d_00003": "val", "lung3d_00004": "train"}
 

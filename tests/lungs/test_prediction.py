@@ -8,7 +8,7 @@ from impulse_nnunet.errors import InputError
 from impulse_nnunet.lungs.prediction import PredictionOptions, predict_unseen
 from tests.lungs import made_up
 from tests.lungs.test_models import model_of
-from tests.trust.harmful import Harmful
+from tests.security.harmful import Harmful
 
 CPU = PredictionOptions("cpu")
 

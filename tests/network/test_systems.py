@@ -11,7 +11,7 @@ from dynamic_network_architectures.architectures.unet import PlainConvUNet
 from scipy import ndimage
 from torch import nn
 
-from impulse_nnunet.coordinates import grid_points
+from impulse_nnunet.geometry.coordinates import grid_points
 from impulse_nnunet.network import SYSTEMS, DenseDecoder, NetworkSettings, Task, build_network
 from impulse_nnunet.network.dense import DeepLabHead, FCNHead
 from impulse_nnunet.network.template import CoTrainedTemplate

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from nnunetv2.imageio.nibabel_reader_writer import NibabelIOWithReorient
 
-from impulse_nnunet.coordinates import bounding_box
 from impulse_nnunet.errors import CasesFailedError, InputError
+from impulse_nnunet.geometry.boxes import bounding_box
 from impulse_nnunet.preprocessing.survey import allowed_labels, for_all_cases, survey_case, survey_dataset
 from tests.support import write_nifti
 

@@ -3,8 +3,9 @@ import json
 import pytest
 
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.io.built_inputs import find_inputs, kind_of_inputs
 from impulse_nnunet.studies.options import StudyOptions
-from impulse_nnunet.studies.preparation import find_inputs, is_preprocessed, kind_of_inputs, prepare
+from impulse_nnunet.studies.preparation import is_preprocessed, prepare
 from impulse_nnunet.studies.scoring import EvaluationCases
 from impulse_nnunet.studies.study import chosen_table
 

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import torch
 
-from impulse_nnunet.coordinates import Box, inside
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.preprocessing.case_facts import FACTS_KEY, case_facts
+from impulse_nnunet.geometry.boxes import Box, region_box
+from impulse_nnunet.geometry.coordinates import inside
 from impulse_nnunet.settings import RegionSettings, SamplingSettings, TrainingSettings
 from impulse_nnunet.training.batches import BatchMaker, CaseStore, OrderedPrefetcher
-from impulse_nnunet.training.boxes import region_box
+from impulse_nnunet.training.case_facts import FACTS_KEY, case_facts
 from tests.support import MadeUpDataset, made_up_cases, settings_for
 
 SETTINGS = settings_for(sampling=SamplingSettings(points=64), region=RegionSettings(mode="two_pass"))

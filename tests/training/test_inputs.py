@@ -3,9 +3,9 @@
 import torch
 from torch.nn import functional
 
+from impulse_nnunet.geometry.resampling import image_on_box, images_at_once, images_on_boxes
 from impulse_nnunet.settings import RegionSettings, SamplingSettings
 from impulse_nnunet.training.batches import BatchMaker, CaseStore
-from impulse_nnunet.training.images import image_on_box, images_at_once, images_on_boxes
 from impulse_nnunet.training.inputs import InputMaker
 from tests.support import MadeUpDataset, made_up_cases, settings_for
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from impulse_nnunet.coordinates import Box, grid_points
+from impulse_nnunet.geometry.boxes import Box
+from impulse_nnunet.geometry.coordinates import grid_points
 from impulse_nnunet.settings import AugmentationSettings
 from impulse_nnunet.training.boxes import augment_box
 from impulse_nnunet.training.lattice import lattice_labels

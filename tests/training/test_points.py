@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from impulse_nnunet.coordinates import Box, inside
+from impulse_nnunet.geometry.boxes import Box
+from impulse_nnunet.geometry.coordinates import inside
 from impulse_nnunet.training.points import IGNORED, draw_points, labels_at
 
 SHAPE = (20, 24, 28)

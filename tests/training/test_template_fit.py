@@ -4,10 +4,11 @@ import torch
 
 from impulse_nnunet.network import template
 from impulse_nnunet.settings import RegionSettings, TemplateSettings
+from impulse_nnunet.trainers.template_stage import template_dice
 from impulse_nnunet.training import template_fit
 from impulse_nnunet.training.batches import CaseStore
 from impulse_nnunet.training.points import IGNORED
-from impulse_nnunet.training.template_fit import TemplateFit, frequency_template, template_dice, template_labels
+from impulse_nnunet.training.template_fit import TemplateFit, frequency_template, template_labels
 from tests.support import MadeUpDataset, made_up_cases, settings_for
 
 GRID = (6, 8, 4)
@@ -56,24 +57,6 @@ def test_the_template_covers_the_image_in_one_pass():
     labels = template_labels(store["case_0"], (2, 3, 4), settings, 23)
     assert labels[1, 2, 3] == IGNORED
     np.testing.assert_array_equal(labels.ravel()[:-1], np.arange(23))
-
-
-def test_dice_of_a_template_by_hand():
-    settings = settings_for()
-    store = store_of([[[[1, 1, 0, 0]]], [[[1, 0, 0, 0]]]], settings)
-    logits = torch.tensor([[0.0, 0, 1, 1], [1, 1, 0, 0]])[:, None, None]  # says 1, 1, 0, 0
-    # first case 1, second 2 * 1 / (1 + 2)
-    assert template_dice(logits, store, settings) == pytest.approx((1 + 2 / 3) / 2)
-
-
-def test_dice_of_a_template_where_no_voxel_is_known():
-    # no voxel of the coarse template grid meets the one annotated voxel, which is common in sparse annotation
-    settings = settings_for()
-    segmentation = np.full((1, 1, 9), 2)
-    segmentation[..., 0] = 1
-    store = store_of([segmentation, [[[1, 1, 0]]]], settings, ignore_label=2)
-    logits = torch.tensor([[0.0, 0, 1], [1, 1, 0]])[:, None, None]
-    assert template_dice(logits, store, settings) == pytest.approx(1)  # of the case that can be judged
 
 
 @pytest.fixture

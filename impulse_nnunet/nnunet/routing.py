@@ -1,0 +1,118 @@
+"""Routing nnU-Net's own predictor to ours, for our network only (docs/decisions/0002-routing-stock-prediction.md).
+
+``nnUNetPredictor`` slides windows and builds logits for the whole volume. Three of its methods are wrapped: where the
+predictor carries an :class:`~impulse_nnunet.network.ImPulSeNet` they decode points, for every other network the
+original runs untouched. The wrapping happens when ``impulse_nnunet.trainers`` is imported, which stock prediction does
+when it looks up the trainer's name.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from typing import Any
+
+import numpy as np
+import torch
+from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+from torch import Tensor
+from tqdm import tqdm
+
+from impulse_nnunet.decoding import EncodedBox, OutputGrid, decode_logits
+from impulse_nnunet.inference.ensemble import Ensemble, ensemble_of, settings_of
+from impulse_nnunet.inference.volume import predict_volume
+from impulse_nnunet.inference.writers import Writers
+from impulse_nnunet.network import ImPulSeNet
+from impulse_nnunet.network.wrapping import bare_network
+from impulse_nnunet.nnunet.cases import CasePrediction, decode_case, write_case
+from impulse_nnunet.runtime.threads import limit_cpu_threads
+from impulse_nnunet.settings import ImPulSeSettings
+
+ROUTED_MARK = "_routed_by_impulse_nnunet"
+
+
+def route_stock_predictor() -> None:
+    """Wrap the three methods, once."""
+    for name, ours in (
+        ("predict_from_data_iterator", predict_from_data_iterator),
+        ("predict_logits_from_preprocessed_data", predict_logits_from_preprocessed_data),
+        ("predict_sliding_window_return_logits", predict_sliding_window_return_logits),
+    ):
+        stock = getattr(nnUNetPredictor, name)
+        if not hasattr(stock, ROUTED_MARK):
+            setattr(nnUNetPredictor, name, _routed(stock, ours))
+
+
+def predict_from_data_iterator(
+    predictor: nnUNetPredictor,
+    data_iterator: Iterable[dict[str, Any]],
+    save_probabilities: bool = False,
+    num_processes_segmentation_export: int = 2,
+) -> list[Any]:
+    """As nnU-Net's: write each case, or return it where ``ofile`` is None; no logits volume is made."""
+    ensemble, settings = ensemble_of(predictor), settings_of(predictor)
+    limit_cpu_threads(predictor.device)
+    results: list[Any] = []
+    with Writers(num_processes_segmentation_export) as writers:
+        for item in tqdm(data_iterator, "Predicting cases", unit="case", disable=not predictor.allow_tqdm):
+            properties, truncated = item["data_properties"], item["ofile"]
+            case = "image" if truncated is None else os.path.basename(truncated)
+            decode = functools.partial(
+                decode_case,
+                properties=properties,
+                plans_manager=predictor.plans_manager,
+                with_probabilities=save_probabilities,
+            )
+            prediction = predict_volume(ensemble, _loaded(item["data"]), settings, decode, case)
+            if truncated is None:
+                results.append(_as_stock_returns(prediction))
+            else:
+                ending = predictor.dataset_json["file_ending"]
+                write = functools.partial(
+                    write_case, prediction, properties, predictor.plans_manager, ending, truncated
+                )
+                results.append(writers.submit(write))
+        return [result.result() if isinstance(result, Future) else result for result in results]
+
+
+def predict_logits_from_preprocessed_data(predictor: nnUNetPredictor, data: Tensor) -> Tensor:
+    """As nnU-Net's: (class, d, h, w) logits of a preprocessed image, mean of the folds, float32 to keep ties."""
+    return _dense_logits(ensemble_of(predictor), data, settings_of(predictor))
+
+
+def predict_sliding_window_return_logits(predictor: nnUNetPredictor, input_image: Tensor) -> Tensor:
+    """As nnU-Net's, with the weights that the network has now."""
+    return _dense_logits(ensemble_of(predictor, all_folds=False), input_image, settings_of(predictor))
+
+
+def _dense_logits(ensemble: Ensemble, image: Tensor, settings: ImPulSeSettings) -> Tensor:
+    def decode(encoded: EncodedBox, block_points: int) -> Tensor:
+        return torch.from_numpy(decode_logits(encoded, OutputGrid.native(image.shape[1:]), block_points))
+
+    return predict_volume(ensemble, image, settings, decode)
+
+
+def _routed(stock: Callable[..., Any], ours: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(stock)
+    def method(self: nnUNetPredictor, *args: Any, **kwargs: Any) -> Any:
+        chosen = ours if isinstance(bare_network(self.network), ImPulSeNet) else stock
+        return chosen(self, *args, **kwargs)
+
+    setattr(method, ROUTED_MARK, True)
+    return method
+
+
+def _loaded(data: Tensor | np.ndarray | str) -> Tensor:
+    if isinstance(data, str):
+        array = np.load(data)
+        os.remove(data)
+        return torch.from_numpy(array)
+    return torch.from_numpy(data) if isinstance(data, np.ndarray) else data
+
+
+def _as_stock_returns(prediction: CasePrediction) -> Any:
+    if prediction.probabilities is None:
+        return prediction.labels
+    return prediction.labels, prediction.probabilities

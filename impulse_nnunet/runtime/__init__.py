@@ -1,0 +1,1 @@
+"""What this process runs on: cores, threads, device, memory, environment variables, and what it prints."""
