@@ -17,7 +17,7 @@ import torch
 from benchmarks.gpu.__main__ import CHECKS
 from benchmarks.gpu.context import Context
 if __name__ == "__main__":
-    context = Context(torch.device("cpu"), True, Path(sys.argv[1]), None, 0.02)
+    context = Context(device=torch.device("cpu"), tiny=True, work=Path(sys.argv[1]), data=None, minutes=0.02)
     found = {name: CHECKS[name](context) for name in sys.argv[2:]}
     Path(sys.argv[1], "found.json").write_text(json.dumps(found))
 """
