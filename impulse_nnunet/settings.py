@@ -225,6 +225,19 @@ class LateralitySettings:
 
 
 @dataclass(frozen=True)
+class ReadingSettings:
+    """How the training images were read (docs/files.md).
+
+    Args:
+        orientation: To where the axes of all images run, e.g. ``LPS``, if the reader does not turn them; else empty.
+        assume_orientation: Whether some of them say nothing of their orientation, and the user let it be assumed.
+    """
+
+    orientation: str = ""
+    assume_orientation: bool = False
+
+
+@dataclass(frozen=True)
 class ImPulSeSettings:
     """All parts."""
 
@@ -237,6 +250,7 @@ class ImPulSeSettings:
     template: TemplateSettings = field(default_factory=TemplateSettings)
     inference: InferenceSettings = field(default_factory=InferenceSettings)
     laterality: LateralitySettings = field(default_factory=LateralitySettings)
+    reading: ReadingSettings = field(default_factory=ReadingSettings)
 
     @property
     def search_grid(self) -> tuple[int, int, int] | None:

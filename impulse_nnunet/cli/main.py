@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from impulse_nnunet import __version__
 from impulse_nnunet.errors import TRACEBACK_VARIABLE, USER_ERROR, CasesFailedError, InputError
+from impulse_nnunet.io.assumption import ASSUME_FLAG, assuming_orientation
 from impulse_nnunet.jobs.signals import StopRequestedError
 
 COMMANDS = {
@@ -36,6 +37,12 @@ COMMANDS = {
     "doctor": "show versions, device and folders, and whether nnU-Net finds the trainer",
 }
 
+READING = (  # commands that read users' images
+    "plan_and_preprocess", "predict", "evaluate", "report", "build_inputs", "pipeline", "reconstruct", "convert_lung3d",
+)  # fmt: skip
+ASSUME_HELP = """take images that say nothing of their orientation (NIfTI with both form codes 0: as LAS; NRRD and
+MetaImage without axes: as LPS); it is noted in the plans and in what is written"""
+
 EXAMPLES = """typical use:
   eval "$(impulse_nnunet env)"
   impulse_nnunet plan_and_preprocess -d 704
@@ -55,7 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return USER_ERROR
     _log_to_stderr()
     try:
-        return int(options.run(options) or 0)
+        with assuming_orientation(getattr(options, "assume_orientation", False)):
+            return int(options.run(options) or 0)
     except (InputError, CasesFailedError, NotImplementedError, OSError) as error:
         return _report(error, options)
     except StopRequestedError as stop:
@@ -79,6 +87,8 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
             module = importlib.import_module(f"impulse_nnunet.cli.{name}")
             sub.description, sub.epilog = module.DESCRIPTION, module.EXAMPLES
             module.add_arguments(sub)
+            if name in READING:
+                sub.add_argument(ASSUME_FLAG, action="store_true", help=ASSUME_HELP)
             sub.set_defaults(run=module.run)
     return parser
 

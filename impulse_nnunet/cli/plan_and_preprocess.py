@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-overwrite_plans_name", default=PLANS, metavar="NAME", help=f"default: {PLANS}")
     parser.add_argument(
         "-fpe", default="DatasetFingerprintExtractor", metavar="CLASS",
-        help="nnU-Net's fingerprint extractor, or one of yours as module.Class (default: DatasetFingerprintExtractor)",
+        help="DatasetFingerprintExtractor (default): nnU-Net's numbers, our reader; or yours as module.Class",
     )  # fmt: skip
     parser.add_argument(
         "-pl", default="ImPulSePlanner", metavar="CLASS",

@@ -30,9 +30,11 @@ from impulse_nnunet.io.grid import FileGrid, read_file_grid, reader_to_world
 from impulse_nnunet.io.images import RawCase, check_image, read_case
 from impulse_nnunet.io.label_maps import write_on_grid
 from impulse_nnunet.io.listing import list_cases
+from impulse_nnunet.io.nnunet import ASSUMED
 from impulse_nnunet.laterality.asymmetry import asymmetry, decode
 from impulse_nnunet.laterality.judgement import looks_mirrored, prediction_warning
 from impulse_nnunet.network import ImPulSeNet
+from impulse_nnunet.preprocessing.orientations import check_orientation
 from impulse_nnunet.preprocessing.survey import image_to_judge, mask_channels
 from impulse_nnunet.quiet import quiet
 from impulse_nnunet.settings import ImPulSeSettings
@@ -236,6 +238,7 @@ class ImPulSePredictor(nnUNetPredictor):
     def _prepare(self, case: str, files: list[str]) -> _Prepared:
         stamps = stamps_of(files)
         raw = read_case(self.plans_manager.image_reader_writer_class(), case, files, len(self._channels()))
+        check_orientation(case, raw, settings_of(self).reading)
         self._judge_sides(case, raw)
         preprocessor = self.configuration_manager.preprocessor_class(verbose=False)
         data, _, properties = preprocessor.run_case_npy(
@@ -275,13 +278,14 @@ class ImPulSePredictor(nnUNetPredictor):
             writes.append(lambda: write_case(prediction, properties, self.plans_manager, ending, str(target)))
         else:
             grid = self._other_grid(prepared, options)
+            like = Path(options.like or prepared.files[0])
             labels = decode_labels(encoded, output_grid(grid, self._to_world(properties)), block)
-            writes.append(lambda: write_on_grid(labels, grid, Path(f"{target}{ending}")))
+            writes.append(lambda: write_on_grid(labels, grid, Path(f"{target}{ending}"), like=like))
         if options.displacement:
             own = read_file_grid(prepared.files[0])
             field = self._world_displacement(encoded, own, properties, block)
             path = output / DISPLACEMENT_FOLDER / f"{prepared.case}{ending}"
-            writes.append(lambda: write_on_grid(field, own, path))
+            writes.append(lambda: write_on_grid(field, own, path, like=Path(prepared.files[0])))
         return writes
 
     def _world_displacement(
@@ -295,6 +299,11 @@ class ImPulSePredictor(nnUNetPredictor):
         return image_to_world(properties, self.plans_manager.transpose_forward)
 
     def _other_grid(self, prepared: _Prepared, options: OutputOptions) -> FileGrid:
+        if prepared.properties.get(ASSUMED):
+            raise InputError(
+                prepared.case, "an image whose orientation is assumed", "one with a place for --spacing and --like",
+                "predict it on its own grid",
+            )  # fmt: skip
         if options.like is not None:
             return read_file_grid(options.like)
         return read_file_grid(prepared.files[0]).with_spacing((options.spacing_mm or (1, 1, 1))[::-1])

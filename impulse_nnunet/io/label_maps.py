@@ -127,7 +127,7 @@ def write_label_map(array: np.ndarray, like: Path, path: Path) -> None:
     Between NIfTI files every field of the place is kept, codes and units included.
     """
     if not (is_nifti(path) and is_nifti(like)):
-        write_on_grid(as_labels(array, str(path)), read_file_grid(like), path, compression_level=FAST)
+        write_on_grid(as_labels(array, str(path)), read_file_grid(like), path, FAST)
         return
     image = image_on_geometry(as_labels(array, str(path)).T, read_place(like).geometry)
     with whole_file(path) as temporary:
@@ -135,7 +135,7 @@ def write_label_map(array: np.ndarray, like: Path, path: Path) -> None:
 
 
 def write_on_grid(
-    array: np.ndarray, grid: FileGrid, path: Path, *, like: Path | None = None, compression_level: int = -1
+    array: np.ndarray, grid: FileGrid, path: Path, compression_level: int = -1, *, like: Path | None = None
 ) -> None:
     """Write labels (d, h, w), or world vectors (d, h, w, 3), with a grid; the file appears only when it is whole.
 
@@ -143,10 +143,10 @@ def write_on_grid(
         array: What to write.
         grid: Its place in the world.
         path: The file; its ending is the format.
-        like: Where both are NIfTI, label maps get the form codes of this file.
         compression_level: ITK's; -1 is the format's own.
+        like: Where both are NIfTI, the file gets the form codes of this one.
     """
-    if is_nifti(path) and array.ndim == 3:
+    if is_nifti(path):
         geometry = read_place(like).geometry if like is not None and is_nifti(like) else {}
         _write_nifti(array, grid, path, geometry.get("qform_code", 1), geometry.get("sform_code", 1))
         return
@@ -157,9 +157,12 @@ def write_on_grid(
 
 
 def _write_nifti(array: np.ndarray, grid: FileGrid, path: Path, qform_code: int, sform_code: int) -> None:
-    """By nibabel: ITK would take the shear out of the axes."""
+    """By nibabel: ITK would take the shear out of the axes. Vectors as ITK writes them, along a fifth axis."""
     affine = grid.ras_affine
-    image = nibabel.Nifti1Image(array.T, affine)
+    values = array.T if array.ndim == 3 else array.transpose(2, 1, 0, 3)[:, :, :, None]
+    image = nibabel.Nifti1Image(values, affine)
+    if array.ndim == 4:
+        image.header.set_intent("vector")
     image.set_qform(affine, qform_code)
     image.set_sform(affine, sform_code)
     image.header.set_xyzt_units("mm")

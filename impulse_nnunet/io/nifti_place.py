@@ -5,9 +5,7 @@ Every NIfTI header that this package reads is judged here, so no command takes w
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +15,9 @@ import numpy as np
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.io.affines import largest_offset_mm, nearest_rotation
+from impulse_nnunet.io.assumption import ASSUME_FLAG, may_assume_orientation
 from impulse_nnunet.io.formats import READING_ERRORS
 
-ASSUME_VARIABLE = "IMPULSE_NNUNET_ASSUME_ORIENTATION"  # the flag, for worker processes and nnU-Net's own commands
-ASSUME_FLAG = "--assume-orientation"
 ASSUMED_NOTE = b"orientation assumed: both form codes 0"
 AGREEMENT = 1e-3  # relative, of spacings; ITK's and nibabel's rounding stay far below
 SAME_DIRECTION = 1e-2  # of the axes of a qform and of an sform that lost its scale
@@ -50,24 +47,6 @@ class NiftiPlace:
     mm_per_unit: float
     assumed: bool
     geometry: Geometry
-
-
-def may_assume_orientation() -> bool:
-    """Whether the user lets files without an orientation pass."""
-    return bool(os.environ.get(ASSUME_VARIABLE))
-
-
-@contextmanager
-def assuming_orientation(assume: bool) -> Iterator[None]:
-    """Let files without an orientation pass within the block, in all threads, if ``assume``."""
-    before = os.environ.get(ASSUME_VARIABLE)
-    if assume:
-        os.environ[ASSUME_VARIABLE] = "1"
-    try:
-        yield
-    finally:
-        if assume and before is None:
-            os.environ.pop(ASSUME_VARIABLE, None)
 
 
 def place_of(image: nibabel.Nifti1Image, path: str | Path) -> NiftiPlace:

@@ -14,8 +14,8 @@ import nibabel
 import numpy as np
 import SimpleITK as sitk
 from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
-from nnunetv2.imageio.nibabel_reader_writer import NibabelIO, NibabelIOWithReorient
 from nnunetv2.imageio.natural_image_reader_writer import NaturalImage2DIO
+from nnunetv2.imageio.nibabel_reader_writer import NibabelIO, NibabelIOWithReorient
 from nnunetv2.imageio.reader_writer_registry import (
     determine_reader_writer_from_dataset_json,
     recursive_find_reader_writer_by_name,
@@ -83,8 +83,9 @@ def read_array(reader: Reader, file: str) -> tuple[np.ndarray, dict[str, Any]]:
         InputError: The header is not clear about the image's place.
     """
     if not is_nifti(file):
-        check_text_header(file)
-        return reader.read_images((file,))
+        assumed = check_text_header(file)
+        array, properties = reader.read_images((file,))
+        return array, properties | {ASSUMED: assumed}
     plain = read_plain_nifti(file) if type(reader) is NibabelIOWithReorient else None
     array, properties = plain or reader.read_images((file,))
     place = read_place(file)

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.io.nifti_place import ASSUME_FLAG, may_assume_orientation
+from impulse_nnunet.io.assumption import ASSUME_FLAG, may_assume_orientation
 
 LONGEST_HEADER = 65536  # bytes that are looked at
 NRRD = (".nrrd", ".nhdr")
@@ -22,23 +22,28 @@ UNITS = {NRRD: rb"^space units:\s*(.*)$", META_IMAGE: rb"^DistanceUnits\s*=\s*(.
 MILLIMETRES = re.compile(rb'[\s"]*(mm|millimet(er|re)s?)?[\s"]*|[\s"]*\?[\s"]*', re.IGNORECASE)
 
 
-def check_text_header(path: str | Path) -> None:
+def check_text_header(path: str | Path) -> bool:
     """Refuse such a file; files of other formats pass.
+
+    Returns:
+        Whether there is no orientation, and the user lets it be assumed.
 
     Raises:
         InputError: Naming what is missing, or the unit.
     """
     endings = next((endings for endings in ORIENTATIONS if str(path).lower().endswith(endings)), None)
     if endings is None:
-        return
+        return False
     header = _header(path, b"\n\n" if endings is NRRD else b"ElementDataFile")
     pattern, found = ORIENTATIONS[endings]
-    if not re.search(pattern, header, re.MULTILINE) and not may_assume_orientation():
+    missing = not re.search(pattern, header, re.MULTILINE)
+    if missing and not may_assume_orientation():
         remedy = f"correct the header, or add {ASSUME_FLAG} (LPS)"
         raise InputError(str(path), f"{found} in the header, so no orientation", "the directions of its axes", remedy)
     unit = re.search(UNITS[endings], header, re.MULTILINE)
     if unit and not all(MILLIMETRES.fullmatch(word) for word in unit[1].split()):
         raise InputError(str(path), f"lengths in {unit[1].decode('latin-1')!r:.60}", "mm", "convert the file")
+    return missing
 
 
 def _header(path: str | Path, end: bytes) -> bytes:

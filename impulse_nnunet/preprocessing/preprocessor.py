@@ -15,10 +15,12 @@ from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
 
 from impulse_nnunet import __version__
+from impulse_nnunet.io.assumption import assuming_orientation
 from impulse_nnunet.io.dataset_json import channel_names, read_dataset_json
 from impulse_nnunet.io.files import check_unchanged, stamps_of
 from impulse_nnunet.io.images import read_case, read_masks
 from impulse_nnunet.preprocessing.case_facts import FACTS_KEY, case_facts
+from impulse_nnunet.preprocessing.orientations import check_orientation
 from impulse_nnunet.preprocessing.progress import FolderInProgress
 from impulse_nnunet.preprocessing.survey import allowed_labels, for_all_cases, ignore_label
 from impulse_nnunet.preprocessing.working_volume import to_working_volume
@@ -34,6 +36,24 @@ class ImPulSePreprocessor(DefaultPreprocessor):
     def _sample_foreground_locations(*args: Any, **kwargs: Any) -> dict[Any, Any]:
         """Nothing: points are sampled uniformly or inside masks, so nnU-Net's lists are unused."""
         return {}
+
+    def run_case(
+        self,
+        image_files: list[str],
+        seg_file: str | None,
+        plans_manager: PlansManager,
+        configuration_manager: ConfigurationManager,
+        dataset_json: dict | str,
+    ) -> tuple[np.ndarray, np.ndarray, dict]:
+        """As the parent's, with our reader: what nnU-Net's own prediction sees is what ours sees."""
+        content = load_json(dataset_json) if isinstance(dataset_json, str) else dataset_json
+        reader, case = plans_manager.image_reader_writer_class(), Path(image_files[0]).name
+        labels, ignore = allowed_labels(content), ignore_label(content)
+        raw = read_case(reader, case, image_files, len(channel_names(content)), seg_file, labels, ignore)
+        check_orientation(case, raw, settings_from_configuration(configuration_manager.configuration).reading)
+        return self.run_case_npy(
+            raw.images, raw.segmentation, raw.properties, plans_manager, configuration_manager, content
+        )
 
     def run_case_npy(
         self,
@@ -77,7 +97,8 @@ class ImPulSePreprocessor(DefaultPreprocessor):
         dataset_json = read_dataset_json(base / "dataset.json")
         raw_folder = Path(nnUNet_raw, name)
         dataset = get_filenames_of_train_images_and_targets(str(raw_folder), dataset_json)
-        tree_folders = settings_from_configuration(configuration.configuration).sampling.tree_folders
+        settings = settings_from_configuration(configuration.configuration)
+        tree_folders = settings.sampling.tree_folders
         channels = len(channel_names(dataset_json))
         labels, ignore = allowed_labels(dataset_json), ignore_label(dataset_json)
         decisive = {"plans": plans_manager.plans, "configuration": configuration_name, "dataset": dataset_json}
@@ -100,5 +121,6 @@ class ImPulSePreprocessor(DefaultPreprocessor):
             )
             progress.save(case, volume, segmentation, properties)
 
-        for_all_cases(one, list(dataset), num_processes, "Preprocessing cases", self.show_progress_bar)
+        with assuming_orientation(settings.reading.assume_orientation):  # as planning was let
+            for_all_cases(one, list(dataset), num_processes, "Preprocessing cases", self.show_progress_bar)
         progress.finish()

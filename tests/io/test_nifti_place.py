@@ -6,10 +6,10 @@ from nnunetv2.imageio.nibabel_reader_writer import NibabelIO, NibabelIOWithReori
 from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.io.assumption import ASSUME_VARIABLE, assuming_orientation, may_assume_orientation
 from impulse_nnunet.io.grid import read_file_grid
 from impulse_nnunet.io.images import read_case
 from impulse_nnunet.io.label_maps import read_label_map, write_label_map
-from impulse_nnunet.io.nifti_place import ASSUME_VARIABLE, assuming_orientation, may_assume_orientation
 from impulse_nnunet.io.nnunet import read_array, write_segmentation
 from tests.io.headers import change_header
 

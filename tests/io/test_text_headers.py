@@ -4,9 +4,9 @@ import SimpleITK as sitk
 from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIOWithReorient
 
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.io.assumption import ASSUME_VARIABLE
 from impulse_nnunet.io.grid import read_file_grid
 from impulse_nnunet.io.images import read_case
-from impulse_nnunet.io.nifti_place import ASSUME_VARIABLE
 
 NRRD = "NRRD0004\ntype: uchar\ndimension: 3\nsizes: 2 2 2\nencoding: raw\n"
 META = "ObjectType = Image\nNDims = 3\nBinaryData = True\nDimSize = 2 2 2\nElementSpacing = 1 2 3\n"
@@ -47,6 +47,7 @@ def test_and_taken_as_itk_has_it_where_the_user_says_so(tmp_path, monkeypatch, e
     file = written(tmp_path, ending, UNPLACED[ending])
     np.testing.assert_allclose(read_file_grid(file).spacing_mm, [1, 2, 3])
     assert read_file_grid(file).orientation == "LPS"
+    assert read_as_case(file).assumed_orientation
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
