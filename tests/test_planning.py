@@ -1,10 +1,12 @@
 import importlib
 import json
 
+import nibabel
 import numpy as np
 import pytest
 
-from impulse_nnunet.errors import InputError
+from impulse_nnunet.errors import CasesFailedError, InputError
+from impulse_nnunet.io.assumption import assuming_orientation
 from impulse_nnunet.planners import ImPulSePlanner
 from impulse_nnunet.planning import (
     dataset_name,
@@ -15,6 +17,7 @@ from impulse_nnunet.planning import (
     require_folders,
     survey_raw_dataset,
 )
+from tests.io.headers import change_header
 from tests.support import made_up_cases, write_nifti
 
 CONTENT = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "a": 1}, "numTraining": 0, "file_ending": ".nii"}
@@ -224,3 +227,81 @@ def test_a_users_planner_and_fingerprint_extractor_are_used(made_dataset, own_cl
 def test_a_planner_that_is_none(own_classes, name, found):
     with pytest.raises(InputError, match=f"-pl {name}: found {found}, expected ImPulSePlanner, or module.Class"):
         find_class(name, ImPulSePlanner, "-pl")
+
+
+# --- headers ---------------------------------------------------------------------------------------------------------
+
+SMALL = {"architecture.arch_kwargs.features_per_stage": [8, 8, 16, 16]}
+
+
+def rewritten(raw, change):
+    """Write every file of a data set anew; ``change`` takes a nibabel image and its number."""
+    for number, path in enumerate(sorted((raw / "imagesTr").glob("*.nii.gz"))):
+        for file in (path, raw / "labelsTr" / path.name.replace("_0000", "")):
+            image = nibabel.load(file)
+            image = nibabel.Nifti1Image(np.asarray(image.dataobj), image.affine)
+            nibabel.save(change(image, number), file)
+
+
+def planned(**arguments):
+    plans = plan_dataset(704, workers=1, progress_bar=False, overrides=SMALL, **arguments)
+    preprocess_dataset(704, workers=1, progress_bar=False)
+    return plans["configurations"]["3d_impulse"]["impulse"]["reading"]
+
+
+def test_a_slightly_sheared_case_among_others(made_dataset):
+    def shear(image, number):
+        affine = image.affine.copy()
+        affine[0, 2] = 2e-3 * number
+        return nibabel.Nifti1Image(np.asarray(image.dataobj), affine)
+
+    rewritten(made_dataset, shear)
+    assert planned() == {"orientation": "", "assume_orientation": False}
+
+
+def test_labels_that_were_scaled_on_saving(made_dataset):
+    before = {file.name: np.asarray(nibabel.load(file).dataobj) for file in (made_dataset / "labelsTr").iterdir()}
+    for name, labels in before.items():
+        image = nibabel.Nifti1Image(labels.astype(np.float64), np.eye(4))
+        image.set_data_dtype(np.int16)
+        nibabel.save(image, made_dataset / "labelsTr" / name)
+        image = nibabel.load(made_dataset / "imagesTr" / name.replace(".nii", "_0000.nii"))
+        nibabel.save(nibabel.Nifti1Image(np.asarray(image.dataobj), np.eye(4)), image.get_filename())
+    planned()
+    references = made_dataset.parents[1] / "nnUNet_preprocessed" / made_dataset.name / "gt_segmentations"
+    for name, labels in before.items():
+        np.testing.assert_array_equal(np.asarray(nibabel.load(references / name).dataobj), labels)
+
+
+def mirrored(image, number):
+    """The same patient, every second one stored from the other side."""
+    return image.as_reoriented(np.array([[0, -1 if number % 2 else 1], [1, 1], [2, 1]]))
+
+
+@pytest.mark.parametrize("reader", ["SimpleITKIO", "NibabelIO"])
+def test_orientations_that_differ_under_a_reader_that_does_not_turn(made_dataset, reader):
+    rewritten(made_dataset, mirrored)
+    content = json.loads((made_dataset / "dataset.json").read_text())
+    planned()  # the default reader turns them
+    write_content(made_dataset, content | {"overwrite_image_reader_writer": reader})
+    message = rf"found {reader}, which does not turn images, with LPS in case_0 and RPS in case_1, expected one"
+    with pytest.raises(InputError, match=message):
+        planned()
+
+
+def test_the_orientation_of_all_images_is_noted_where_no_one_turns_them(made_dataset):
+    content = json.loads((made_dataset / "dataset.json").read_text())
+    write_content(made_dataset, content | {"overwrite_image_reader_writer": "SimpleITKIO"})
+    assert planned() == {"orientation": "LPS", "assume_orientation": False}
+
+
+def test_an_assumed_orientation_is_noted_and_preprocessing_goes_by_it(made_dataset, monkeypatch):
+    for file in made_dataset.glob("*Tr/*.nii.gz"):
+        change_header(file, qform_code=0, sform_code=0)
+    with pytest.raises(CasesFailedError, match="found qform_code 0 and sform_code 0, so no orientation"):
+        planned()
+    with assuming_orientation(True):
+        plan_dataset(704, workers=1, progress_bar=False, overrides=SMALL)
+    base = preprocess_dataset(704, workers=1, progress_bar=False)
+    plans = json.loads((base / "ImPulSePlans.json").read_text())
+    assert plans["configurations"]["3d_impulse"]["impulse"]["reading"]["assume_orientation"]

@@ -258,3 +258,45 @@ def test_voxels_of_each_value():
     # bar n has 4 x 6 voxels; the background the rest of 6 x 8 x 20
     assert count_values(made_up.segments(), 5).tolist() == [960 - 18 * 24] + [24] * 18
     assert count_values(np.zeros((2, 2, 2), np.uint8), 3).tolist() == [8, 0, 0]
+
+
+# --- grids with shear, codes -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("values", [LABELS, np.random.default_rng(1).normal(size=(3, 4, 6, 3)).astype(np.float32)])
+def test_a_small_shear_is_written(tmp_path, values):
+    """ITK makes the axes orthonormal when it writes NIfTI."""
+    direction = np.array([[1, 0, 2e-3], [0, 1, 0], [0, 0, 1]])
+    grid = FileGrid(
+        size=(6, 4, 3), spacing_mm=np.array([2, 0.7, 0.8]), origin=np.array([1, 2, 3.0]), direction=direction
+    )
+    write_on_grid(values, grid, tmp_path / "a.nii.gz")
+    affine = nibabel.load(tmp_path / "a.nii.gz").affine
+    np.testing.assert_allclose(affine @ (5, 3, 2, 1), [-11 - 2e-3 * 1.6, -2 - 2.1, 3 + 1.6, 1], atol=1e-6)
+
+
+def test_vectors_are_those_that_itk_reads(tmp_path):
+    field = np.random.default_rng(1).normal(size=(3, 4, 6, 3)).astype(np.float32)
+    grid = FileGrid(size=(6, 4, 3), spacing_mm=np.array([2, 0.7, 0.8]), origin=np.array([1, 2, 3.0]), direction=TURN)
+    write_on_grid(field, grid, tmp_path / "a.nii.gz")
+    again = sitk.ReadImage(str(tmp_path / "a.nii.gz"))
+    assert again.GetNumberOfComponentsPerPixel() == 3
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(again), field)
+    np.testing.assert_allclose(again.GetDirection(), TURN.ravel(), atol=1e-6)
+    np.testing.assert_allclose(again.GetOrigin(), [1, 2, 3], atol=1e-6)
+
+
+@pytest.mark.parametrize("codes", [(1, 0), (0, 1), (3, 2)])
+def test_another_grid_gets_the_codes_of_the_image(tmp_path, codes):
+    image = nibabel.Nifti1Image(LABELS, np.eye(4))
+    image.set_qform(np.eye(4), codes[0])
+    image.set_sform(np.eye(4), codes[1])
+    nibabel.save(image, tmp_path / "like.nii.gz")
+    grid = FileGrid(size=(6, 4, 3), spacing_mm=np.array([2, 0.7, 0.8]), origin=np.array([1, 2, 3.0]), direction=TURN)
+    write_on_grid(LABELS, grid, tmp_path / "a.nii.gz", like=tmp_path / "like.nii.gz")
+    header = nibabel.load(tmp_path / "a.nii.gz").header
+    assert (int(header["qform_code"]), int(header["sform_code"])) == codes
+    again = sitk.ReadImage(str(tmp_path / "a.nii.gz"))
+    np.testing.assert_allclose(
+        again.TransformIndexToPhysicalPoint((5, 3, 2)), (grid.to_world @ (2, 3, 5, 1))[:3], atol=1e-5
+    )
