@@ -34,6 +34,7 @@ from impulse_nnunet.io.nnunet import ASSUMED
 from impulse_nnunet.laterality.asymmetry import asymmetry, decode
 from impulse_nnunet.laterality.judgement import looks_mirrored, prediction_warning
 from impulse_nnunet.network import ImPulSeNet
+from impulse_nnunet.preprocessing.framing import framed
 from impulse_nnunet.preprocessing.orientations import check_orientation
 from impulse_nnunet.preprocessing.survey import image_to_judge, mask_channels
 from impulse_nnunet.quiet import quiet
@@ -238,7 +239,9 @@ class ImPulSePredictor(nnUNetPredictor):
     def _prepare(self, case: str, files: list[str]) -> _Prepared:
         stamps = stamps_of(files)
         raw = read_case(self.plans_manager.image_reader_writer_class(), case, files, len(self._channels()))
-        check_orientation(case, raw, settings_of(self).reading)
+        reading = settings_of(self).reading
+        check_orientation(case, raw, reading)
+        raw = framed(raw, mask_channels(self.dataset_json), reading.margins)
         self._judge_sides(case, raw)
         preprocessor = self.configuration_manager.preprocessor_class(verbose=False)
         data, _, properties = preprocessor.run_case_npy(

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import ndimage
 
 from impulse_nnunet.io.affines import angle_degrees, nearest_axes, nearest_rotation
-from impulse_nnunet.io.grid import RAS_TO_LPS, REVERSED, FileGrid, reader_grid, reader_to_world
+from impulse_nnunet.io.grid import FileGrid, reader_grid, reader_to_world
 
 OBLIQUE_FROM = 5.0  # degrees; the turns that patients and training augmentation have anyway lie below
 OWN = "impulse_own_grid"  # in the properties of an upright image: the reader's shape and properties
@@ -53,14 +53,7 @@ class UprightGrid:
 
     def properties(self, own: Mapping[str, Any], own_shape: tuple[int, ...]) -> dict[str, Any]:
         """The reader's properties as an upright file would have them; the image's own lie under :data:`OWN`."""
-        grid = FileGrid.from_array(self.shape, self.to_world)
-        content = {name: value for name, value in own.items() if name not in ("nibabel_stuff", "sitk_stuff")}
-        content |= {"spacing": grid.spacing_mm[::-1].tolist(), OWN: {"shape": own_shape, "properties": dict(own)}}
-        if "nibabel_stuff" in own:
-            affine = RAS_TO_LPS @ self.to_world @ REVERSED
-            return content | {"nibabel_stuff": dict.fromkeys(own["nibabel_stuff"], affine)}
-        stuff = {"spacing": grid.spacing_mm.tolist(), "origin": grid.origin.tolist()}
-        return content | {"sitk_stuff": {**own["sitk_stuff"], **stuff, "direction": grid.direction.ravel().tolist()}}
+        return _placed(own, self.shape, self.to_world) | {OWN: {"shape": own_shape, "properties": dict(own)}}
 
 
 def upright_grid(shape: tuple[int, ...], properties: Mapping[str, Any]) -> UprightGrid | None:
@@ -88,3 +81,23 @@ def own_grid(properties: Mapping[str, Any]) -> tuple[FileGrid, dict[str, Any]] |
         return None
     own = properties[OWN]
     return reader_grid(own["shape"], own["properties"]), own["properties"]
+
+
+def moved_properties(properties: Mapping[str, Any], first: np.ndarray) -> dict[str, Any]:
+    """The properties of an upright array from the voxel ``first`` (d, h, w) on, which may lie outside."""
+    to_world = reader_to_world(properties)
+    if to_world is None:
+        raise ValueError("properties without a place, expected those of an upright image")
+    to_world = to_world.copy()
+    to_world[:3, 3] += to_world[:3, :3] @ first
+    return _placed(properties, (1, 1, 1), to_world)  # the shape is no part of them
+
+
+def _placed(properties: Mapping[str, Any], shape: tuple[int, int, int], to_world: np.ndarray) -> dict[str, Any]:
+    grid = FileGrid.from_array(shape, to_world)
+    placed = dict(properties) | {"spacing": grid.spacing_mm[::-1].tolist()}
+    if "nibabel_stuff" in properties:
+        return placed | {"nibabel_stuff": dict.fromkeys(properties["nibabel_stuff"], grid.ras_affine)}
+    stuff = {"spacing": grid.spacing_mm.tolist(), "origin": grid.origin.tolist()}
+    stuff["direction"] = grid.direction.ravel().tolist()
+    return placed | {"sitk_stuff": {**properties["sitk_stuff"], **stuff}}

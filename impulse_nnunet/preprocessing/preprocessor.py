@@ -20,9 +20,10 @@ from impulse_nnunet.io.dataset_json import channel_names, read_dataset_json
 from impulse_nnunet.io.files import check_unchanged, stamps_of
 from impulse_nnunet.io.images import read_case, read_masks
 from impulse_nnunet.preprocessing.case_facts import FACTS_KEY, case_facts
+from impulse_nnunet.preprocessing.framing import frame_of, framed
 from impulse_nnunet.preprocessing.orientations import check_orientation
 from impulse_nnunet.preprocessing.progress import FolderInProgress
-from impulse_nnunet.preprocessing.survey import allowed_labels, for_all_cases, ignore_label
+from impulse_nnunet.preprocessing.survey import allowed_labels, for_all_cases, ignore_label, mask_channels
 from impulse_nnunet.preprocessing.working_volume import to_working_volume
 from impulse_nnunet.settings import settings_from_configuration
 
@@ -50,7 +51,9 @@ class ImPulSePreprocessor(DefaultPreprocessor):
         reader, case = plans_manager.image_reader_writer_class(), Path(image_files[0]).name
         labels, ignore = allowed_labels(content), ignore_label(content)
         raw = read_case(reader, case, image_files, len(channel_names(content)), seg_file, labels, ignore)
-        check_orientation(case, raw, settings_from_configuration(configuration_manager.configuration).reading)
+        reading = settings_from_configuration(configuration_manager.configuration).reading
+        check_orientation(case, raw, reading)
+        raw = framed(raw, mask_channels(content), reading.margins)
         return self.run_case_npy(
             raw.images, raw.segmentation, raw.properties, plans_manager, configuration_manager, content
         )
@@ -101,6 +104,7 @@ class ImPulSePreprocessor(DefaultPreprocessor):
         tree_folders = settings.sampling.tree_folders
         channels = len(channel_names(dataset_json))
         labels, ignore = allowed_labels(dataset_json), ignore_label(dataset_json)
+        masks = mask_channels(dataset_json)
         decisive = {"plans": plans_manager.plans, "configuration": configuration_name, "dataset": dataset_json}
         progress = FolderInProgress(base / configuration.data_identifier, decisive | {"version": __version__})
 
@@ -113,8 +117,12 @@ class ImPulSePreprocessor(DefaultPreprocessor):
             stamps = stamps_of(files)
             progress.begin(case, files)
             raw = read_case(reader, case, entry["images"], channels, entry["label"], labels, ignore)
-            if trees:
-                raw.properties[TREES_PROPERTY] = read_masks(reader, trees, raw)
+            joined = read_masks(reader, trees, raw) if trees else None
+            frame = frame_of(raw, masks, settings.reading.margins)
+            if frame is not None:
+                raw, joined = frame.case(raw), None if joined is None else frame.cut(joined, False)
+            if joined is not None:
+                raw.properties[TREES_PROPERTY] = joined
             check_unchanged(stamps, case)
             volume, segmentation, properties = self.run_case_npy(
                 raw.images, raw.segmentation, raw.properties, plans_manager, configuration, dataset_json

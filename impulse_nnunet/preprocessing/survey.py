@@ -19,11 +19,14 @@ from impulse_nnunet.errors import CasesFailedError, InputError
 from impulse_nnunet.io.dataset_json import channel_names
 from impulse_nnunet.io.grid import reader_to_world
 from impulse_nnunet.io.images import read_case
+from impulse_nnunet.io.upright import OWN
 from impulse_nnunet.laterality.asymmetry import asymmetry
 from impulse_nnunet.laterality.labels import SidedLabels, left_of_right_mm, sided_labels
+from impulse_nnunet.preprocessing.framing import framed, margins_of
 from impulse_nnunet.preprocessing.orientations import orientation_of, shared_orientation
 from impulse_nnunet.settings import ReadingSettings
 
+LARGEST_MARGIN = 0.45
 R = TypeVar("R")
 
 
@@ -39,6 +42,7 @@ class CaseSurvey:
         left_of_right_mm: How far the left labels lie to the left of the right ones by the header.
         orientation: To where the array's axes x, y, z run, e.g. ``LPS``, where the file has a geometry.
         assumed_orientation: The file says nothing of it, and the user let it be assumed.
+        margins: Shares of the edges below and above the body, of images that are not oblique.
     """
 
     image_extent_mm: np.ndarray
@@ -48,6 +52,7 @@ class CaseSurvey:
     left_of_right_mm: float | None = None
     orientation: str | None = None
     assumed_orientation: bool = False
+    margins: tuple[float, ...] | None = None
 
 
 def survey_dataset(
@@ -98,6 +103,8 @@ def survey_case(
 ) -> CaseSurvey:
     """Check and measure one case; arguments as those of :func:`read_case`, labels with sides, mask channels."""
     raw = read_case(reader, case, images, channels, label, labels, ignore)
+    margins = None if OWN in raw.properties else margins_of(raw.images, masks)
+    raw = framed(raw, masks, ())
     spacing = np.asarray(raw.properties["spacing"], np.float64)
     segmentation = raw.segmentation
     image = bounding_box(np.any(raw.images != 0, axis=0))
@@ -110,6 +117,7 @@ def survey_case(
         spacing_mm=spacing,
         orientation=orientation_of(raw),
         assumed_orientation=raw.assumed_orientation,
+        margins=margins,
     )
     to_world = reader_to_world(raw.properties)
     if sides is None or to_world is None or segmentation is None:
@@ -125,7 +133,10 @@ def reading_of(survey: Mapping[str, CaseSurvey], reader_class: type[BaseReaderWr
         InputError: The reader does not turn images, and their orientations differ.
     """
     orientation = shared_orientation({case: found.orientation for case, found in survey.items()}, reader_class)
-    return ReadingSettings(orientation, any(found.assumed_orientation for found in survey.values()))
+    known = [found.margins for found in survey.values() if found.margins is not None]
+    margins = np.minimum(np.median(known, axis=0), LARGEST_MARGIN).round(4).tolist() if known else ()
+    assumed = any(found.assumed_orientation for found in survey.values())
+    return ReadingSettings(orientation, assumed, tuple(margins))
 
 
 def asymmetries_of(survey: Mapping[str, CaseSurvey]) -> dict[str, np.ndarray]:
