@@ -59,9 +59,9 @@ def content_box(images: np.ndarray, masks: Sequence[int]) -> Box | None:
         masks: Channels that are masks; where all are, content is what any of them holds.
     """
     first = next((channel for channel in range(len(images)) if channel not in masks), None)
-    body = np.any(images > 0, axis=0) if first is None else images[first] > otsu_threshold(images[first])
     if first is None:
-        return bounding_box(body)
+        return bounding_box(np.any(images > 0, axis=0))
+    body = (images[first] > otsu_threshold(images[first])) & (images[first] != 0)  # zeros: padding, as nnU-Net has it
     lower, upper = [], []
     for axis in range(3):
         others = tuple(other for other in range(3) if other != axis)
@@ -88,11 +88,14 @@ def otsu_threshold(values: np.ndarray) -> float:
 
 def margins_of(images: np.ndarray, masks: Sequence[int]) -> tuple[float, ...] | None:
     """Shares of the image's edges (d, h, w), cropped to nonzero values, below and above the content: 6 numbers."""
-    image, content = bounding_box(np.any(images != 0, axis=0)), content_box(images, masks)
-    if image is None or content is None:
+    image = bounding_box(np.any(images != 0, axis=0))
+    if image is None:
         return None
     edges = image[1] - image[0]
-    below, above = (content[0] - image[0]) / edges, (image[1] - content[1]) / edges
+    content = content_box(images[(slice(None), *(slice(*ends) for ends in zip(*image, strict=True)))], masks)
+    if content is None:
+        return None
+    below, above = content[0] / edges, (edges - content[1]) / edges
     return tuple(float(max(0, side)) for pair in zip(below, above, strict=True) for side in pair)
 
 
