@@ -17,6 +17,7 @@ from tqdm import tqdm
 from impulse_nnunet.decoding import EncodedBox, decode_displacement, decode_labels
 from impulse_nnunet.environment import ensure_variables
 from impulse_nnunet.errors import CasesFailedError, InputError
+from impulse_nnunet.inference.case_input import preprocessed, read_to_predict
 from impulse_nnunet.inference.cases import CasePrediction, decode_case, write_case
 from impulse_nnunet.inference.device_errors import DeviceLostError
 from impulse_nnunet.inference.encoding import Ensemble, encode_image
@@ -27,15 +28,13 @@ from impulse_nnunet.inference.writers import Writers
 from impulse_nnunet.io.dataset_json import channel_names
 from impulse_nnunet.io.files import Stamps, check_unchanged, remove_leftovers, stamps_of, write_json
 from impulse_nnunet.io.grid import FileGrid, read_file_grid, reader_to_world
-from impulse_nnunet.io.images import RawCase, check_image, read_case
+from impulse_nnunet.io.images import RawCase, check_image
 from impulse_nnunet.io.label_maps import write_on_grid
 from impulse_nnunet.io.listing import list_cases
 from impulse_nnunet.io.nnunet import ASSUMED
 from impulse_nnunet.laterality.asymmetry import asymmetry, decode
 from impulse_nnunet.laterality.judgement import looks_mirrored, prediction_warning
 from impulse_nnunet.network import ImPulSeNet
-from impulse_nnunet.preprocessing.framing import framed
-from impulse_nnunet.preprocessing.orientations import check_orientation
 from impulse_nnunet.preprocessing.survey import image_to_judge, mask_channels
 from impulse_nnunet.quiet import quiet
 from impulse_nnunet.settings import ImPulSeSettings
@@ -238,16 +237,10 @@ class ImPulSePredictor(nnUNetPredictor):
 
     def _prepare(self, case: str, files: list[str]) -> _Prepared:
         stamps = stamps_of(files)
-        raw = read_case(self.plans_manager.image_reader_writer_class(), case, files, len(self._channels()))
-        reading = settings_of(self).reading
-        check_orientation(case, raw, reading)
-        raw = framed(raw, mask_channels(self.dataset_json), reading.margins)
+        raw = read_to_predict(self, case, files)
         self._judge_sides(case, raw)
-        preprocessor = self.configuration_manager.preprocessor_class(verbose=False)
-        data, _, properties = preprocessor.run_case_npy(
-            raw.images, None, raw.properties, self.plans_manager, self.configuration_manager, self.dataset_json
-        )
-        return _Prepared(case, files, torch.from_numpy(data), properties, stamps)
+        image, properties = preprocessed(self, raw)
+        return _Prepared(case, files, image, properties, stamps)
 
     def _judge_sides(self, case: str, raw: RawCase) -> None:
         """Note how well the image's asymmetry agrees with the training cases', where the plans know theirs."""

@@ -1,6 +1,6 @@
 """Routing nnU-Net's own predictor to ours, for our network only (docs/decisions/0002-routing-stock-prediction.md).
 
-``nnUNetPredictor`` slides windows and builds logits for the whole volume. Three of its methods are wrapped: where the
+``nnUNetPredictor`` slides windows and builds logits for the whole volume. Four of its methods are wrapped: where the
 predictor carries an :class:`~impulse_nnunet.network.ImPulSeNet` they decode points, for every other network the
 original runs untouched. The wrapping happens when ``impulse_nnunet.trainers`` is imported, which stock prediction does
 when it looks up the trainer's name.
@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from impulse_nnunet.decoding import OutputGrid, decode_logits
 from impulse_nnunet.devices import check_device
+from impulse_nnunet.inference.case_input import iterate_files
 from impulse_nnunet.inference.cases import CasePrediction, decode_case, write_case
 from impulse_nnunet.inference.encoding import Ensemble, encode_image
 from impulse_nnunet.inference.memory import with_less_memory
@@ -36,8 +37,9 @@ ROUTED_MARK = "_routed_by_impulse_nnunet"
 
 
 def route_stock_predictor() -> None:
-    """Wrap the three methods, once."""
+    """Wrap the methods, once."""
     for name, ours in (
+        ("_internal_get_data_iterator_from_lists_of_filenames", iterate_files),
         ("predict_from_data_iterator", predict_from_data_iterator),
         ("predict_logits_from_preprocessed_data", predict_logits_from_preprocessed_data),
         ("predict_sliding_window_return_logits", predict_sliding_window_return_logits),

@@ -92,7 +92,8 @@ def margins_of(images: np.ndarray, masks: Sequence[int]) -> tuple[float, ...] | 
     if image is None:
         return None
     edges = image[1] - image[0]
-    content = content_box(images[(slice(None), *(slice(*ends) for ends in zip(*image, strict=True)))], masks)
+    (d, h, w), (d_end, h_end, w_end) = image
+    content = content_box(images[:, d:d_end, h:h_end, w:w_end], masks)
     if content is None:
         return None
     below, above = content[0] / edges, (edges - content[1]) / edges

@@ -20,8 +20,7 @@ from impulse_nnunet.io.dataset_json import channel_names, read_dataset_json
 from impulse_nnunet.io.files import check_unchanged, stamps_of
 from impulse_nnunet.io.images import read_case, read_masks
 from impulse_nnunet.preprocessing.case_facts import FACTS_KEY, case_facts
-from impulse_nnunet.preprocessing.framing import frame_of, framed
-from impulse_nnunet.preprocessing.orientations import check_orientation
+from impulse_nnunet.preprocessing.framing import frame_of
 from impulse_nnunet.preprocessing.progress import FolderInProgress
 from impulse_nnunet.preprocessing.survey import allowed_labels, for_all_cases, ignore_label, mask_channels
 from impulse_nnunet.preprocessing.working_volume import to_working_volume
@@ -37,26 +36,6 @@ class ImPulSePreprocessor(DefaultPreprocessor):
     def _sample_foreground_locations(*args: Any, **kwargs: Any) -> dict[Any, Any]:
         """Nothing: points are sampled uniformly or inside masks, so nnU-Net's lists are unused."""
         return {}
-
-    def run_case(
-        self,
-        image_files: list[str],
-        seg_file: str | None,
-        plans_manager: PlansManager,
-        configuration_manager: ConfigurationManager,
-        dataset_json: dict | str,
-    ) -> tuple[np.ndarray, np.ndarray, dict]:
-        """As the parent's, with our reader: what nnU-Net's own prediction sees is what ours sees."""
-        content = load_json(dataset_json) if isinstance(dataset_json, str) else dataset_json
-        reader, case = plans_manager.image_reader_writer_class(), Path(image_files[0]).name
-        labels, ignore = allowed_labels(content), ignore_label(content)
-        raw = read_case(reader, case, image_files, len(channel_names(content)), seg_file, labels, ignore)
-        reading = settings_from_configuration(configuration_manager.configuration).reading
-        check_orientation(case, raw, reading)
-        raw = framed(raw, mask_channels(content), reading.margins)
-        return self.run_case_npy(
-            raw.images, raw.segmentation, raw.properties, plans_manager, configuration_manager, content
-        )
 
     def run_case_npy(
         self,
