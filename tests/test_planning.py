@@ -4,6 +4,7 @@ import json
 import nibabel
 import numpy as np
 import pytest
+from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 
 from impulse_nnunet.errors import CasesFailedError, InputError
 from impulse_nnunet.io.assumption import assuming_orientation
@@ -305,3 +306,28 @@ def test_an_assumed_orientation_is_noted_and_preprocessing_goes_by_it(made_datas
     base = preprocess_dataset(704, workers=1, progress_bar=False)
     plans = json.loads((base / "ImPulSePlans.json").read_text())
     assert plans["configurations"]["3d_impulse"]["impulse"]["reading"]["assume_orientation"]
+
+
+def test_an_oblique_case_is_stored_upright_and_scored_as_it_was_stored(made_dataset):
+    """Turned by 30 degrees about z; the trees of its folder are turned with it."""
+    turn = np.array([[np.cos(np.pi / 6), -0.5, 0, 0], [0.5, np.cos(np.pi / 6), 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+
+    def oblique(image, number):
+        return nibabel.Nifti1Image(np.asarray(image.dataobj), turn @ image.affine if number else image.affine)
+
+    rewritten(made_dataset, oblique)
+    (made_dataset / "trees").mkdir()
+    for file in (made_dataset / "labelsTr").iterdir():
+        (made_dataset / "trees" / file.name).write_bytes(file.read_bytes())
+    content = json.loads((made_dataset / "dataset.json").read_text())
+    write_content(made_dataset, content | {"impulse_trees": ["trees"]})
+    assert len(planned()["margins"]) == 6
+    base = made_dataset.parents[1] / "nnUNet_preprocessed" / made_dataset.name
+    data = nnUNetDatasetBlosc2(str(next(base.glob("*3d_impulse"))))
+    segmentation, properties = data.load_case("case_1")[1], data.load_case("case_1")[3]
+    assert set(np.unique(segmentation)) <= {-1, 0, 1, 2}
+    assert {1, 2} <= set(np.unique(segmentation))
+    voxels = properties["impulse"]["mask_voxels"]
+    assert np.all(segmentation[0][tuple(voxels.T)] > 0)
+    stored = nibabel.load(base / "gt_segmentations" / "case_1.nii.gz")
+    np.testing.assert_array_equal(stored.affine, nibabel.load(made_dataset / "labelsTr" / "case_1.nii.gz").affine)
