@@ -224,6 +224,26 @@ class LateralitySettings:
         _require(known, "laterality.asymmetry", self.asymmetry[:20], "the planner's text, or an empty one")
 
 
+@dataclass(frozen=True)
+class ReadingSettings:
+    """How the training images were read (docs/files.md).
+
+    Args:
+        orientation: To where the axes of all images run, e.g. ``LPS``, if the reader does not turn them; else empty.
+        assume_orientation: Whether some of them say nothing of their orientation, and the user let it be assumed.
+        margins: Shares of the images' edges (d, h, w) below and above the body, medians; oblique images get the same.
+    """
+
+    orientation: str = ""
+    assume_orientation: bool = False
+    margins: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        pairs = list(zip(self.margins[::2], self.margins[1::2], strict=False))
+        ok = len(self.margins) in (0, 6) and all(min(pair) >= 0 and sum(pair) <= 0.9 for pair in pairs)
+        _require(ok, "reading.margins", self.margins, "nothing, or three pairs of shares, together at most 0.9")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ImPulSeSettings:
     """All parts."""
@@ -237,6 +257,7 @@ class ImPulSeSettings:
     template: TemplateSettings = field(default_factory=TemplateSettings)
     inference: InferenceSettings = field(default_factory=InferenceSettings)
     laterality: LateralitySettings = field(default_factory=LateralitySettings)
+    reading: ReadingSettings = field(default_factory=ReadingSettings)
 
     @property
     def search_grid(self) -> tuple[int, int, int] | None:

@@ -33,7 +33,7 @@ from impulse_nnunet.planners.rules import (
     search_grid,
     working_grid,
 )
-from impulse_nnunet.preprocessing.survey import CaseSurvey, asymmetries_of, survey_dataset
+from impulse_nnunet.preprocessing.survey import CaseSurvey, asymmetries_of, reading_of, survey_dataset
 from impulse_nnunet.settings import (
     CONFIGURATION,
     NETWORK_CLASS,
@@ -167,6 +167,7 @@ class ImPulSePlanner(ExperimentPlanner):
         cases = list(survey.values())
         properties = self._properties(cases)
         settings, network, sizes = self._choose(properties, learn(asymmetries_of(survey)))
+        settings = replace(settings, reading=reading_of(survey, self.determine_reader_writer()))
         schemes, use_mask = self.determine_normalization_scheme_and_whether_mask_is_used_for_norm()
         shapes = [case.image_extent_mm / case.spacing_mm for case in cases]
         configuration = {

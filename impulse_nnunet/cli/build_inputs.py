@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from impulse_nnunet.cli.device import add_device_flag, checked_device
+from impulse_nnunet.cli.reading_flags import add_reading_flags
 from impulse_nnunet.errors import InputError
 
 DESCRIPTION = """Build the data set of the segment stage: one kind of input out of CT, lobes and BAV (bronchi, arteries,
@@ -26,6 +27,7 @@ labelsTs
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags; those with one dash are nnU-Net's own."""
+    add_reading_flags(parser)
     add = parser.add_argument
     add("-d", type=int, required=True, metavar="ID", help="data set to write")
     add("--name", metavar="NAME", help="of it (default: that of --ct and the kind, e.g. PhantomSegments_IBAV)")

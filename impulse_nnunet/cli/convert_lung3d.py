@@ -6,6 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
+from impulse_nnunet.cli.reading_flags import add_reading_flags
 from impulse_nnunet.errors import InputError
 
 DESCRIPTION = """Make a data set of the segment stage from Lung3D: a folder a case with airway, artery, vein, lobe and
@@ -23,6 +24,7 @@ then:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
+    add_reading_flags(parser)
     add = parser.add_argument
     add("folder", metavar="LUNG3D_FOLDER", help="holds a folder or a .npz file for each case, and lung3d.csv")
     add("-d", type=int, required=True, metavar="ID", help="data set to write")

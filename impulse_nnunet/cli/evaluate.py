@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from impulse_nnunet.cli.reading_flags import add_reading_flags
 from impulse_nnunet.cli.shard_flags import add_shard_flags, shard_from
 from impulse_nnunet.errors import CasesFailedError, InputError
 
@@ -37,6 +38,7 @@ TREE_FLAGS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags; those with one dash, and --chill, are those of nnUNetv2_evaluate_folder."""
+    add_reading_flags(parser)
     parser.add_argument("references", metavar="GT_FOLDER", help="reference label maps")
     parser.add_argument("predictions", metavar="PRED_FOLDER", help="predicted label maps of the same names")
     parser.add_argument(

@@ -20,6 +20,7 @@ from impulse_nnunet.errors import (
     settings_named,
     with_users_names,
 )
+from impulse_nnunet.io.assumption import assuming_orientation
 from impulse_nnunet.runtime.signals import StopRequestedError
 
 COMMANDS = {
@@ -68,7 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     try:
-        return int(options.run(options) or 0)
+        with assuming_orientation(getattr(options, "assume_orientation", False)):
+            return int(options.run(options) or 0)
     except (InputError, CasesFailedError, NotImplementedError, OSError) as error:
         return _report(error, options)
     except StopRequestedError as stop:

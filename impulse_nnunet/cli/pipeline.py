@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from impulse_nnunet.cli.device import add_device_flag, checked_device
+from impulse_nnunet.cli.reading_flags import add_reading_flags
 from impulse_nnunet.errors import InputError
 
 DESCRIPTION = """Everything from a raw data set of CTs with segments to evaluated segments: a cross-validation of models
@@ -28,6 +29,7 @@ data sets that it makes get the IDs after -d: 1 BAV, 2 to 5 the inputs i, ibav, 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags; those with one dash are nnU-Net's own."""
+    add_reading_flags(parser)
     add = parser.add_argument
     add("-d", required=True, metavar="DATASET", help="CT data set with the segments: ID, name or raw folder")
     add("--inputs", required=True, choices=["i", "ibav", "l", "lbav"], help="kind of input of the segment stage")

@@ -6,6 +6,7 @@ import argparse
 import json
 from typing import Any
 
+from impulse_nnunet.cli.reading_flags import add_reading_flags
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.settings import CONFIGURATION, PLANS
 
@@ -20,6 +21,7 @@ EXAMPLES = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags; those with one dash are nnU-Net's own."""
+    add_reading_flags(parser)
     parser.add_argument("-d", nargs="+", type=int, required=True, metavar="ID", help="dataset IDs, e.g. 2 4 5")
     parser.add_argument("-npfp", type=int, default=8, help="processes for the fingerprint (default: 8)")
     parser.add_argument("-np", type=int, nargs="+", default=[4], help="workers for preprocessing (default: 4)")
@@ -35,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-fpe",
         default="DatasetFingerprintExtractor",
         metavar="CLASS",
-        help="nnU-Net's fingerprint extractor, or one of yours as module.Class (default: DatasetFingerprintExtractor)",
+        help="DatasetFingerprintExtractor (default): nnU-Net's numbers, our reader; or yours as module.Class",
     )
     parser.add_argument(
         "-pl",

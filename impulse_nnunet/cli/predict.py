@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from impulse_nnunet import __version__
 from impulse_nnunet.cli.device import add_device_flag, chosen_device
+from impulse_nnunet.cli.reading_flags import add_reading_flags
 from impulse_nnunet.cli.resume_flags import add_resume_flags
 from impulse_nnunet.cli.shard_flags import add_shard_flags, shard_from
 from impulse_nnunet.errors import InputError
@@ -36,6 +37,7 @@ EXAMPLES = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags; those with one dash, and the first ones with two, are nnU-Net's own."""
+    add_reading_flags(parser)
     parser.add_argument("-i", required=True, metavar="FOLDER", help="images")
     parser.add_argument("-o", required=True, metavar="FOLDER", help="labels; made if it does not exist")
     model = parser.add_mutually_exclusive_group(required=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from impulse_nnunet.cli.device import add_device_flag, chosen_device
 from impulse_nnunet.cli.predict import fold_of
+from impulse_nnunet.cli.reading_flags import add_reading_flags
 from impulse_nnunet.cli.resume_flags import add_resume_flags
 from impulse_nnunet.cli.shard_flags import add_shard_flags, shard_from
 from impulse_nnunet.jobs.shards import Shard
@@ -24,6 +25,7 @@ a MODEL is nnUNet_results/DATASET/TRAINER__PLANS__CONFIGURATION; CTs are named C
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags; those with one dash are nnU-Net's own."""
+    add_reading_flags(parser)
     add = parser.add_argument
     add("-i", required=True, metavar="FOLDER", help="CTs")
     add("-o", required=True, metavar="FOLDER", help="segments; made if it does not exist")

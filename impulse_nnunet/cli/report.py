@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from impulse_nnunet.cli.reading_flags import add_reading_flags
+
 DESCRIPTION = """Write one HTML file that opens anywhere without a network: tables with intervals, box plots for each
 label, slices of the worst, the median and the best case, and three-dimensional views with the branches that leave their
 own segment. The folders must have been evaluated with impulse_nnunet evaluate. Pictures are left out, with the reason
@@ -18,6 +20,7 @@ EXAMPLES = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
+    add_reading_flags(parser)
     parser.add_argument(
         "folders", nargs="+", metavar="PRED_FOLDER", help="holds a summary.json; NAME=FOLDER gives the method a name"
     )

@@ -60,6 +60,22 @@ def channel_names(dataset_json: Mapping[str, Any]) -> list[str]:
     return list((channel_entry(dataset_json) or {}).values())
 
 
+def check_channel_order(dataset_json: Mapping[str, Any], path: Path) -> None:
+    """Refuse channels that are not written in the order of their numbers, in which nnU-Net's own steps take them.
+
+    Raises:
+        InputError: With what the entry has.
+    """
+    entry = channel_entry(dataset_json)
+    expected = '{"0": "CT", "1": ...}, numbered from 0 on in this order'
+    if not isinstance(entry, dict) or not all(isinstance(name, str) for name in entry.values()):
+        raise InputError(str(path), f"channel_names {entry!r:.80}", expected, "correct the entry")
+    if list(entry) != [str(number) for number in range(len(entry))]:
+        found = f"channels {', '.join(entry)}"
+        remedy = "nnU-Net goes by the order of the entries, not by their numbers; write them in order"
+        raise InputError(str(path), f"{found:.80}", expected, remedy)
+
+
 def channel_titles(dataset_json: Mapping[str, Any]) -> list[str] | None:
     """What each channel shows, or None where the data set does not say.
 

@@ -11,16 +11,17 @@ import numpy as np
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.io.formats import READING_ERRORS, unreadable
-from impulse_nnunet.io.grid import FileGrid, reader_grid
+from impulse_nnunet.io.grid import FileGrid, check_right_angles, reader_grid
 from impulse_nnunet.io.label_maps import as_labels, count_values
 from impulse_nnunet.io.listing import CHANNEL_OF_FILE
-from impulse_nnunet.io.nnunet import Reader, read_array
+from impulse_nnunet.io.nnunet import ASSUMED, Reader, read_array
 from impulse_nnunet.io.same_grid import check_same_grid, check_same_spacing
+from impulse_nnunet.io.upright import OWN, upright_grid
 
 
 @dataclass(frozen=True)
 class RawCase:
-    """One case as the reader gives it.
+    """One case as the reader gives it; oblique images sampled upright (:mod:`impulse_nnunet.io.upright`).
 
     Args:
         images: (channel, d, h, w) float32.
@@ -31,6 +32,11 @@ class RawCase:
     images: np.ndarray
     segmentation: np.ndarray | None
     properties: dict[str, Any]
+
+    @property
+    def assumed_orientation(self) -> bool:
+        """Whether the file says nothing of its orientation and the user lets it be assumed."""
+        return bool(self.properties.get(ASSUMED))
 
 
 @dataclass(frozen=True)
@@ -79,9 +85,9 @@ def read_case(
     check_image(case, images, number_of_channels)
     segmentation = None
     if segmentation_file is not None:
-        segmentation = _read_beside(first, reader, segmentation_file, "its image").array
-        _check_labels(case, segmentation_file, segmentation, allowed_labels, ignore_label)
-    return RawCase(images, segmentation, first.properties)
+        found = _read_beside(first, reader, segmentation_file, "its image").array
+        segmentation = _labels(case, segmentation_file, found, allowed_labels, ignore_label)
+    return _upright(RawCase(images, segmentation, first.properties))
 
 
 def read_masks(reader: Reader, files: Sequence[str], case: RawCase) -> np.ndarray:
@@ -98,13 +104,25 @@ def read_masks(reader: Reader, files: Sequence[str], case: RawCase) -> np.ndarra
     Raises:
         InputError: A file is missing, unreadable, not finite or on another grid.
     """
-    joined = np.zeros(case.images.shape[1:], bool)
-    first = _Volume(case.images[:1], case.properties)
+    own = case.properties.get(OWN)
+    shape, properties = (own["shape"], own["properties"]) if own else (case.images.shape[1:], case.properties)
+    joined = np.zeros(shape, bool)
+    first = _Volume(np.broadcast_to(np.float32(0), (1, *shape)), properties)
     for file in files:
         volume = _read_beside(first, reader, file, "the case's image").array
         _check_values(file, volume)
         joined |= volume[0] > 0
-    return joined
+    grid = upright_grid(shape, properties) if own else None
+    return joined if grid is None else grid.sample(joined.view(np.uint8), 0, order=0).view(bool)
+
+
+def _upright(case: RawCase) -> RawCase:
+    shape = case.images.shape[1:]
+    grid = upright_grid(shape, case.properties)
+    if grid is None:
+        return case
+    labels = case.segmentation if case.segmentation is None else grid.sample(case.segmentation[0], 0, order=0)[None]
+    return RawCase(grid.sample_image(case.images), labels, grid.properties(case.properties, shape))
 
 
 def check_image(case: str, images: np.ndarray, number_of_channels: int) -> None:
@@ -140,13 +158,18 @@ def _read(reader: Reader, file: str) -> _Volume:
         raise InputError(file, "no such file", "an image", "add the file or leave the case out")
     try:
         array, properties = read_array(reader, file)
+    except InputError:
+        raise
     except READING_ERRORS as error:
         raise unreadable(file, error, f"a whole 3D image that {type(reader).__name__} reads") from error
     spacing = np.asarray(properties["spacing"], np.float64)
     if not (np.all(np.isfinite(spacing)) and np.all(spacing > 0)):
         found = f"spacing {tuple(round(float(s), 4) for s in spacing)} mm"
         raise InputError(file, found, "three positive numbers", "correct the header")
-    return _Volume(array, properties)
+    volume = _Volume(array, properties)
+    if len(array.shape) == 4:
+        check_right_angles(volume.grid, file)
+    return volume
 
 
 def _read_beside(first: _Volume, reader: Reader, file: str, name_of_first: str) -> _Volume:
@@ -164,10 +187,12 @@ def _check_values(file: str, volume: np.ndarray) -> None:
         raise InputError(file, f"{bad} NaN or infinite voxel(s)", "finite values", "repair the image or leave it out")
 
 
-def _check_labels(
+def _labels(
     case: str, file: str, segmentation: np.ndarray, allowed: Sequence[int], ignore_label: int | None
-) -> None:
-    labels = np.flatnonzero(count_values(as_labels(segmentation[0], file))).tolist()
+) -> np.ndarray:
+    """The labels of a (1, d, h, w) array, rounded where a scaling left them beside the integers, in its type."""
+    rounded = as_labels(segmentation[0], file)
+    labels = np.flatnonzero(count_values(rounded)).tolist()
     unknown = [label for label in labels if label not in allowed]
     if unknown:
         raise InputError(
@@ -179,3 +204,4 @@ def _check_labels(
     if not any(label > 0 and label != ignore_label for label in labels):
         expected = "at least one labelled voxel"
         raise InputError(case, "no foreground in its segmentation", expected, "label the case or leave it out")
+    return rounded[None].astype(segmentation.dtype)

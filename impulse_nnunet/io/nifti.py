@@ -1,4 +1,4 @@
-"""NIfTI files as nnU-Net's reorienting reader gives them, without its way through 64-bit floats."""
+"""NIfTI files as nnU-Net's reorienting reader gives them, without its way through 64-bit floats, and written back."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import nibabel
 import numpy as np
 from nibabel.arrayproxy import ArrayProxy
-from nibabel.orientations import io_orientation
+from nibabel.orientations import apply_orientation, axcodes2ornt, io_orientation, ornt_transform
 
 EXACT_KINDS = "iuf"  # 8 to 32 bits: rounded to float32 once, as the way through float64 rounds them
 
@@ -39,3 +39,9 @@ def read_plain_nifti(file: str) -> tuple[np.ndarray, dict[str, Any]] | None:
         "spacing": [float(edge) for edge in turned.header.get_zooms()[::-1]],
     }
     return np.ascontiguousarray(voxels, np.float32)[None], properties
+
+
+def as_stored(array: np.ndarray, original_affine: np.ndarray) -> np.ndarray:
+    """Turn (d, h, w) of the reorienting reader back to the file's own (x, y, z)."""
+    to_stored = ornt_transform(axcodes2ornt("RAS"), io_orientation(original_affine))
+    return np.asarray(apply_orientation(array.transpose(2, 1, 0), to_stored))

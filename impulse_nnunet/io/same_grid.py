@@ -9,7 +9,8 @@ from typing import TypeAlias
 import numpy as np
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.io.grid import FileGrid, largest_offset_mm, read_file_grid
+from impulse_nnunet.io.affines import largest_offset_mm
+from impulse_nnunet.io.grid import FileGrid, read_file_grid
 
 Spacing: TypeAlias = Sequence[float] | np.ndarray
 SPACING_TOLERANCE = 1e-3  # relative

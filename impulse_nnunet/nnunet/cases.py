@@ -13,7 +13,10 @@ from batchgenerators.utilities.file_and_folder_operations import save_pickle
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from impulse_nnunet.decoding import EncodedBox, OutputGrid, decode_labels, decode_logits
+from impulse_nnunet.inference.world import image_to_world, output_grid
 from impulse_nnunet.io.files import Stamps, whole_file
+from impulse_nnunet.io.nnunet import write_segmentation
+from impulse_nnunet.io.upright import own_grid
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +67,10 @@ def decode_case(
         plans_manager: Knows the transpose.
         with_probabilities: Also return the classes x volume array.
     """
+    own = own_grid(properties)
+    if own is not None:
+        place = output_grid(own[0], image_to_world(properties, plans_manager.transpose_forward))
+        return _decode_oblique(encoded, place, block_points, with_probabilities)
     grid = OutputGrid.native(properties["shape_after_cropping_and_before_resampling"])
     if not with_probabilities:
         return CasePrediction(_to_reader_frame(decode_labels(encoded, grid, block_points), properties, plans_manager))
@@ -76,6 +83,17 @@ def decode_case(
     )
 
 
+def _decode_oblique(
+    encoded: EncodedBox, grid: OutputGrid, block_points: int, with_probabilities: bool
+) -> CasePrediction:
+    """On the image's own grid, each voxel at its exact place in the upright image; background outside the crop."""
+    if not with_probabilities:
+        return CasePrediction(decode_labels(encoded, grid, block_points))
+    logits = decode_logits(encoded, grid, block_points)
+    labels = logits.argmax(0).astype(np.uint8 if len(logits) <= 255 else np.uint16)
+    return CasePrediction(labels, torch.from_numpy(logits).softmax(0).numpy())
+
+
 def write_case(
     prediction: CasePrediction,
     properties: Mapping[str, Any],
@@ -84,13 +102,15 @@ def write_case(
     truncated: str,
 ) -> None:
     """Write ``truncated + file_ending`` and, with probabilities, nnU-Net's ``.npz`` and ``.pkl``; each file whole."""
+    own = own_grid(properties)
+    properties = properties if own is None else own[1]
     if prediction.probabilities is not None:
         with whole_file(f"{truncated}.npz") as path:
             np.savez_compressed(path, probabilities=prediction.probabilities)
         with whole_file(f"{truncated}.pkl") as path:
             save_pickle(dict(properties), str(path))
     with whole_file(truncated + file_ending) as path:
-        plans_manager.image_reader_writer_class().write_seg(prediction.labels, str(path), dict(properties))
+        write_segmentation(plans_manager.image_reader_writer_class(), prediction.labels, path, properties)
 
 
 def _to_reader_frame(labels: np.ndarray, properties: Mapping[str, Any], plans_manager: PlansManager) -> np.ndarray:

@@ -18,18 +18,19 @@ from nnunetv2.utilities.dataset_name_id_conversion import convert_dataset_name_t
 from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.io.dataset_json import read_dataset_json
+from impulse_nnunet.io.dataset_json import check_channel_order, read_dataset_json
 from impulse_nnunet.io.files import copy_whole
+from impulse_nnunet.io.label_maps import holds_integers, read_label_map, write_label_map
 from impulse_nnunet.io.nnunet import list_without_processes, reader_for
 from impulse_nnunet.laterality.judgement import training_warnings
 from impulse_nnunet.planners.impulse_planner import ImPulSePlanner, check_override_names
+from impulse_nnunet.preprocessing.fingerprint import FINGERPRINT, ReadAlikeFingerprintExtractor
 from impulse_nnunet.preprocessing.preprocessor import ImPulSePreprocessor
 from impulse_nnunet.preprocessing.survey import CaseSurvey, allowed_labels, asymmetries_of, survey_dataset
 from impulse_nnunet.runtime.environment import FOLDERS
 from impulse_nnunet.runtime.output import suppress_output
 from impulse_nnunet.settings import CONFIGURATION, PLANS
 
-FINGERPRINT = "dataset_fingerprint.json"
 RAW_ENTRIES = ("labels", "numTraining", "file_ending", "channel_names")
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -63,7 +64,8 @@ def plan_dataset(
         progress_bar: Show them.
         verbose: nnU-Net's own output.
         planner: ``ImPulSePlanner``, or ``module.Class`` of a subclass.
-        fingerprint_extractor: Name of one of nnU-Net's, or ``module.Class`` of a subclass.
+        fingerprint_extractor: ``DatasetFingerprintExtractor``, nnU-Net's numbers with files read as in all other
+            steps, or ``module.Class`` of a subclass.
 
     Returns:
         The plans.
@@ -75,6 +77,8 @@ def plan_dataset(
     check_override_names(overrides or {})
     planner_class = find_class(planner, ImPulSePlanner, "planner")
     extractor_class = find_class(fingerprint_extractor, DatasetFingerprintExtractor, "fingerprint_extractor")
+    if extractor_class is DatasetFingerprintExtractor:
+        extractor_class = ReadAlikeFingerprintExtractor
     name = dataset_name(dataset)
     survey = survey_raw_dataset(name, workers, progress_bar)
     clean = clean_fingerprint or not _is_whole(Path(nnUNet_preprocessed, name, FINGERPRINT))
@@ -135,8 +139,16 @@ def preprocess_dataset(
     references = base / "gt_segmentations"
     references.mkdir(exist_ok=True)
     for case, files in get_filenames_of_train_images_and_targets(str(raw), dataset_json).items():
-        copy_whole(files["label"], references / (case + dataset_json["file_ending"]))
+        _copy_reference(Path(files["label"]), references / (case + dataset_json["file_ending"]))
     return base
+
+
+def _copy_reference(label: Path, target: Path) -> None:
+    """The label map as it is; nnU-Net compares numbers, so one whose labels had to be rounded is written anew."""
+    if holds_integers(label):
+        copy_whole(label, target)
+    else:
+        write_label_map(read_label_map(label).labels, label, target)
 
 
 def _is_whole(fingerprint: Path) -> bool:
@@ -210,6 +222,7 @@ def read_raw_dataset_json(raw: Path) -> dict[str, Any]:
     """
     path = raw / "dataset.json"
     content = read_dataset_json(path, RAW_ENTRIES, "see nnU-Net's dataset format")
+    check_channel_order(content, path)
     try:
         labels = allowed_labels(content)
     except (RuntimeError, AssertionError, TypeError, ValueError, AttributeError) as error:

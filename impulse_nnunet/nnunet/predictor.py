@@ -25,12 +25,14 @@ from impulse_nnunet.inference.writers import Writers
 from impulse_nnunet.io.dataset_json import channel_names
 from impulse_nnunet.io.files import check_unchanged, remove_leftovers, stamps_of, write_json
 from impulse_nnunet.io.grid import FileGrid, read_file_grid, reader_to_world
-from impulse_nnunet.io.images import RawCase, check_image, read_case
+from impulse_nnunet.io.images import RawCase, check_image
 from impulse_nnunet.io.label_maps import write_on_grid
 from impulse_nnunet.io.listing import list_cases
+from impulse_nnunet.io.nnunet import ASSUMED
 from impulse_nnunet.laterality.asymmetry import asymmetry, decode
 from impulse_nnunet.laterality.judgement import looks_mirrored, prediction_warning
 from impulse_nnunet.network import ImPulSeNet
+from impulse_nnunet.nnunet.case_input import preprocessed, read_to_predict
 from impulse_nnunet.nnunet.cases import PreparedCase, decode_case, write_case
 from impulse_nnunet.nnunet.models import load_model, trained_folds
 from impulse_nnunet.nnunet.output_options import OutputOptions
@@ -209,13 +211,10 @@ class ImPulSePredictor(nnUNetPredictor):
             InputError: Naming the file and what is wrong with it.
         """
         stamps = stamps_of(files)
-        raw = read_case(self.plans_manager.image_reader_writer_class(), case, files, len(self._channels()))
+        raw = read_to_predict(self, case, files)
         self._judge_sides(case, raw)
-        preprocessor = self.configuration_manager.preprocessor_class(verbose=False)
-        data, _, properties = preprocessor.run_case_npy(
-            raw.images, None, raw.properties, self.plans_manager, self.configuration_manager, self.dataset_json
-        )
-        return PreparedCase(case=case, files=files, image=torch.from_numpy(data), properties=properties, stamps=stamps)
+        image, properties = preprocessed(self, raw)
+        return PreparedCase(case=case, files=files, image=image, properties=properties, stamps=stamps)
 
     def _judge_sides(self, case: str, raw: RawCase) -> None:
         """Note how well the image's asymmetry agrees with the training cases', where the plans know theirs."""
@@ -251,13 +250,14 @@ class ImPulSePredictor(nnUNetPredictor):
             writes.append(lambda: write_case(prediction, properties, self.plans_manager, ending, str(target)))
         else:
             grid = self._other_grid(prepared, options)
+            like = Path(options.like or prepared.files[0])
             labels = decode_labels(encoded, output_grid(grid, self._to_world(properties)), block)
-            writes.append(lambda: write_on_grid(labels, grid, Path(f"{target}{ending}")))
+            writes.append(lambda: write_on_grid(labels, grid, Path(f"{target}{ending}"), like=like))
         if options.displacement:
             own = read_file_grid(prepared.files[0])
             field = self._world_displacement(encoded, own, properties, block)
             path = output / DISPLACEMENT_FOLDER / f"{prepared.case}{ending}"
-            writes.append(lambda: write_on_grid(field, own, path))
+            writes.append(lambda: write_on_grid(field, own, path, like=Path(prepared.files[0])))
         return writes
 
     def _world_displacement(
@@ -271,6 +271,11 @@ class ImPulSePredictor(nnUNetPredictor):
         return image_to_world(properties, self.plans_manager.transpose_forward)
 
     def _other_grid(self, prepared: PreparedCase, options: OutputOptions) -> FileGrid:
+        if prepared.properties.get(ASSUMED):
+            raise InputError(
+                prepared.case, "an image whose orientation is assumed", "one with a place for `spacing_mm` and `like`",
+                "predict it on its own grid",
+            )  # fmt: skip
         if options.like is not None:
             return read_file_grid(options.like)
         return read_file_grid(prepared.files[0]).with_spacing((options.spacing_mm or (1, 1, 1))[::-1])

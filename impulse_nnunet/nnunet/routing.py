@@ -1,6 +1,6 @@
 """Routing nnU-Net's own predictor to ours, for our network only (docs/decisions/0002-routing-stock-prediction.md).
 
-``nnUNetPredictor`` slides windows and builds logits for the whole volume. Three of its methods are wrapped: where the
+``nnUNetPredictor`` slides windows and builds logits for the whole volume. Four of its methods are wrapped: where the
 predictor carries an :class:`~impulse_nnunet.network.ImPulSeNet` they decode points, for every other network the
 original runs untouched. The wrapping happens when ``impulse_nnunet.trainers`` is imported, which stock prediction does
 when it looks up the trainer's name.
@@ -26,6 +26,7 @@ from impulse_nnunet.inference.volume import predict_volume
 from impulse_nnunet.inference.writers import Writers
 from impulse_nnunet.network import ImPulSeNet
 from impulse_nnunet.network.wrapping import bare_network
+from impulse_nnunet.nnunet.case_input import iterate_files
 from impulse_nnunet.nnunet.cases import CasePrediction, decode_case, write_case
 from impulse_nnunet.runtime.threads import limit_cpu_threads
 from impulse_nnunet.settings import ImPulSeSettings
@@ -34,8 +35,9 @@ ROUTED_MARK = "_routed_by_impulse_nnunet"
 
 
 def route_stock_predictor() -> None:
-    """Wrap the three methods, once."""
+    """Wrap the methods, once."""
     for name, ours in (
+        ("_internal_get_data_iterator_from_lists_of_filenames", iterate_files),
         ("predict_from_data_iterator", predict_from_data_iterator),
         ("predict_logits_from_preprocessed_data", predict_logits_from_preprocessed_data),
         ("predict_sliding_window_return_logits", predict_sliding_window_return_logits),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,14 @@ from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
 
 from impulse_nnunet import __version__
 from impulse_nnunet.geometry.working_volume import to_working_volume
+from impulse_nnunet.io.assumption import assuming_orientation
 from impulse_nnunet.io.dataset_json import channel_names, read_dataset_json
 from impulse_nnunet.io.files import check_unchanged, stamps_of
-from impulse_nnunet.io.images import read_case, read_masks
+from impulse_nnunet.io.images import RawCase, read_case, read_masks
+from impulse_nnunet.io.nnunet import Reader
+from impulse_nnunet.preprocessing.framing import frame_of
 from impulse_nnunet.preprocessing.progress import FolderInProgress
-from impulse_nnunet.preprocessing.survey import allowed_labels, for_all_cases, ignore_label
+from impulse_nnunet.preprocessing.survey import allowed_labels, for_all_cases, ignore_label, mask_channels
 from impulse_nnunet.settings import settings_from_configuration
 from impulse_nnunet.training.case_facts import FACTS_KEY, case_facts
 
@@ -77,9 +81,8 @@ class ImPulSePreprocessor(DefaultPreprocessor):
         dataset_json = read_dataset_json(base / "dataset.json")
         raw_folder = Path(nnUNet_raw, name)
         dataset = get_filenames_of_train_images_and_targets(str(raw_folder), dataset_json)
-        tree_folders = settings_from_configuration(configuration.configuration).sampling.tree_folders
-        channels = len(channel_names(dataset_json))
-        labels, ignore = allowed_labels(dataset_json), ignore_label(dataset_json)
+        settings = settings_from_configuration(configuration.configuration)
+        tree_folders = settings.sampling.tree_folders
         decisive = {"plans": plans_manager.plans, "configuration": configuration_name, "dataset": dataset_json}
         progress = FolderInProgress(base / configuration.data_identifier, decisive | {"version": __version__})
 
@@ -91,14 +94,33 @@ class ImPulSePreprocessor(DefaultPreprocessor):
                 return
             stamps = stamps_of(files)
             progress.begin(case, files)
-            raw = read_case(reader, case, entry["images"], channels, entry["label"], labels, ignore)
-            if trees:
-                raw.properties[TREES_PROPERTY] = read_masks(reader, trees, raw)
+            raw = _read_framed(reader, case, entry, trees, dataset_json, settings.reading.margins)
             check_unchanged(stamps, case)
             volume, segmentation, properties = self.run_case_npy(
                 raw.images, raw.segmentation, raw.properties, plans_manager, configuration, dataset_json
             )
             progress.save(case, volume, segmentation, properties)
 
-        for_all_cases(one, list(dataset), num_processes, "Preprocessing cases", self.show_progress_bar)
+        with assuming_orientation(settings.reading.assume_orientation):  # as planning was let
+            for_all_cases(one, list(dataset), num_processes, "Preprocessing cases", self.show_progress_bar)
         progress.finish()
+
+
+def _read_framed(
+    reader: Reader,
+    case: str,
+    entry: Mapping[str, Any],
+    trees: Sequence[str],
+    dataset_json: Mapping[str, Any],
+    margins: Sequence[float],
+) -> RawCase:
+    """Read a training case, oblique ones in their frame; the voxels of trees lie in the properties."""
+    channels, labels = len(channel_names(dataset_json)), allowed_labels(dataset_json)
+    raw = read_case(reader, case, entry["images"], channels, entry["label"], labels, ignore_label(dataset_json))
+    joined = read_masks(reader, trees, raw) if trees else None
+    frame = frame_of(raw, mask_channels(dataset_json), margins)
+    if frame is not None:
+        raw, joined = frame.case(raw), None if joined is None else frame.cut(joined, False)
+    if joined is not None:
+        raw.properties[TREES_PROPERTY] = joined
+    return raw

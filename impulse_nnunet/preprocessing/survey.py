@@ -19,9 +19,14 @@ from impulse_nnunet.geometry.boxes import bounding_box
 from impulse_nnunet.io.dataset_json import channel_names
 from impulse_nnunet.io.grid import reader_to_world
 from impulse_nnunet.io.images import read_case
+from impulse_nnunet.io.upright import OWN
 from impulse_nnunet.laterality.asymmetry import asymmetry
 from impulse_nnunet.laterality.labels import SidedLabels, left_of_right_mm, sided_labels
+from impulse_nnunet.preprocessing.framing import framed, margins_of
+from impulse_nnunet.preprocessing.orientations import orientation_of, shared_orientation
+from impulse_nnunet.settings import ReadingSettings
 
+LARGEST_MARGIN = 0.45
 R = TypeVar("R")
 
 
@@ -35,6 +40,9 @@ class CaseSurvey:
         spacing_mm: (3,).
         asymmetry: Of the image, where labels have sides and the file a geometry.
         left_of_right_mm: How far the left labels lie to the left of the right ones by the header.
+        orientation: To where the array's axes x, y, z run, e.g. ``LPS``, where the file has a geometry.
+        assumed_orientation: The file says nothing of it, and the user let it be assumed.
+        margins: Shares of the edges below and above the body, of images that are not oblique.
     """
 
     image_extent_mm: np.ndarray
@@ -42,6 +50,9 @@ class CaseSurvey:
     spacing_mm: np.ndarray
     asymmetry: np.ndarray | None = None
     left_of_right_mm: float | None = None
+    orientation: str | None = None
+    assumed_orientation: bool = False
+    margins: tuple[float, ...] | None = None
 
 
 def survey_dataset(
@@ -62,6 +73,7 @@ def survey_dataset(
 
     Raises:
         CasesFailedError: Naming every bad case.
+        InputError: Orientations differ under a reader that does not turn images.
     """
     channels = len(channel_names(dataset_json))
     labels, ignore = allowed_labels(dataset_json), ignore_label(dataset_json)
@@ -73,7 +85,9 @@ def survey_dataset(
             reader_class(), case, entry["images"], entry["label"], channels, labels, ignore, sides, masks
         )
 
-    return for_all_cases(one, list(dataset), workers, "Checking cases", progress_bar)
+    survey = for_all_cases(one, list(dataset), workers, "Checking cases", progress_bar)
+    reading_of(survey, reader_class)  # raises where orientations differ that no one turns
+    return survey
 
 
 def survey_case(
@@ -89,6 +103,8 @@ def survey_case(
 ) -> CaseSurvey:
     """Check and measure one case; arguments as those of :func:`read_case`, labels with sides, mask channels."""
     raw = read_case(reader, case, images, channels, label, labels, ignore)
+    margins = None if OWN in raw.properties else margins_of(raw.images, masks)
+    raw = framed(raw, masks, ())
     spacing = np.asarray(raw.properties["spacing"], np.float64)
     segmentation = raw.segmentation
     image = bounding_box(np.any(raw.images != 0, axis=0))
@@ -99,12 +115,28 @@ def survey_case(
         image_extent_mm=(image[1] - image[0]) * spacing,
         region_extent_mm=(region[1] - region[0]) * spacing,
         spacing_mm=spacing,
+        orientation=orientation_of(raw),
+        assumed_orientation=raw.assumed_orientation,
+        margins=margins,
     )
     to_world = reader_to_world(raw.properties)
     if sides is None or to_world is None or segmentation is None:
         return survey
     found = asymmetry(image_to_judge(raw.images, masks), to_world)
     return replace(survey, asymmetry=found, left_of_right_mm=left_of_right_mm(segmentation[0], sides, to_world))
+
+
+def reading_of(survey: Mapping[str, CaseSurvey], reader_class: type[BaseReaderWriter]) -> ReadingSettings:
+    """What the plans say of how the cases were read.
+
+    Raises:
+        InputError: The reader does not turn images, and their orientations differ.
+    """
+    orientation = shared_orientation({case: found.orientation for case, found in survey.items()}, reader_class)
+    known = [found.margins for found in survey.values() if found.margins is not None]
+    margins = np.minimum(np.median(known, axis=0), LARGEST_MARGIN).round(4).tolist() if known else ()
+    assumed = any(found.assumed_orientation for found in survey.values())
+    return ReadingSettings(orientation, assumed, tuple(margins))
 
 
 def asymmetries_of(survey: Mapping[str, CaseSurvey]) -> dict[str, np.ndarray]:

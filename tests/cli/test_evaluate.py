@@ -11,6 +11,7 @@ from nnunetv2.imageio.nibabel_reader_writer import NibabelIO
 from impulse_nnunet.cli.main import main
 from tests.evaluation.brute_force import all_nsd, blobs, disturbed, intrusions_of
 from tests.evaluation.image_files import dataset_json, save, save_all
+from tests.io.headers import change_header
 
 SPACING = (2.0, 0.75, 0.5)  # exact in float32
 NAMES = {"one": 1, "two": 2, "three": 3}
@@ -344,3 +345,55 @@ def test_folders_and_labels_must_be_there(folders, capsys):
     assert "pred: found no dataset.json, expected the names of the labels" in capsys.readouterr().err
     assert evaluate("--labels", "0", "1") == 2
     assert "--labels: found 0, expected labels from 1 to 65535" in capsys.readouterr().err
+
+
+# --- headers ---------------------------------------------------------------------------------------------------------
+
+
+def block(x, y, z):
+    labels = np.zeros((20, 20, 12), np.uint8)
+    labels[x : x + 10, y : y + 10, z : z + 6] = 1
+    return labels
+
+
+def test_an_sform_that_lost_its_scale(tmp_path, capsys):
+    """Distances by pixdim, 1.5 x 1.5 x 8 mm, worked out by SciPy's distance transform of voxel surfaces."""
+    affine = np.diag([-1.5, -1.5, 8.0, 1.0])
+    for name, labels in (("gt", block(5, 5, 3)), ("pred", block(7, 5, 4))):
+        (tmp_path / name).mkdir()
+        image = nibabel.Nifti1Image(labels, affine)
+        image.set_qform(affine, 1)
+        image.set_sform(affine, 1)
+        nibabel.save(image, tmp_path / name / "a.nii.gz")
+        change_header(tmp_path / name / "a.nii.gz", srow=np.diag([-1.0, -1, 1, 1]))
+    arguments = ("--labels", "1", "--hd95", "--assd")
+    assert evaluate(*arguments, references=str(tmp_path / "gt"), predictions=str(tmp_path / "pred")) == 0
+    found = result(tmp_path / "pred" / "summary.json")["paper"]
+    # of the sform's 1 x 1 x 1: 2.0, 0.949, 0.762
+    expected = {"HD95_mm": 8.1394, "ASSD_mm": 3.5315, "NSD_1mm": 0.2791}
+    assert {name: found[name] for name in expected} == pytest.approx(expected, abs=5e-5)
+
+
+@pytest.mark.parametrize("shear", [5e-4, 2e-3])
+def test_a_small_shear_is_evaluated(tmp_path, shear):
+    affine = np.diag([1.5, 1.5, 8.0, 1.0])
+    affine[0, 2] = 8 * shear
+    for name, labels in (("gt", block(5, 5, 3)), ("pred", block(7, 5, 4))):
+        (tmp_path / name).mkdir()
+        nibabel.save(nibabel.Nifti1Image(labels, affine), tmp_path / name / "a.nii.gz")
+    arguments = ("--labels", "1", "--hd95", "--assd")
+    assert evaluate(*arguments, references=str(tmp_path / "gt"), predictions=str(tmp_path / "pred")) == 0
+    found = result(tmp_path / "pred" / "summary.json")["paper"]
+    expected = {"HD95_mm": 8.1394, "ASSD_mm": 3.5315, "NSD_1mm": 0.2791}  # as without shear
+    assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-3)
+
+
+def test_an_orientation_that_is_missing_may_be_assumed(tmp_path, capsys):
+    for name in ("gt", "pred"):
+        (tmp_path / name).mkdir()
+        nibabel.save(nibabel.Nifti1Image(block(5, 5, 3), np.eye(4)), tmp_path / name / "a.nii.gz")
+        change_header(tmp_path / name / "a.nii.gz", qform_code=0, sform_code=0)
+    folders = {"references": str(tmp_path / "gt"), "predictions": str(tmp_path / "pred")}
+    assert evaluate("--labels", "1", **folders) == 2
+    assert "found qform_code 0 and sform_code 0, so no orientation" in capsys.readouterr().err
+    assert evaluate("--labels", "1", "--assume-orientation", **folders) == 0

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -6,6 +7,7 @@ from impulse_nnunet.errors import InputError
 from impulse_nnunet.io.dataset_json import (
     channel_names,
     channel_titles,
+    check_channel_order,
     find_dataset_json,
     read_dataset_json,
     sampled_channels,
@@ -84,3 +86,26 @@ def test_where_it_is_looked_for(tmp_path, monkeypatch):
     monkeypatch.chdir(references)
     relative = type(references)(".")
     assert find_dataset_json(relative, predictions) == tmp_path / "data" / "dataset.json"
+
+
+def test_channels_in_the_order_of_their_numbers_pass():
+    check_channel_order(content("CT", *["noNorm"] * 11), Path("dataset.json"))
+    check_channel_order({"modality": {"0": "CT"}}, Path("dataset.json"))
+
+
+@pytest.mark.parametrize(
+    ("entry", "found"),
+    [
+        ({"1": "noNorm", "0": "CT"}, "channels 1, 0"),
+        ({"0": "CT", "2": "noNorm"}, "channels 0, 2"),
+        ({"0000": "CT"}, "channels 0000"),
+        (["CT"], r"channel_names \['CT'\]"),
+        ("CT", "channel_names 'CT'"),
+        ({"0": 1}, r"channel_names \{'0': 1\}"),
+    ],
+)
+def test_channels_that_nnunet_would_take_for_others_are_refused(entry, found):
+    with pytest.raises(
+        InputError, match=rf"^dataset\.json: found {found}, expected .*numbered from 0 on in this order;"
+    ):
+        check_channel_order({"channel_names": entry}, Path("dataset.json"))

@@ -89,9 +89,63 @@ def test_an_array_without_a_place_lies_at_the_worlds_origin():
     np.testing.assert_array_equal(grid.direction, np.eye(3))
 
 
-def test_a_sheared_grid_is_refused(tmp_path):
+def sheared(path, shear, row=0, column=2):
+    affine = np.diag([1.5, 1.5, 1.5, 1.0])
+    affine[row, column] = shear * 1.5
+    nibabel.save(nibabel.Nifti1Image(np.zeros((3, 4, 5), np.float32), affine), path)
+    return path
+
+
+@pytest.mark.parametrize("shear", [5e-4, 2e-3])  # a tenth of one public set has as much
+def test_a_small_shear_is_kept_as_it_is(tmp_path, shear):
+    grid = read_file_grid(sheared(tmp_path / "a.nii.gz", shear))
+    # voxel (x, y, z) = (2, 3, 4): RAS x = 1.5 * 2 + 4 * 1.5 * shear, y = 4.5, z = 6; LPS changes the signs of two
+    np.testing.assert_allclose((grid.to_world @ (4, 3, 2, 1))[:3], [-3 - 6 * shear, -4.5, 6], atol=1e-6)
+    np.testing.assert_allclose(grid.spacing_mm, [1.5, 1.5, 1.5 * np.hypot(1, shear)], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("shear", "column", "what"),
+    [
+        (0.02, 1, r"axes, 1\.1 degrees off a right angle"),  # atan(0.02) = 1.146 degrees
+        (0.02, 2, r"slices shifted against each other, as by a gantry's tilt, 1\.1 degrees off a right angle"),
+        (np.tan(np.radians(12)), 2, r"slices shifted .* tilt, 12\.0 degrees off a right angle"),
+    ],
+)
+def test_a_large_shear_and_a_gantrys_tilt_are_refused_by_name(tmp_path, shear, column, what):
+    file = tmp_path / "a.nii.gz"
+    nibabel.save(nibabel.load(sheared(file, 0)), tmp_path / "b.nii.gz")
     affine = np.eye(4)
-    affine[0, 1] = 0.01
-    nibabel.save(nibabel.Nifti1Image(np.zeros((3, 4, 5), np.float32), affine), tmp_path / "a.nii.gz")
-    with pytest.raises(InputError, match=r"a\.nii\.gz: found a sheared grid, expected axes at right angles"):
-        read_file_grid(tmp_path / "a.nii.gz")
+    affine[0, column] = shear
+    image = nibabel.Nifti1Image(np.zeros((3, 4, 5), np.float32), affine)
+    image.header.set_zooms(np.linalg.norm(affine[:3, :3], axis=0))
+    nibabel.save(image, file)
+    with pytest.raises(
+        InputError, match=rf"a\.nii\.gz: found a sheared grid \({what}\), expected axes at right angles"
+    ):
+        read_file_grid(file)
+
+
+@pytest.mark.parametrize("ending", [".mha", ".nrrd"])
+def test_shear_in_other_formats(tmp_path, ending):
+    image = marked_image(np.array([[1, 0, 2e-3], [0, 1, 0], [0, 0, 1]]))
+    sitk.WriteImage(image, str(tmp_path / f"small{ending}"))
+    expected = image.TransformIndexToPhysicalPoint((4, 5, 6))
+    np.testing.assert_allclose(
+        (read_file_grid(tmp_path / f"small{ending}").to_world @ (6, 5, 4, 1))[:3], expected, atol=1e-4
+    )
+    sitk.WriteImage(marked_image(np.array([[1, 0, 0.05], [0, 1, 0], [0, 0, 1]])), str(tmp_path / f"large{ending}"))
+    with pytest.raises(InputError, match=rf"large\{ending}: found a sheared grid \(slices shifted"):
+        read_file_grid(tmp_path / f"large{ending}")
+
+
+@pytest.mark.parametrize("codes", ["LPS", "RAS", "PIR", "ASL"])
+def test_orientations_are_named_as_nibabel_names_them(codes):
+    affine = nibabel.orientations.inv_ornt_aff(
+        nibabel.orientations.ornt_transform(
+            nibabel.orientations.axcodes2ornt("RAS"), nibabel.orientations.axcodes2ornt(codes)
+        ),
+        (4, 5, 6),
+    )
+    assert "".join(nibabel.aff2axcodes(affine)) == codes
+    assert FileGrid.from_affine((4, 5, 6), affine).orientation == codes

@@ -8,9 +8,17 @@ import SimpleITK as sitk
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.io.grid import FileGrid
-from impulse_nnunet.io.label_maps import as_labels, count_values, read_label_map, write_label_map, write_on_grid
+from impulse_nnunet.io.label_maps import (
+    as_labels,
+    count_values,
+    holds_integers,
+    read_label_map,
+    write_label_map,
+    write_on_grid,
+)
 from impulse_nnunet.io.same_grid import check_files_on_same_grid
 from tests.evaluation.image_files import save
+from tests.io.headers import change_header
 from tests.lungs import made_up
 
 LABELS = np.random.default_rng(0).integers(0, 5, (3, 4, 6)).astype(np.uint8)
@@ -58,12 +66,15 @@ def test_labels_beyond_a_byte(tmp_path, kind):
 def test_big_endian_nrrd_and_metaimage(tmp_path):
     large = LABELS.astype(np.uint16) * 300
     nrrd = tmp_path / "case.nrrd"
-    header = b"NRRD0004\ntype: ushort\ndimension: 3\nsizes: 6 4 3\nencoding: raw\nendian: big\n\n"
+    header = (
+        b"NRRD0004\ntype: ushort\ndimension: 3\nsizes: 6 4 3\nencoding: raw\nendian: big\n"
+        b"space: left-posterior-superior\nspace directions: (1,0,0) (0,1,0) (0,0,1)\n\n"
+    )
     nrrd.write_bytes(header + large.astype(">u2").tobytes())
     mha = tmp_path / "case.mha"
     header = (
         b"ObjectType = Image\nNDims = 3\nBinaryData = True\nBinaryDataByteOrderMSB = True\nDimSize = 6 4 3\n"
-        b"ElementType = MET_USHORT\nElementDataFile = LOCAL\n"
+        b"TransformMatrix = 1 0 0 0 1 0 0 0 1\nElementType = MET_USHORT\nElementDataFile = LOCAL\n"
     )
     mha.write_bytes(header + large.astype(">u2").tobytes())
     for path in (nrrd, mha):
@@ -73,6 +84,47 @@ def test_big_endian_nrrd_and_metaimage(tmp_path):
 def test_the_other_kind_of_nifti(tmp_path):
     nibabel.save(nibabel.Nifti2Image(LABELS.T, np.eye(4)), tmp_path / "case.nii.gz")
     np.testing.assert_array_equal(read_label_map(tmp_path / "case.nii.gz").labels, LABELS)
+
+
+@pytest.mark.parametrize("factor", [2, 255])  # 255 / 255 is 1.0000000591389835 in the header's float32
+def test_labels_that_a_scaling_leaves_beside_the_integers_are_rounded(tmp_path, factor):
+    path = change_header(nifti(tmp_path / "case.nii", LABELS.astype(np.int16) * factor), slope=1 / factor)
+    stored = nibabel.load(path).get_fdata()
+    assert (factor == 2) == np.array_equal(stored, np.rint(stored))
+    np.testing.assert_array_equal(read_label_map(path).labels, LABELS)
+    assert not holds_integers(path)
+
+
+def test_a_float_array_under_an_integer_header_is_scaled_by_nibabel(tmp_path):
+    image = nibabel.Nifti1Image(LABELS.T.astype(np.float64), np.eye(4))
+    image.set_data_dtype(np.int16)
+    nibabel.save(image, tmp_path / "case.nii.gz")
+    assert not np.array_equal(np.unique(nibabel.load(tmp_path / "case.nii.gz").get_fdata()), range(5))
+    np.testing.assert_array_equal(read_label_map(tmp_path / "case.nii.gz").labels, LABELS)
+
+
+@pytest.mark.parametrize(
+    ("value", "label"), [(1.0009, 1), (0.9991, 1), (-0.0009, 0), (65535.0, 65535), (255.0005, 255)]
+)
+def test_within_a_thousandth_of_an_integer(value, label):
+    assert as_labels(np.full((1, 1, 1), value), "a").item() == label
+
+
+@pytest.mark.parametrize("value", [1.0011, 0.9989, 0.5, 1.00392])  # the last: 256 / 255
+def test_further_off_is_refused_as_scaled(value):
+    message = (
+        r"a: found values between the integers, expected labels; save it without a scaling \(scl_slope\), or resam"
+    )
+    with pytest.raises(InputError, match=message):
+        as_labels(np.full((1, 1, 1), value), "a")
+
+
+@pytest.mark.parametrize(("ending", "kind", "whole"), [("mha", np.uint8, True), ("nrrd", np.float32, False)])
+def test_numbers_stored_as_integers(tmp_path, ending, kind, whole):
+    sitk.WriteImage(sitk.GetImageFromArray(LABELS.astype(kind)), str(tmp_path / f"case.{ending}"))
+    assert holds_integers(tmp_path / f"case.{ending}") == whole
+    assert holds_integers(nifti(tmp_path / "case.nii.gz", LABELS))
+    assert not holds_integers(nifti(tmp_path / "float.nii.gz", LABELS.astype(np.float32)))
 
 
 def test_scaled_nifti(tmp_path):
@@ -206,3 +258,45 @@ def test_voxels_of_each_value():
     # bar n has 4 x 6 voxels; the background the rest of 6 x 8 x 20
     assert count_values(made_up.segments(), 5).tolist() == [960 - 18 * 24] + [24] * 18
     assert count_values(np.zeros((2, 2, 2), np.uint8), 3).tolist() == [8, 0, 0]
+
+
+# --- grids with shear, codes -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("values", [LABELS, np.random.default_rng(1).normal(size=(3, 4, 6, 3)).astype(np.float32)])
+def test_a_small_shear_is_written(tmp_path, values):
+    """ITK makes the axes orthonormal when it writes NIfTI."""
+    direction = np.array([[1, 0, 2e-3], [0, 1, 0], [0, 0, 1]])
+    grid = FileGrid(
+        size=(6, 4, 3), spacing_mm=np.array([2, 0.7, 0.8]), origin=np.array([1, 2, 3.0]), direction=direction
+    )
+    write_on_grid(values, grid, tmp_path / "a.nii.gz")
+    affine = nibabel.load(tmp_path / "a.nii.gz").affine
+    np.testing.assert_allclose(affine @ (5, 3, 2, 1), [-11 - 2e-3 * 1.6, -2 - 2.1, 3 + 1.6, 1], atol=1e-6)
+
+
+def test_vectors_are_those_that_itk_reads(tmp_path):
+    field = np.random.default_rng(1).normal(size=(3, 4, 6, 3)).astype(np.float32)
+    grid = FileGrid(size=(6, 4, 3), spacing_mm=np.array([2, 0.7, 0.8]), origin=np.array([1, 2, 3.0]), direction=TURN)
+    write_on_grid(field, grid, tmp_path / "a.nii.gz")
+    again = sitk.ReadImage(str(tmp_path / "a.nii.gz"))
+    assert again.GetNumberOfComponentsPerPixel() == 3
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(again), field)
+    np.testing.assert_allclose(again.GetDirection(), TURN.ravel(), atol=1e-6)
+    np.testing.assert_allclose(again.GetOrigin(), [1, 2, 3], atol=1e-6)
+
+
+@pytest.mark.parametrize("codes", [(1, 0), (0, 1), (3, 2)])
+def test_another_grid_gets_the_codes_of_the_image(tmp_path, codes):
+    image = nibabel.Nifti1Image(LABELS, np.eye(4))
+    image.set_qform(np.eye(4), codes[0])
+    image.set_sform(np.eye(4), codes[1])
+    nibabel.save(image, tmp_path / "like.nii.gz")
+    grid = FileGrid(size=(6, 4, 3), spacing_mm=np.array([2, 0.7, 0.8]), origin=np.array([1, 2, 3.0]), direction=TURN)
+    write_on_grid(LABELS, grid, tmp_path / "a.nii.gz", like=tmp_path / "like.nii.gz")
+    header = nibabel.load(tmp_path / "a.nii.gz").header
+    assert (int(header["qform_code"]), int(header["sform_code"])) == codes
+    again = sitk.ReadImage(str(tmp_path / "a.nii.gz"))
+    np.testing.assert_allclose(
+        again.TransformIndexToPhysicalPoint((5, 3, 2)), (grid.to_world @ (2, 3, 5, 1))[:3], atol=1e-5
+    )

@@ -1,12 +1,14 @@
 import importlib
 
+import numpy as np
 import pytest
+import SimpleITK as sitk
 from nnunetv2.imageio.nibabel_reader_writer import NibabelIO, NibabelIOWithReorient
 from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO, SimpleITKIOWithReorient
 from nnunetv2.utilities import utils
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.io.nnunet import lists_of_files, reader_for
+from impulse_nnunet.io.nnunet import lists_of_files, read_array, reader_for, write_segmentation
 
 # names that invite mistakes
 NAMES = (
@@ -53,3 +55,23 @@ def test_an_ending_that_no_reader_knows():
     message = r"dataset.json: found file_ending '.xyz', expected an ending that one of nnU-Net's readers knows; convert"
     with pytest.raises(InputError, match=message):
         reader_for({"file_ending": ".xyz"})
+
+
+@pytest.mark.parametrize("named", ["NibabelIOReorient", "", 3, None])
+def test_a_reader_that_nnunet_does_not_know(named):
+    message = r"dataset\.json, overwrite_image_reader_writer: found .*, expected NibabelIOWithReorient, .*; correct the"
+    with pytest.raises(InputError, match=message):
+        reader_for({"file_ending": ".nii.gz", "overwrite_image_reader_writer": named})
+
+
+def test_labels_above_255_keep_their_numbers_in_itks_formats(tmp_path):
+    labels = np.zeros((3, 4, 5), np.uint16)
+    labels[1, 2, 3] = 300  # in 8 bits: 44
+    image = sitk.GetImageFromArray(labels)
+    image.SetDirection([0, 1, 0, -1, 0, 0, 0, 0, 1])
+    sitk.WriteImage(image, str(tmp_path / "a.nrrd"))
+    array, properties = read_array(SimpleITKIOWithReorient(), str(tmp_path / "a.nrrd"))
+    write_segmentation(SimpleITKIOWithReorient(), array[0].astype(np.uint16), tmp_path / "b.nrrd", properties)
+    again = sitk.ReadImage(str(tmp_path / "b.nrrd"))
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(again), labels)
+    np.testing.assert_allclose(again.GetDirection(), image.GetDirection())

@@ -1,10 +1,13 @@
 import importlib
 import json
 
+import nibabel
 import numpy as np
 import pytest
+from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 
-from impulse_nnunet.errors import InputError
+from impulse_nnunet.errors import CasesFailedError, InputError
+from impulse_nnunet.io.assumption import assuming_orientation
 from impulse_nnunet.nnunet.planning import (
     dataset_name,
     find_class,
@@ -15,6 +18,7 @@ from impulse_nnunet.nnunet.planning import (
     survey_raw_dataset,
 )
 from impulse_nnunet.planners import ImPulSePlanner
+from tests.io.headers import change_header
 from tests.support import made_up_cases, write_nifti
 
 CONTENT = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "a": 1}, "numTraining": 0, "file_ending": ".nii"}
@@ -227,3 +231,106 @@ def test_a_users_planner_and_fingerprint_extractor_are_used(made_dataset, own_cl
 def test_a_planner_that_is_none(own_classes, name, found):
     with pytest.raises(InputError, match=f"`planner` {name}: found {found}, expected ImPulSePlanner, or module.Class"):
         find_class(name, ImPulSePlanner, "planner")
+
+
+# --- headers ---------------------------------------------------------------------------------------------------------
+
+SMALL = {"architecture.arch_kwargs.features_per_stage": [8, 8, 16, 16]}
+
+
+def rewritten(raw, change):
+    """Write every file of a data set anew; ``change`` takes a nibabel image and its number."""
+    for number, path in enumerate(sorted((raw / "imagesTr").glob("*.nii.gz"))):
+        for file in (path, raw / "labelsTr" / path.name.replace("_0000", "")):
+            image = nibabel.load(file)
+            image = nibabel.Nifti1Image(np.asarray(image.dataobj), image.affine)
+            nibabel.save(change(image, number), file)
+
+
+def planned(**arguments):
+    plans = plan_dataset(704, workers=1, progress_bar=False, overrides=SMALL, **arguments)
+    preprocess_dataset(704, workers=1, progress_bar=False)
+    return plans["configurations"]["3d_impulse"]["impulse"]["reading"]
+
+
+def test_a_slightly_sheared_case_among_others(made_dataset):
+    def shear(image, number):
+        affine = image.affine.copy()
+        affine[0, 2] = 2e-3 * number
+        return nibabel.Nifti1Image(np.asarray(image.dataobj), affine)
+
+    rewritten(made_dataset, shear)
+    assert (planned()["orientation"], planned()["assume_orientation"]) == ("", False)
+
+
+def test_labels_that_were_scaled_on_saving(made_dataset):
+    before = {file.name: np.asarray(nibabel.load(file).dataobj) for file in (made_dataset / "labelsTr").iterdir()}
+    for name, labels in before.items():
+        image = nibabel.Nifti1Image(labels.astype(np.float64), np.eye(4))
+        image.set_data_dtype(np.int16)
+        nibabel.save(image, made_dataset / "labelsTr" / name)
+        image = nibabel.load(made_dataset / "imagesTr" / name.replace(".nii", "_0000.nii"))
+        nibabel.save(nibabel.Nifti1Image(np.asarray(image.dataobj), np.eye(4)), image.get_filename())
+    planned()
+    references = made_dataset.parents[1] / "nnUNet_preprocessed" / made_dataset.name / "gt_segmentations"
+    for name, labels in before.items():
+        np.testing.assert_array_equal(np.asarray(nibabel.load(references / name).dataobj), labels)
+
+
+def mirrored(image, number):
+    """The same patient, every second one stored from the other side."""
+    return image.as_reoriented(np.array([[0, -1 if number % 2 else 1], [1, 1], [2, 1]]))
+
+
+@pytest.mark.parametrize("reader", ["SimpleITKIO", "NibabelIO"])
+def test_orientations_that_differ_under_a_reader_that_does_not_turn(made_dataset, reader):
+    rewritten(made_dataset, mirrored)
+    content = json.loads((made_dataset / "dataset.json").read_text())
+    planned()  # the default reader turns them
+    write_content(made_dataset, content | {"overwrite_image_reader_writer": reader})
+    message = rf"found {reader}, which does not turn images, with LPS in case_0 and RPS in case_1, expected one"
+    with pytest.raises(InputError, match=message):
+        planned()
+
+
+def test_the_orientation_of_all_images_is_noted_where_no_one_turns_them(made_dataset):
+    content = json.loads((made_dataset / "dataset.json").read_text())
+    write_content(made_dataset, content | {"overwrite_image_reader_writer": "SimpleITKIO"})
+    assert planned()["orientation"] == "LPS"
+
+
+def test_an_assumed_orientation_is_noted_and_preprocessing_goes_by_it(made_dataset, monkeypatch):
+    for file in made_dataset.glob("*Tr/*.nii.gz"):
+        change_header(file, qform_code=0, sform_code=0)
+    with pytest.raises(CasesFailedError, match="found qform_code 0 and sform_code 0, so no orientation"):
+        planned()
+    with assuming_orientation(True):
+        plan_dataset(704, workers=1, progress_bar=False, overrides=SMALL)
+    base = preprocess_dataset(704, workers=1, progress_bar=False)
+    plans = json.loads((base / "ImPulSePlans.json").read_text())
+    assert plans["configurations"]["3d_impulse"]["impulse"]["reading"]["assume_orientation"]
+
+
+def test_an_oblique_case_is_stored_upright_and_scored_as_it_was_stored(made_dataset):
+    """Turned by 30 degrees about z; the trees of its folder are turned with it."""
+    turn = np.array([[np.cos(np.pi / 6), -0.5, 0, 0], [0.5, np.cos(np.pi / 6), 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+
+    def oblique(image, number):
+        return nibabel.Nifti1Image(np.asarray(image.dataobj), turn @ image.affine if number else image.affine)
+
+    rewritten(made_dataset, oblique)
+    (made_dataset / "trees").mkdir()
+    for file in (made_dataset / "labelsTr").iterdir():
+        (made_dataset / "trees" / file.name).write_bytes(file.read_bytes())
+    content = json.loads((made_dataset / "dataset.json").read_text())
+    write_content(made_dataset, content | {"impulse_trees": ["trees"]})
+    assert len(planned()["margins"]) == 6
+    base = made_dataset.parents[1] / "nnUNet_preprocessed" / made_dataset.name
+    data = nnUNetDatasetBlosc2(str(next(base.glob("*3d_impulse"))))
+    segmentation, properties = data.load_case("case_1")[1], data.load_case("case_1")[3]
+    assert set(np.unique(segmentation)) <= {-1, 0, 1, 2}
+    assert {1, 2} <= set(np.unique(segmentation))
+    voxels = properties["impulse"]["mask_voxels"]
+    assert np.all(segmentation[0][tuple(voxels.T)] > 0)
+    stored = nibabel.load(base / "gt_segmentations" / "case_1.nii.gz")
+    np.testing.assert_array_equal(stored.affine, nibabel.load(made_dataset / "labelsTr" / "case_1.nii.gz").affine)

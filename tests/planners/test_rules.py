@@ -79,7 +79,7 @@ MEASURED_GB = (
 
 @pytest.mark.parametrize(("grid", "width", "channels", "classes", "measured"), MEASURED_GB)
 def test_the_estimate_is_not_below_what_was_measured_and_within_15_percent(grid, width, channels, classes, measured):
-    network = NetworkSettings(tuple(width * 2**i for i in range(4)), template_grid=grid)
+    network = NetworkSettings(features_per_stage=tuple(width * 2**i for i in range(4)), template_grid=grid)
     estimate = estimate_memory_gb(grid, network, 4, 4096, properties((1, 1, 1), channels=channels, classes=classes))
     assert measured <= estimate <= 1.15 * measured
 
