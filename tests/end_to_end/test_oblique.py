@@ -22,8 +22,7 @@ SETTINGS = (
     "batch_size=2",
     "architecture.arch_kwargs.features_per_stage=[8,16,32,32]",
 )
-CASES = ("chest_012", "chest_013")
-TURNS = {"z25": ("z", 25), "z45": ("z", 44.9), "x25": ("x", 25), "x44": ("x", 44)}
+TURNS = {"chest_012": {"z25": ("z", 25), "z45": ("z", 44.9)}, "chest_013": {"x25": ("x", 25), "x44": ("x", 44)}}
 
 
 def oblique(image: sitk.Image, axis: str, degrees: float) -> sitk.Image:
@@ -48,25 +47,24 @@ def dice(found: Path, expected: Path) -> float:
 def test_oblique_scans_get_the_labels_of_the_straight_scan(tmp_path):
     """Straight scans are decoded at the very places of the oblique voxels, so no label is resampled."""
     workplace = make_workplace(tmp_path)
-    write_dataset(workplace.raw, 12, len(CASES), (80, 96, 112), 3.5)
+    write_dataset(workplace.raw, 12, len(TURNS), (80, 96, 112), 3.5)
     plan(workplace, SETTINGS)
     workplace.run("nnUNetv2_train", "990", "3d_impulse", "all", "-tr", "nnUNetTrainerImPulSe", "-p", "ImPulSePlans",
                   "-device", "cpu")  # fmt: skip
-    images, straight = tmp_path / "oblique", workplace.raw / "imagesTs"
+    images, model = tmp_path / "oblique", ("-d", "990", "-f", "all", "-device", "cpu", "--disable_progress_bar")
     images.mkdir()
-    for case in CASES:
-        for name, turn in TURNS.items():
-            image = oblique(sitk.ReadImage(str(straight / f"{case}_0000.nii.gz")), *turn)
-            sitk.WriteImage(image, str(images / f"{case}-{name}_0000.nii.gz"))
-    model = ("-d", "990", "-f", "all", "-device", "cpu", "--disable_progress_bar")
+    for case, turns in TURNS.items():
+        scan = workplace.raw / "imagesTs" / f"{case}_0000.nii.gz"
+        (tmp_path / case).mkdir()
+        (tmp_path / case / scan.name).symlink_to(scan)
+        for name, turn in turns.items():
+            sitk.WriteImage(oblique(sitk.ReadImage(str(scan)), *turn), str(images / f"{case}-{name}_0000.nii.gz"))
     workplace.run("impulse_nnunet", "predict", *model, "-i", str(images), "-o", str(tmp_path / "found"))
     found = {}
-    for case in CASES:
-        for name in TURNS:
+    for case, turns in TURNS.items():
+        for name in turns:
             like, output = images / f"{case}-{name}_0000.nii.gz", tmp_path / f"like_{case}-{name}"
-            workplace.run(
-                "impulse_nnunet", "predict", *model, "-i", str(straight), "-o", str(output), "--like", str(like)
-            )
+            folders = ("-i", str(tmp_path / case), "-o", str(output))
+            workplace.run("impulse_nnunet", "predict", *model, *folders, "--like", str(like))
             found[case, name] = dice(tmp_path / "found" / f"{case}-{name}.nii.gz", output / f"{case}.nii.gz")
-    for name in TURNS:  # measured: 0.974 to 0.987
-        assert np.mean([found[case, name] for case in CASES]) >= 0.97, found
+    assert min(found.values()) >= 0.97, found  # measured: 0.974 to 0.987
