@@ -1,4 +1,5 @@
 import json
+import os
 import pickle
 
 import pytest
@@ -9,9 +10,16 @@ from impulse_nnunet.nnunet.check_model import as_table, check_archive_and_models
 from impulse_nnunet.nnunet.install_model import install_model
 from impulse_nnunet.nnunet.models import load_model
 from impulse_nnunet.nnunet.predictor import ImPulSePredictor
+from impulse_nnunet.runtime.environment import ensure_variables
 from tests.security.harmful import MODEL, Harmful, checkpoint_content, plans_content, write_model, zip_of
 
 CHECKPOINT = "checkpoint_final.pth"
+
+
+@pytest.fixture(autouse=True)
+def _trainers_are_found(monkeypatch):
+    monkeypatch.setenv("nnUNet_extTrainer", os.environ.get("nnUNet_extTrainer", ""))
+    ensure_variables()
 
 
 @pytest.fixture
