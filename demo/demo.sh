@@ -27,7 +27,7 @@ brief=(training.iterations=20 training.validation_iterations=2 augmentation.nois
 sets=()
 for setting in "${brief[@]}" training.max_minutes="${DEMO_MINUTES:-2.5}"; do sets+=(--set "impulse.$setting"); done
 for setting in "${brief[@]}" training.max_minutes="${DEMO_BAV_MINUTES:-1}"; do sets+=(--bav_set "impulse.$setting"); done
-impulse_nnunet pipeline -d 801 --inputs ibav --folds 0 -device "$device" -np "$cores" -gpu_memory_target 1 \
+impulse_nnunet pipeline -d 801 --inputs ibav --folds 0 -device "$device" -np "$cores" -gpu_memory_target 1.37 \
     --bav_tr nnUNetTrainerImPulSe --bav_pl ImPulSePlanner --bav_c 3d_impulse "${sets[@]}" -o "$output/results"
 
 step "4/5 impulse_nnunet reconstruct: CT in, segments out"
