@@ -104,9 +104,13 @@ def test_convolutions_that_pad_nothing_or_by_themselves_are_left_alone(padding):
 def finder(search_grid):
     """Three strides of 2: the last stage has an eighth of the grid."""
     sizes = NetworkSettings(
-        (16, 32, 64, 128), ((1, 1, 1), (2, 2, 2), (2, 2, 2), (2, 2, 2)), (2, 2, 2, 2), template_grid=(4, 4, 4)
+        features_per_stage=(16, 32, 64, 128),
+        strides=((1, 1, 1), (2, 2, 2), (2, 2, 2), (2, 2, 2)),
+        blocks_per_stage=(2, 2, 2, 2),
+        template_grid=(4, 4, 4),
     )
-    network = SYSTEMS["impulse_plus"].build(Task(sizes, 1, 3, (32, 32, 32), search_grid=search_grid)).finder
+    task = Task(settings=sizes, input_channels=1, number_of_classes=3, input_grid=(32,) * 3, search_grid=search_grid)
+    network = SYSTEMS["impulse_plus"].build(task).finder
     network.encoder_bfloat16 = True
     return network
 
