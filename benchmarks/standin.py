@@ -1,7 +1,7 @@
 """A model and a case for speed where no model at the paper's size can be trained.
 
 The template is the atlas of small phantoms, on the box of their lungs; the heads' last layers have small random
-weights; the encoder is the ResNet-18 at 128^3 with random weights; the finder is trained on the phantoms for a minute.
+weights; the encoder is the ResNet-18 at 128^3 with random weights; the localizer is trained on phantoms for a minute.
 What a trained model costs depends on its widths and grids, which are the paper's, and on how much of the box lies near
 a border between segments, which the atlas brings.
 
@@ -61,14 +61,14 @@ class Sizes:
 
     Args:
         grid: Input and template grid, voxels (d, h, w).
-        search_grid: Of the finder, voxels.
+        search_grid: Of the localizer, voxels.
         working_grid: Of the whole image as the encoder's input is taken from it, voxels.
         widths: Channels of the encoder's stages.
         shape: Of the case, voxels.
         spacing_mm: Of the case.
         atlas_size: Of the small phantoms that make the template, voxels.
         atlas_cases: How many.
-        finder_steps: Steps of the finder's training.
+        localizer_steps: Steps of the localizer's training.
     """
 
     grid: tuple[int, int, int]
@@ -79,19 +79,19 @@ class Sizes:
     spacing_mm: tuple[float, float, float]
     atlas_size: tuple[int, int, int]
     atlas_cases: int
-    finder_steps: int
+    localizer_steps: int
 
 
 PAPER = Sizes(
     grid=(128, 128, 128),
-    search_grid=(64, 64, 64),  # what the planner gives the finder beside such a grid
+    search_grid=(64, 64, 64),  # what the planner gives the localizer beside such a grid
     working_grid=(192, 232, 232),  # 1.25 times as fine as the grid over the lungs of the case
     widths=(64, 128, 256, 512),
     shape=(300, 512, 512),
     spacing_mm=(1.0, 0.7, 0.7),
     atlas_size=(96, 120, 120),
     atlas_cases=6,
-    finder_steps=120,
+    localizer_steps=120,
 )
 TINY = Sizes(  # for a rehearsal of the GPU parts
     grid=(32, 32, 32),
@@ -102,7 +102,7 @@ TINY = Sizes(  # for a rehearsal of the GPU parts
     spacing_mm=(6.0, 5.6, 5.6),
     atlas_size=(48, 60, 60),
     atlas_cases=2,
-    finder_steps=60,
+    localizer_steps=60,
 )
 GRID, SHAPE, WORKING_GRID = PAPER.grid, PAPER.shape, PAPER.working_grid
 
@@ -118,7 +118,7 @@ def made(folder: Path, sizes: Sizes = PAPER, device: torch.device | str = "cpu")
     Args:
         folder: Kept from one call to the next; one folder for each sizes.
         sizes: Of model and case.
-        device: Where the finder is trained.
+        device: Where the localizer is trained.
     """
     mark = folder / f"made_{VERSION}"
     if not mark.is_file():
@@ -133,14 +133,14 @@ def made(folder: Path, sizes: Sizes = PAPER, device: torch.device | str = "cpu")
         mean, deviation = float(case.image.mean()), float(case.image.std())
         net = network(sizes)
         net.decoder.template.set_logits(atlas(small, sizes.grid))
-        train_finder(net.finder.to(device), small, mean, deviation, sizes)
+        train_localizer(net.localizer.to(device), small, mean, deviation, sizes)
         write_model(folder / "model", net.to("cpu"), sizes, {"mean": mean, "std": deviation})
         mark.touch()
     return folder
 
 
 def network(sizes: Sizes = PAPER) -> ImPulSeNet:
-    """The stand-in without its atlas, its finder untrained."""
+    """The stand-in without its atlas, its localizer untrained."""
     torch.manual_seed(0)
     settings = NetworkSettings(features_per_stage=sizes.widths, template_grid=sizes.grid)
     net = SYSTEMS["impulse_plus"].build(
@@ -186,23 +186,23 @@ def atlas(cases: Sequence[Case], grid: tuple[int, int, int]) -> torch.Tensor:
     return torch.from_numpy(np.log(smooth + 0.5))
 
 
-def train_finder(finder: ImPulSeNet, cases: Sequence[Case], mean: float, deviation: float, sizes: Sizes) -> None:
-    """Teach a finder where the lungs of the cases are, every voxel of its grid a point."""
+def train_localizer(localizer: ImPulSeNet, cases: Sequence[Case], mean: float, deviation: float, sizes: Sizes) -> None:
+    """Teach a localizer where the lungs of the cases are, every voxel of its grid a point."""
     points = grid_points(sizes.search_grid).reshape(1, -1, 3)
-    device = next(finder.parameters()).device
-    optimiser = torch.optim.AdamW(finder.parameters(), 1e-3)
-    finder.train()
-    for step in range(sizes.finder_steps):
+    device = next(localizer.parameters()).device
+    optimiser = torch.optim.AdamW(localizer.parameters(), 1e-3)
+    localizer.train()
+    for step in range(sizes.localizer_steps):
         case = cases[step % len(cases)]
         volume = to_working_volume(torch.from_numpy((case.image[None] - mean) / deviation), sizes.atlas_size)
         image = image_on_box(volume, Box.whole(), sizes.search_grid)[None]
         labels = labels_at(case.labels["segments"], Box.whole(), points[0].numpy(), None)
         foreground = torch.from_numpy(np.minimum(labels, 1))[None]
-        loss = point_loss(finder(image.to(device), points.to(device)), foreground.to(device), LossSettings())
+        loss = point_loss(localizer(image.to(device), points.to(device)), foreground.to(device), LossSettings())
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    finder.eval()
+    localizer.eval()
 
 
 def _write(case: Case, folder: Path, sizes: Sizes) -> None:
@@ -235,7 +235,7 @@ def dataset_json(channels: int, sizes: Sizes) -> dict[str, Any]:
 
 
 def plans(channels: int, sizes: Sizes, intensity: dict[str, float], batch_size: int = 4) -> dict[str, Any]:
-    """Plans of the paper's sizes, or of others, with two passes and a finder."""
+    """Plans of the paper's sizes, or of others, with two passes and a localizer."""
     settings = ImPulSeSettings(
         grid=GridSettings(sizes.grid, sizes.working_grid),
         region=RegionSettings(mode="two_pass", search_grid=sizes.search_grid),

@@ -261,7 +261,7 @@ class ImPulSeSettings:
 
     @property
     def search_grid(self) -> tuple[int, int, int] | None:
-        """Voxels (d, h, w) that the finder sees, if there is one."""
+        """Voxels (d, h, w) that the localizer sees, if there is one."""
         if self.region.mode != "two_pass" or not self.region.search_grid:
             return None
         d, h, w = self.region.search_grid

@@ -28,7 +28,7 @@ LARGEST_TEMPLATE_EDGE = 128
 REGION_CLEARLY_SMALLER = 0.7
 REGION_FINER = 1.2
 WORKING_FINER = 1.25
-SEARCH_FROM = 64**3  # voxels of the input grid from which on a finder pays
+SEARCH_FROM = 64**3  # voxels of the input grid from which on a localizer pays
 SEARCH_VOXELS = 24  # along each edge of the region: half a voxel is well within the margin
 MAPS_PER_STAGE = 14  # 9.9 are saved for the backward pass (a test counts them); the rest is for gradients and copies
 
@@ -133,7 +133,7 @@ def working_grid(input_grid: Sequence[int], image_mm: np.ndarray, extent_mm: np.
 def search_grid(
     input_grid: Sequence[int], strides: Sequence[Sequence[int]], properties: DatasetProperties
 ) -> tuple[int, ...]:
-    """Voxels in which a finder sees the whole image; none for small input grids.
+    """Voxels in which a localizer sees the whole image; none for small input grids.
 
     Half the input grid, more where the region is a small part of the image, never more than the input grid; multiples
     of the strides.

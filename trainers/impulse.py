@@ -257,7 +257,7 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         return {"loss": loss, "tp_hard": tp, "fp_hard": fp, "fn_hard": fn}
 
     def _predict(self, batch: NetworkBatch) -> tuple[torch.Tensor, PointPrediction]:
-        """Loss, the finder's included, and prediction of a batch."""
+        """Loss, the localizer's included, and prediction of a batch."""
         found = self.network(batch.images, batch.points, batch.search, at_voxels=batch.points is None)
         if batch.search is None:
             return self.loss(found, batch.labels), found

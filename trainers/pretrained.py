@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.network import ImPulSeNet
+from impulse_nnunet.network.weight_names import with_current_names
 from impulse_nnunet.network.wrapping import bare_network
 from impulse_nnunet.security.checkpoints import load_checkpoint
 from impulse_nnunet.training.pretrained import take_weights
@@ -54,4 +55,4 @@ def network_weights(path: str) -> dict[str, Tensor]:
         raise InputError(
             f"`pretrained_weights` {path}", "no network_weights", "a checkpoint of nnU-Net", "check the file"
         )
-    return weights
+    return with_current_names(weights)

@@ -17,14 +17,14 @@ GRADIENT_NORM = 12.0  # nnU-Net's
 
 
 def descend(trainer: nnUNetTrainerImPulSe, loss: torch.Tensor) -> None:
-    """Move the weights by a loss; the gradients of the network and of its finder are clipped apart from each other."""
+    """Move the weights by a loss; the gradients of the network and of its localizer are clipped separately."""
     scaler, optimiser, network = trainer.grad_scaler, trainer.optimizer, trainer.bare_network()
     if scaler is None:
         loss.backward()
     else:
         scaler.scale(loss).backward()
         scaler.unscale_(optimiser)
-    for part in (network.encoder, network.decoder), (network.finder,):
+    for part in (network.encoder, network.decoder), (network.localizer,):
         trained = [parameter for module in part if module is not None for parameter in module.parameters()]
         torch.nn.utils.clip_grad_norm_(trained, GRADIENT_NORM)
     if scaler is None:

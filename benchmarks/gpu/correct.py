@@ -70,7 +70,7 @@ def _system(context: Context, trainer: str, small: str, large: str) -> dict[str,
     batch = next(made.dataloader_val)
     on_cpu = steps.make_trainer(small, trainer, torch.device("cpu"))
     on_cpu.network.load_state_dict({name: value.cpu() for name, value in made.network.state_dict().items()})
-    for network in (on_cpu.network, on_cpu.network.finder):
+    for network in (on_cpu.network, on_cpu.network.localizer):
         if network is not None:
             network.encoder_bfloat16 = False
     with torch.no_grad():
@@ -114,7 +114,7 @@ def labels(context: Context) -> dict[str, Any]:
     image, settings = prepared(folder, context)
     grid = OutputGrid.native(image.shape[1:])
     reference_net = loaded(folder, context.sizes)
-    for network in (reference_net, reference_net.finder):
+    for network in (reference_net, reference_net.localizer):
         network.encoder_bfloat16 = False
     expected = encode_image(Ensemble(reference_net, None, torch.device("cpu")), image, settings)
     by_cpu = decode_labels(expected, grid, settings.inference.block_points)

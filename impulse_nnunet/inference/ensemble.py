@@ -14,6 +14,7 @@ from impulse_nnunet.geometry.boxes import Box
 from impulse_nnunet.geometry.resampling import image_on_box
 from impulse_nnunet.inference.features import check_features
 from impulse_nnunet.network import Decoder, ImPulSeNet
+from impulse_nnunet.network.weight_names import with_current_names
 from impulse_nnunet.network.wrapping import bare_network
 from impulse_nnunet.runtime.devices import check_device
 from impulse_nnunet.settings import ImPulSeSettings, settings_from_configuration
@@ -73,11 +74,11 @@ class Ensemble:
 
     @torch.inference_mode()
     def search(self, volume: Tensor, search_grid: Sequence[int], case: str = "image") -> EncodedBox:
-        """What the finders of all folds see in a working volume (channel, d, h, w); raises as :meth:`encode` does."""
-        finder = self.network.finder
-        if finder is None:
-            raise TypeError("the network has no finder, expected one where the plans name a search grid")
-        return self._encode(volume, Box.whole(), search_grid, finder, [finder.decoder] * len(self.decoders), case)
+        """What the localizers of all folds see in a working volume (channel, d, h, w); raises like :meth:`encode`."""
+        localizer = self.network.localizer
+        if localizer is None:
+            raise TypeError("the network has no localizer, expected one where the plans name a search grid")
+        return self._encode(volume, Box.whole(), search_grid, localizer, [localizer.decoder] * len(self.decoders), case)
 
     def _encode(
         self, volume: Tensor, box: Box, grid: Sequence[int], network: ImPulSeNet, decoders: Sequence[Decoder], case: str
@@ -101,7 +102,8 @@ class Ensemble:
 
 
 def _without_decoder(network: ImPulSeNet, weights: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    """Weights of a fold's encoder and finder, each under one of its names; on the CPU the very tensors."""
+    """Weights of a fold's encoder and localizer, each under one of its names; on the CPU the very tensors."""
+    weights = with_current_names(weights)
     names = [name for name, _ in (*network.named_parameters(), *network.named_buffers())]
     return {name: weights[name].to(device) for name in names if not name.startswith("decoder.")}
 

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from impulse_nnunet.network.dense import DenseNetwork
-from impulse_nnunet.network.finder import finder_settings
 from impulse_nnunet.network.heads import PointHead
 from impulse_nnunet.network.impulse_net import PointDecoder
+from impulse_nnunet.network.localizer import localizer_settings
 from impulse_nnunet.network.memory import saved_values, training_gb
 from impulse_nnunet.network.settings import NetworkSettings
 from impulse_nnunet.network.systems import SYSTEMS, Task, sizes_of
@@ -113,8 +113,8 @@ def describe(
         parts["head"] = NetworkPart(parameters=count(dense.head), grid=task.input_grid, settings=dense.head.title)
     if isinstance(network.decoder, PointDecoder):
         parts |= _point_parts(network.decoder, settings, task, template_mode)
-    if network.finder is not None:
-        parts["finder"] = _finder(network.finder, task)
+    if network.localizer is not None:
+        parts["localizer"] = _localizer(network.localizer, task)
     trained = count(network)
     points = math.prod(task.input_grid) if kind.dense else points
     memory = training_gb(saved, trained, batch_size, points, _values_per_point(settings, task, kind.dense))
@@ -149,10 +149,10 @@ def _encoder(encoder: nn.Module, settings: NetworkSettings, task: Task) -> Netwo
     return NetworkPart(parameters=count(encoder), grid=task.input_grid, settings=text, levels=tuple(levels))
 
 
-def _finder(finder: nn.Module, task: Task) -> NetworkPart:
-    widths = ", ".join(str(width) for width in finder_settings(task.settings).features_per_stage)
+def _localizer(localizer: nn.Module, task: Task) -> NetworkPart:
+    widths = ", ".join(str(width) for width in localizer_settings(task.settings).features_per_stage)
     return NetworkPart(
-        parameters=count(finder),
+        parameters=count(localizer),
         grid=task.search_grid,
         settings=f"unet of widths {widths}: the foreground in the whole image",
     )

@@ -13,6 +13,7 @@ from impulse_nnunet.network.channels_last import channels_last
 from impulse_nnunet.network.precision import encoder_autocast, full_precision
 from impulse_nnunet.network.shallow import ShallowPadded
 from impulse_nnunet.network.template import Template
+from impulse_nnunet.network.weight_names import rename_before_loading
 
 
 class PointPrediction(NamedTuple):
@@ -112,7 +113,7 @@ class ImPulSeNet(nn.Module):
         decoder: Feature maps and points -> :class:`PointPrediction`.
         encoder_bfloat16: Run the encoder in bfloat16, channels last: the fast way on CPUs with AVX-512 BF16.
 
-    ``finder``, where there is one, says where in a whole image the foreground is; it shares no weights.
+    ``localizer``, where there is one, says where in a whole image the foreground is; it shares no weights.
     """
 
     def __init__(self, encoder: nn.Module, decoder: Decoder, encoder_bfloat16: bool = False) -> None:
@@ -120,7 +121,8 @@ class ImPulSeNet(nn.Module):
         self.encoder = encoder
         self.decoder: Decoder = decoder
         self.encoder_bfloat16 = encoder_bfloat16
-        self.finder: ImPulSeNet | None = None
+        self.localizer: ImPulSeNet | None = None
+        self.register_load_state_dict_pre_hook(rename_before_loading)
         self.origin = ""  # where the first weights come from, in words; empty: random
 
     def encode(self, image: Tensor) -> list[Tensor]:
@@ -148,7 +150,7 @@ class ImPulSeNet(nn.Module):
         Args:
             image: See above.
             points: See above.
-            search: Images on the finder's grid and points; its prediction comes second.
+            search: Images on the localizer's grid and points; its prediction comes second.
             at_voxels: Of a dense network in place of points: all voxels of the input grid, in order.
 
         Raises:
@@ -163,6 +165,6 @@ class ImPulSeNet(nn.Module):
         pyramid = self.encode(image)
         with full_precision(image.device):
             prediction = self.decoder(pyramid, points)
-        if search is None or self.finder is None:
+        if search is None or self.localizer is None:
             return prediction
-        return prediction, self.finder(*search)
+        return prediction, self.localizer(*search)

@@ -16,8 +16,8 @@ from impulse_nnunet.errors import InputError
 from impulse_nnunet.network.build import build_network, cpu_has_bfloat16
 from impulse_nnunet.network.dense import DeepLabHead, DenseHead, DenseNetwork, FCNHead
 from impulse_nnunet.network.encoders import build_encoder
-from impulse_nnunet.network.finder import build_finder
 from impulse_nnunet.network.impulse_net import DenseDecoder, ImPulSeNet
+from impulse_nnunet.network.localizer import build_localizer
 from impulse_nnunet.network.settings import NetworkSettings
 from impulse_nnunet.network.topology import nnunet_settings
 
@@ -33,7 +33,7 @@ class Task:
         input_grid: (d, h, w), voxels.
         spacing_mm: (d, h, w) of the input grid.
         co_trained: Whether the template is trained with the network.
-        search_grid: (d, h, w) on which a finder sees the whole image; None: there is no finder.
+        search_grid: (d, h, w) on which a localizer sees the whole image; None: there is no localizer.
     """
 
     settings: NetworkSettings
@@ -53,7 +53,7 @@ class System:
         title: As the paper calls it.
         trainer: Name of the nnU-Net trainer.
         dense: Whether it is trained over the whole input grid in place of random points.
-        main: Puts the network together, without a finder.
+        main: Puts the network together, without a localizer.
     """
 
     title: str
@@ -62,10 +62,10 @@ class System:
     main: Callable[[Task], ImPulSeNet]
 
     def build(self, task: Task) -> ImPulSeNet:
-        """The network; with a finder where the task has a grid for one, the same for every system."""
+        """The network; with a localizer where the task has a grid for one, the same for every system."""
         network = self.main(task)
         if task.search_grid is not None:
-            network.finder = build_finder(task.settings, task.input_channels, network.encoder_bfloat16)
+            network.localizer = build_localizer(task.settings, task.input_channels, network.encoder_bfloat16)
         return network
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.io.json_files import read_json_object
+from impulse_nnunet.network.weight_names import with_current_names
 from impulse_nnunet.security.checkpoints import load_checkpoint
 from impulse_nnunet.security.plans import check_dataset_json, check_plans
 
@@ -108,7 +109,7 @@ def read_fold(path: Path) -> Fold:
     axes = content.get("inference_allowed_mirroring_axes")
     return Fold(
         path=path,
-        weights=dict(weights or {}),
+        weights=with_current_names(weights or {}),
         trainer=trainer,
         configuration=configuration,
         mirroring_axes=None if axes is None else tuple(axes),

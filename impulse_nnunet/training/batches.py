@@ -25,7 +25,7 @@ from impulse_nnunet.training.lattice import lattice_labels
 from impulse_nnunet.training.memory import SMALLEST_CACHE_BYTES
 from impulse_nnunet.training.points import draw_points, labels_at
 
-SEARCH_REGION_SHARE = 0.5  # of the finder's points; a small organ would be met too seldom
+SEARCH_REGION_SHARE = 0.5  # of the localizer's points; a small organ would be met too seldom
 CASE_ENDINGS = (".b2nd", "_seg.b2nd", ".npz", ".pkl")
 
 
@@ -65,7 +65,7 @@ class Sample:
         points: (point, 3) float32 box positions; None: the voxel centres of the box's grid, in order.
         labels: (point,) int64.
         seed: Of the sample's random intensities.
-        search: For the finder: the whole image of the case, foreground labelled 1.
+        search: For the localizer: the whole image of the case, foreground labelled 1.
     """
 
     volume: Tensor

@@ -22,9 +22,9 @@ class NetworkBatch:
         images: (batch, channel, d, h, w) float32, on the input grid in each box.
         points: (batch, point, 3) float32 box positions; None: all voxel centres of the input grid.
         labels: (batch, point) int64.
-        search_images: (batch, channel, d, h, w) float32, whole images for the finder, if there is one.
-        search_points: (batch, point, 3) float32, the finder's.
-        foreground: (batch, point) int64, the finder's labels.
+        search_images: (batch, channel, d, h, w) float32, whole images for the localizer, if there is one.
+        search_points: (batch, point, 3) float32, the localizer's.
+        foreground: (batch, point) int64, the localizer's labels.
     """
 
     images: Tensor
@@ -36,7 +36,7 @@ class NetworkBatch:
 
     @property
     def search(self) -> tuple[Tensor, Tensor] | None:
-        """Images and points for the finder, if there is one."""
+        """Images and points for the localizer, if there is one."""
         if self.search_images is None or self.search_points is None:
             return None
         return self.search_images, self.search_points
@@ -62,7 +62,7 @@ class InputMaker:
 
     def __call__(self, batch: Sequence[Sample]) -> NetworkBatch:
         """The batch's tensors; call it outside autocast, which would round positions."""
-        volumes: dict[int, Tensor] = {}  # each is uploaded once, for the network, the finder, and any other sample
+        volumes: dict[int, Tensor] = {}  # each is uploaded once, for the network, the localizer, and any other sample
         for sample in batch:
             if id(sample.volume) not in volumes:
                 volumes[id(sample.volume)] = sample.volume.to(self.device, non_blocking=True)

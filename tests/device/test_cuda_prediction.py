@@ -51,7 +51,7 @@ def exact_ensemble(device, model, precision="float32"):
     data, _, _ = preprocessed(predictor)
     network = predictor.network
     network.load_state_dict(predictor.list_of_parameters[0])
-    for part in (network, network.finder):
+    for part in (network, network.localizer):
         part.encoder_bfloat16 = False
     ensemble = Ensemble(network, None, device, precision=precision)
     return ensemble, settings_of(predictor), torch.from_numpy(data)

@@ -86,7 +86,7 @@ def test_every_system_stays_on_the_device(half, system, folds):
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_every_systems_finder_stays_on_the_device(half, system):
+def test_every_systems_localizer_stays_on_the_device(half, system):
     (member,) = ensemble(system).search(volume(), SEARCH).members
     assert describe(*evaluated(member)) == FULL
     assert evaluated(member).logits.shape == (1, 7, 2)

@@ -61,8 +61,8 @@ def device(monkeypatch):
     assert set(module.places) <= {"cpu", "cuda"}
 
 
-def settings(finder=True):
-    region = RegionSettings(mode="two_pass", search_grid=SEARCH) if finder else RegionSettings()
+def settings(localizer=True):
+    region = RegionSettings(mode="two_pass", search_grid=SEARCH) if localizer else RegionSettings()
     return settings_for(GRID, (10, 14, 18), region=region, sampling=MASKS)
 
 
@@ -78,19 +78,19 @@ def sample(volume, points=POINTS, search=None):
     )
 
 
-def batch(dense, finder=True):
+def batch(dense, localizer=True):
     volumes = [torch.zeros(CHANNELS, 10, 14, 18, dtype=torch.float16) for _ in range(2)]
-    return [sample(v, 0 if dense else POINTS, sample(v) if finder else None) for v in volumes]
+    return [sample(v, 0 if dense else POINTS, sample(v) if localizer else None) for v in volumes]
 
 
-def network(system, co_trained=False, finder=True, encoder=NETWORK):
+def network(system, co_trained=False, localizer=True, encoder=NETWORK):
     task = Task(
         settings=encoder,
         input_channels=CHANNELS,
         number_of_classes=CLASSES,
         input_grid=GRID,
         co_trained=co_trained,
-        search_grid=SEARCH if finder else None,
+        search_grid=SEARCH if localizer else None,
     )
     with torch.device(CUDA):
         return SYSTEMS[system].build(task).train()
@@ -110,15 +110,15 @@ def step(network, made):
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-@pytest.mark.parametrize("finder", [True, False], ids=["finder", "no finder"])
+@pytest.mark.parametrize("localizer", [True, False], ids=["localizer", "no localizer"])
 @pytest.mark.parametrize("co_trained", [False, True], ids=["fixed", "co-trained"])
-def test_every_system_stays_on_the_device(device, system, finder, co_trained):
+def test_every_system_stays_on_the_device(device, system, localizer, co_trained):
     dense = SYSTEMS[system].dense
-    made = InputMaker(settings(finder), device, augment=True)(batch(dense, finder))
+    made = InputMaker(settings(localizer), device, augment=True)(batch(dense, localizer))
     assert describe(made.images) == {("cuda", torch.float32)}
     assert made.images.shape == (2, CHANNELS, *GRID)
     assert describe(made.labels) == {("cuda", torch.int64)}
-    prediction, loss, counts = step(network(system, co_trained, finder), made)
+    prediction, loss, counts = step(network(system, co_trained, localizer), made)
     assert describe(*prediction, loss) == {("cuda", torch.float32)}
     assert prediction.logits.shape == (2, int(np.prod(GRID)) if dense else POINTS, CLASSES)
     assert loss.shape == ()

@@ -195,7 +195,7 @@ def test_time_limit_ends_training_with_a_final_checkpoint(folders, plans):
     assert again.current_epoch == limited.current_epoch
 
 
-def test_a_finder_changes_no_weight_of_the_network(folders, plans, monkeypatch, tmp_path):
+def test_a_localizer_changes_no_weight_of_the_network(folders, plans, monkeypatch, tmp_path):
     assert plans["configurations"]["3d_impulse"]["impulse"]["region"]["search_grid"]
     both = trainer()
     both.run_training()
@@ -204,9 +204,9 @@ def test_a_finder_changes_no_weight_of_the_network(folders, plans, monkeypatch, 
     monkeypatch.setenv("nnUNet_results", str(tmp_path / "alone"))
     alone = trainer()
     alone.run_training()
-    assert alone.network.finder is None
+    assert alone.network.localizer is None
     weights = both.network.state_dict()
-    assert any(name.startswith("finder.") for name in weights)
+    assert any(name.startswith("localizer.") for name in weights)
     for name, value in alone.network.state_dict().items():
         assert torch.equal(weights[name], value), name
 

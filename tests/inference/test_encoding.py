@@ -88,25 +88,25 @@ class Found(torch.nn.Module):
         return [logits]
 
 
-def test_a_finder_finds_the_region_on_its_own_grid():
+def test_a_localizer_finds_the_region_on_its_own_grid():
     network = network_that_finds((slice(0, 0), slice(0, 0), slice(0, 0)))  # which finds nothing itself
-    network.finder = ImPulSeNet(Found((0.25, 1 / 6, 0.25), (0.75, 5 / 6, 0.75)), DenseDecoder(2))
+    network.localizer = ImPulSeNet(Found((0.25, 1 / 6, 0.25), (0.75, 5 / 6, 0.75)), DenseDecoder(2))
     encoded = encode_working_volume(ensemble_of(network), torch.randn(1, 8, 12, 16).half(), SEARCH)
-    assert network.finder.encoder.seen == [(1, 1, 4, 6, 8)]
+    assert network.localizer.encoder.seen == [(1, 1, 4, 6, 8)]
     # as in the test above: edges 1, 4/3 and 1, with margins of a tenth
     np.testing.assert_allclose(encoded.box.faces, [[-0.6, -0.8, -0.6], [0.6, 0.8, 0.6]], atol=1e-6)
 
 
-def test_a_finder_that_finds_nothing(caplog):
+def test_a_localizer_that_finds_nothing(caplog):
     network = network_that_finds((slice(1, 3), slice(1, 5), slice(2, 6)))
-    network.finder = ImPulSeNet(Found((0, 0, 0), (0, 0, 0)), DenseDecoder(2))
+    network.localizer = ImPulSeNet(Found((0, 0, 0), (0, 0, 0)), DenseDecoder(2))
     with caplog.at_level(logging.WARNING):
         encoded = encode_working_volume(ensemble_of(network), torch.randn(1, 8, 12, 16).half(), SEARCH, "case_7")
     np.testing.assert_array_equal(encoded.box.matrix, Box.whole().matrix)
     assert caplog.messages == ["case_7: the first pass found no foreground; the whole image is used"]
 
 
-def test_each_fold_brings_its_own_finder():
+def test_each_fold_brings_its_own_localizer():
     states = []
     for _ in range(2):
         network = SYSTEMS["impulse_plus"].build(

@@ -12,7 +12,7 @@ from impulse_nnunet.network.systems import system_of
 from tests.support import SMALL
 
 TASK = Task(settings=SMALL, input_channels=2, number_of_classes=3, input_grid=(8, 12, 16))
-WITH_FINDER = replace(TASK, search_grid=(4, 6, 8))
+WITH_LOCALIZER = replace(TASK, search_grid=(4, 6, 8))
 
 
 def test_the_paper_preset_has_the_papers_sizes():
@@ -91,9 +91,9 @@ def test_a_trainer_of_another_package_is_refused():
         system_of("nnUNetTrainer")
 
 
-def test_a_finder_is_a_part():
-    found = describe(WITH_FINDER, "impulse_plus", "frequency", 2, 64, "t")
-    network = SYSTEMS["impulse_plus"].build(WITH_FINDER)
-    assert (found.parts["finder"].parameters, found.parts["finder"].grid) == (count(network.finder), (4, 6, 8))
+def test_a_localizer_is_a_part():
+    found = describe(WITH_LOCALIZER, "impulse_plus", "frequency", 2, 64, "t")
+    network = SYSTEMS["impulse_plus"].build(WITH_LOCALIZER)
+    assert (found.parts["localizer"].parameters, found.parts["localizer"].grid) == (count(network.localizer), (4, 6, 8))
     assert found.trained_parameters == count(network)
-    assert "finder" not in describe(TASK, "impulse_plus", "frequency", 2, 64, "t").parts
+    assert "localizer" not in describe(TASK, "impulse_plus", "frequency", 2, 64, "t").parts

@@ -101,7 +101,7 @@ def test_convolutions_that_pad_nothing_or_by_themselves_are_left_alone(padding):
     assert torch.equal(found, functional.conv3d(volume, kernel, padding=padding))
 
 
-def finder(search_grid):
+def localizer(search_grid):
     """Three strides of 2: the last stage has an eighth of the grid."""
     sizes = NetworkSettings(
         features_per_stage=(16, 32, 64, 128),
@@ -110,13 +110,13 @@ def finder(search_grid):
         template_grid=(4, 4, 4),
     )
     task = Task(settings=sizes, input_channels=1, number_of_classes=3, input_grid=(32,) * 3, search_grid=search_grid)
-    network = SYSTEMS["impulse_plus"].build(task).finder
+    network = SYSTEMS["impulse_plus"].build(task).localizer
     network.encoder_bfloat16 = True
     return network
 
 
 def test_a_training_says_so_once(caplog):
-    network = finder((16, 24, 32))
+    network = localizer((16, 24, 32))
     for _ in range(2):
         network.encode(torch.randn(1, 1, 16, 24, 32))
     (record,) = caplog.records
@@ -127,7 +127,7 @@ def test_a_training_says_so_once(caplog):
 
 
 def test_prediction_and_deeper_grids_say_nothing(caplog):
-    network = finder((16, 24, 32))
+    network = localizer((16, 24, 32))
     network.encode(torch.randn(1, 1, 32, 32, 32))
     with torch.inference_mode():
         network.encode(torch.randn(1, 1, 16, 24, 32))
@@ -178,7 +178,7 @@ def test_gradients_are_those_of_float64(precision, error, kernel, grid, stride, 
 @needs_bfloat16
 @pytest.mark.parametrize("search_grid", [(16, 16, 16), (8, 16, 24), (16, 24, 24)])
 def test_a_networks_gradients_are_those_of_float32_and_the_same_each_time(search_grid):
-    network, image = finder(search_grid), torch.randn(2, 1, *search_grid)
+    network, image = localizer(search_grid), torch.randn(2, 1, *search_grid)
     steps = []
     for fast in (False, True, True, True):
         poison_free_memory()

@@ -256,22 +256,22 @@ def test_a_co_trained_template_follows_its_generator():
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_a_finder_comes_beside_every_system_and_changes_nothing_of_it(system):
+def test_a_localizer_comes_beside_every_system_and_changes_nothing_of_it(system):
     torch.manual_seed(0)
     alone = built(system)
     torch.manual_seed(0)
-    with_finder = built(system, search_grid=(4, 6, 8))
-    weights = {name: value for name, value in with_finder.state_dict().items() if not name.startswith("finder.")}
+    with_localizer = built(system, search_grid=(4, 6, 8))
+    weights = {name: value for name, value in with_localizer.state_dict().items() if not name.startswith("localizer.")}
     assert weights.keys() == alone.state_dict().keys()
     assert all(torch.equal(value, weights[name]) for name, value in alone.state_dict().items())
-    assert alone.finder is None
-    assert count(with_finder) == count(alone) + count(with_finder.finder)
+    assert alone.localizer is None
+    assert count(with_localizer) == count(alone) + count(with_localizer.localizer)
 
 
-def test_a_finder_is_a_u_net_of_a_quarter_of_the_width():
+def test_a_localizer_is_a_u_net_of_a_quarter_of_the_width():
     settings = NetworkSettings(features_per_stage=(64, 128, 256, 512))
     with torch.device("meta"):
-        network = built("impulse_plus", settings, search_grid=(64, 64, 64)).finder
+        network = built("impulse_plus", settings, search_grid=(64, 64, 64)).localizer
     # nnU-Net's own network of the same sizes, two classes, no deep supervision
     stock = PlainConvUNet(
         2,
@@ -292,11 +292,11 @@ def test_a_finder_is_a_u_net_of_a_quarter_of_the_width():
     assert count(network) == count(stock) - unused
 
 
-def test_the_networks_prediction_is_the_same_with_a_finder_and_the_finders_comes_second():
+def test_the_networks_prediction_is_the_same_with_a_localizer_and_the_localizers_comes_second():
     network = built("impulse_plus", search_grid=(4, 6, 8)).eval()
     image, points, whole = torch.randn(1, 2, *GRID), torch.rand(1, 7, 3) * 2 - 1, torch.randn(1, 2, 4, 6, 8)
     alone = network(image, points)
     prediction, found = network(image, points, (whole, points))
     assert torch.equal(prediction.logits, alone.logits)
-    assert torch.equal(found.logits, network.finder(whole, points).logits)
+    assert torch.equal(found.logits, network.localizer(whole, points).logits)
     assert found.logits.shape == (1, 7, 2)

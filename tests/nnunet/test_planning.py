@@ -195,12 +195,12 @@ LARGE = {"impulse.region.mode": "two_pass", "impulse.grid.input_grid": [64, 64, 
         (LARGE | {"impulse.region.search_grid": [8, 8, 8]}, [8, 8, 8]),
     ],
 )
-def test_the_finders_grid_follows_from_the_input_grid_that_is_set(made_dataset, overrides, search_grid):
+def test_the_localizers_grid_follows_from_the_input_grid_that_is_set(made_dataset, overrides, search_grid):
     plans = plan_dataset(704, workers=1, progress_bar=False, overrides=overrides)
     assert list(plans["configurations"]["3d_impulse"]["impulse"]["region"]["search_grid"]) == search_grid
 
 
-def test_the_papers_preset_has_no_finder(made_dataset):
+def test_the_papers_preset_has_no_localizer(made_dataset):
     plans = plan_dataset(
         704, workers=1, progress_bar=False, preset="paper", overrides={"impulse.region.mode": "two_pass"}
     )

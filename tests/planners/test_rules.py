@@ -87,7 +87,7 @@ def test_the_estimate_is_not_below_what_was_measured_and_within_15_percent(grid,
 HALVING = ((1, 1, 1), (2, 2, 2), (2, 2, 2), (2, 2, 2))
 
 
-def test_a_finder_takes_half_of_a_large_grid():
+def test_a_localizer_takes_half_of_a_large_grid():
     chest = properties((300, 360, 360), region_mm=(250, 300, 300))
     assert search_grid((128, 128, 128), HALVING, chest) == (64, 64, 64)
     assert search_grid((88, 120, 72), HALVING, chest) == (48, 64, 40)  # 44, 60, 36, up to multiples of 8
@@ -97,7 +97,7 @@ def test_a_finder_takes_half_of_a_large_grid():
     assert search_grid((64, 64, 56), HALVING, chest) == ()
 
 
-def test_a_finder_takes_more_where_the_region_is_small():
+def test_a_localizer_takes_more_where_the_region_is_small():
     # 24 voxels across regions of a half, a quarter and a tenth of the image: 48, 96 and 240, which is above the grid
     organ = properties((300, 300, 300), region_mm=(150, 75, 30))
     assert search_grid((128, 128, 128), HALVING, organ) == (64, 96, 128)

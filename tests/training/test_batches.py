@@ -188,14 +188,14 @@ MANY = SamplingSettings(points=400)
 SEARCHING = settings_for(sampling=MANY, region=RegionSettings(mode="two_pass", search_grid=(2, 4, 6)))
 
 
-def test_a_finder_changes_nothing_of_what_the_network_sees():
+def test_a_localizer_changes_nothing_of_what_the_network_sees():
     without = settings_for(sampling=MANY, region=RegionSettings(mode="two_pass"))
     for step in range(4):
         samples = BatchMaker(store_of(settings=SEARCHING), SEARCHING, 0, 0, 2)(step)
         assert_same(samples, BatchMaker(store_of(settings=without), without, 0, 0, 2)(step))
 
 
-def test_the_finder_sees_the_whole_image_with_the_foreground_labelled():
+def test_the_localizer_sees_the_whole_image_with_the_foreground_labelled():
     cases = made_up_cases(1)
     segmentation = cases["case_0"][1]
     maker = BatchMaker(CaseStore(MadeUpDataset(cases), SEARCHING, None), SEARCHING, 1, 0, 1)
@@ -206,7 +206,7 @@ def test_the_finder_sees_the_whole_image_with_the_foreground_labelled():
     assert {0, 1} == set(search.labels.tolist())  # both labels of the case, 1 and 2, are foreground
 
 
-def test_the_finders_boxes_are_augmented_in_training():
+def test_the_localizers_boxes_are_augmented_in_training():
     training, validation = (
         BatchMaker(store_of(settings=SEARCHING), SEARCHING, stream, 0, 1)(0)[0].search for stream in (0, 1)
     )
@@ -214,7 +214,7 @@ def test_the_finders_boxes_are_augmented_in_training():
     np.testing.assert_array_equal(validation.box.matrix, Box.whole().matrix)
 
 
-def test_half_of_the_finders_points_lie_in_the_region():
+def test_half_of_the_localizers_points_lie_in_the_region():
     # the region, a block of 5 x 6 x 6 voxels with margins, is less than half of the image of 12 x 14 x 20
     dataset = MadeUpDataset(made_up_cases(1, shape=(12, 14, 20)))
     maker = BatchMaker(CaseStore(dataset, SEARCHING, None), SEARCHING, 1, 0, 1)

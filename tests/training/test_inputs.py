@@ -51,7 +51,7 @@ def assert_part(batch, grid, images, points, labels):
         assert torch.equal(labels[place], sample.labels)
 
 
-def test_images_points_and_labels_of_network_and_finder():
+def test_images_points_and_labels_of_network_and_localizer():
     batch = batch_of()
     made = InputMaker(SETTINGS, CPU, augment=True)(batch)
     assert_part(batch, (4, 6, 8), made.images, made.points, made.labels)
