@@ -177,7 +177,7 @@ def surface_distance(case: Arrays, _: Path) -> None:
 
 
 def monai(subvoxels: bool) -> Callable[[Arrays, Path], None]:
-    """MONAI, class by class, one tolerance (it measures the distances anew for each)."""
+    """MONAI, class by class, one tolerance (it measures the distances again for each)."""
 
     def job(case: Arrays, _: Path) -> None:
         import torch

@@ -198,11 +198,26 @@ def nnunet(device: torch.device) -> Job:
     from dynamic_network_architectures.architectures.unet import PlainConvUNet
     from nnunetv2.inference.sliding_window_prediction import compute_steps_for_sliding_window
 
-    network = PlainConvUNet(
-        1, 6, (32, 64, 128, 256, 320, 320), torch.nn.Conv3d, 3, (1, 2, 2, 2, 2, 2), 2, standin.CLASSES, 2,
-        conv_bias=True, norm_op=torch.nn.InstanceNorm3d, norm_op_kwargs={"eps": 1e-5, "affine": True},
-        nonlin=torch.nn.LeakyReLU, nonlin_kwargs={"inplace": True},
-    ).to(device).eval()  # fmt: skip
+    network = (
+        PlainConvUNet(
+            1,
+            6,
+            (32, 64, 128, 256, 320, 320),
+            torch.nn.Conv3d,
+            3,
+            (1, 2, 2, 2, 2, 2),
+            2,
+            standin.CLASSES,
+            2,
+            conv_bias=True,
+            norm_op=torch.nn.InstanceNorm3d,
+            norm_op_kwargs={"eps": 1e-5, "affine": True},
+            nonlin=torch.nn.LeakyReLU,
+            nonlin_kwargs={"inplace": True},
+        )
+        .to(device)
+        .eval()
+    )
     steps = compute_steps_for_sliding_window(standin.SHAPE, NNUNET_PATCH, 0.5)
     tiles = int(np.prod([len(axis) for axis in steps]))
     patch = torch.randn(1, 1, *NNUNET_PATCH, device=device)

@@ -103,11 +103,9 @@ def predicting(folder: Path, model: str, images: str, workers: list[int]) -> Non
     """Wall time of whole arrays on this machine, start of the processes included."""
     for number in workers:
         output = folder / f"labels_{number}"
-        command = [
-            sys.executable, "-m", "impulse_nnunet", "submit", "predict", "-m", model, "-f", "0", "-device", "cpu",
-            "-npp", "1", "-i", images, "-o", str(output),
-            "--scheduler", "local", "--jobs", str(number), "--cpus", "1", "--wait",
-        ]  # fmt: skip
+        command = [sys.executable, "-m", "impulse_nnunet", "submit", "predict"]
+        command += ["-m", model, "-f", "0", "-device", "cpu", "-npp", "1", "-i", images, "-o", str(output)]
+        command += f"--scheduler local --jobs {number} --cpus 1 --wait".split()
         before = _cpu_seconds()
         _timed(
             f"{number} process(es)", lambda command=command: subprocess.run(command, check=True, capture_output=True)

@@ -39,8 +39,9 @@ def main() -> None:
     for case in cases:
         channels = [read(dataset / f"imagesTs/{case}_{number:04d}.nii.gz") for number in range(4)]
         trees = sum(number * (mask > 0) for number, mask in enumerate(channels[1:], 1))
-        rows.append((case, channels[0], trees, read(dataset / f"labelsTs/{case}.nii.gz"),
-                     read(segments / f"{case}.nii.gz")))  # fmt: skip
+        rows.append(
+            (case, channels[0], trees, read(dataset / f"labelsTs/{case}.nii.gz"), read(segments / f"{case}.nii.gz"))
+        )
     picture = output / "demo.png"
     content = json.loads((dataset / "dataset.json").read_text(encoding="utf-8"))
     draw(rows, content, picture)

@@ -28,7 +28,7 @@ class Resampling:
         level: Confidence level of the intervals, between 0 and 1; tests are significant below 1 - ``level``.
         bootstrap: Resamples of a bootstrap interval.
         permutations: Sign flips of a permutation test; all 2^n are enumerated where they are not more than this.
-        seed: Every interval and test starts anew from this seed, so that none depends on what else is computed.
+        seed: Every interval and test starts from this seed, so that none depends on what else is computed.
     """
 
     level: float = 0.95
@@ -176,7 +176,7 @@ def holm(p_values: np.ndarray) -> np.ndarray:
     """Holm's step-down correction (Holm 1979): the k-th smallest of m p-values times m - k + 1, never decreasing.
 
     Args:
-        p_values: (test,) p-values; NaN is no test and does not count.
+        p_values: (test,) p-values; NaN is not a test and does not count.
 
     Returns:
         (test,) corrected p-values, at most 1; NaN stays NaN.

@@ -281,9 +281,11 @@ def settings_from_configuration(configuration: Mapping[str, Any]) -> ImPulSeSett
     """
     if PLAN_KEY not in configuration:
         raise InputError(
-            "plans", f"a configuration without {PLAN_KEY!r}", f"{CONFIGURATION} of {PLANS}",
+            "plans",
+            f"a configuration without {PLAN_KEY!r}",
+            f"{CONFIGURATION} of {PLANS}",
             "run impulse_nnunet plan_and_preprocess and give `plans` ImPulSePlans and configuration 3d_impulse",
-        )  # fmt: skip
+        )
     return from_json(ImPulSeSettings, configuration[PLAN_KEY], PLAN_KEY)
 
 
@@ -292,9 +294,11 @@ def network_settings_from_configuration(configuration: Mapping[str, Any]) -> Net
     architecture = configuration["architecture"]
     if architecture["network_class_name"] != NETWORK_CLASS:
         raise InputError(
-            "plans", f"the network {architecture['network_class_name']}", NETWORK_CLASS,
+            "plans",
+            f"the network {architecture['network_class_name']}",
+            NETWORK_CLASS,
             "give `plans` ImPulSePlans and configuration 3d_impulse",
-        )  # fmt: skip
+        )
     network = from_json(NetworkSettings, architecture["arch_kwargs"], "architecture.arch_kwargs")
     settings = settings_from_configuration(configuration)
     grid = settings.grid.input_grid
@@ -335,7 +339,7 @@ def from_json(cls: type[T], content: Mapping[str, Any], where: str) -> T:
             f"plans, {where}",
             f"the unknown setting {unknown[0]!r}",
             f"one of {', '.join(hints)}",
-            "mend the plans file",
+            "correct the plans file",
         )
     values = {name: _convert(hints[name], value, f"{where}.{name}") for name, value in content.items()}
     try:
@@ -344,7 +348,7 @@ def from_json(cls: type[T], content: Mapping[str, Any], where: str) -> T:
         if isinstance(error, InputError):
             raise
         raise InputError(
-            f"plans, {where}", str(error), "a complete, consistent entry", "mend the plans file"
+            f"plans, {where}", str(error), "a complete, consistent entry", "correct the plans file"
         ) from error
 
 
@@ -389,4 +393,4 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
 
 def _require(condition: bool, name: str, value: Any, expected: str) -> None:
     if not condition:
-        raise InputError(f"plans, {name}", repr(value), expected, "mend the plans file")
+        raise InputError(f"plans, {name}", repr(value), expected, "correct the plans file")

@@ -82,9 +82,11 @@ class ImPulSePlanner(ExperimentPlanner):
     ) -> None:
         if overwrite_target_spacing is not None:
             raise InputError(
-                "`overwrite_target_spacing`", str(overwrite_target_spacing), "no such setting with this planner",
+                "`overwrite_target_spacing`",
+                str(overwrite_target_spacing),
+                "no such setting with this planner",
                 "images are not resampled; use `gpu_memory_target_in_gb` or `overrides` impulse.grid.input_grid",
-            )  # fmt: skip
+            )
         if preset not in PRESETS:
             raise InputError("`preset`", repr(preset), f"one of {', '.join(PRESETS)}", "choose one")
         super().__init__(dataset_name_or_id, gpu_memory_target_in_gb, preprocessor_name, plans_name, None, True)

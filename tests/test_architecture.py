@@ -47,8 +47,20 @@ EXCEPTIONS = {  # modules elsewhere that import nnunetv2
     "impulse_nnunet.io.nnunet",
 }
 # rooms, and planners.rules, that do not reach nnU-Net through any other module
-PURE_ROOMS = ("errors", "geometry", "laterality", "runtime", "network", "settings", "jobs", "security", "decoding",
-              "training", "inference", "evaluation")  # fmt: skip
+PURE_ROOMS = (
+    "errors",
+    "geometry",
+    "laterality",
+    "runtime",
+    "network",
+    "settings",
+    "jobs",
+    "security",
+    "decoding",
+    "training",
+    "inference",
+    "evaluation",
+)
 
 
 def name_of(path):

@@ -72,7 +72,10 @@ BAD_CONTENT = [
     ({"grid": GRID | {"input_grid": [8, 8]}}, r"grid\.input_grid: found \[8, 8\], expected 3 entries"),
     ({"grid": GRID | {"input_grid": [8, 8, "x"]}}, r"grid\.input_grid: found 'x', expected a value of type int"),
     ({"grid": {"input_grid": [8, 8, 8]}}, r"impulse\.grid: found .*working_grid.*, expected a complete, consistent"),
-    ({"region": {"mode": "half"}}, r"region\.mode: found 'half', expected one of whole, two_pass; mend the plans file"),
+    (
+        {"region": {"mode": "half"}},
+        r"region\.mode: found 'half', expected one of whole, two_pass; correct the plans file",
+    ),
     ({"region": {"margin": 2.0}}, r"region\.margin: found 2\.0, expected a share in \[0, 1\]"),
     ({"region": {"whole_share": -0.1}}, r"region\.whole_share: found -0\.1, expected a share in \[0, 1\]"),
     ({"region": {"jitter": 0.6}}, r"region\.jitter: found 0\.6, expected a share in \[0, 0\.5\]"),
@@ -84,7 +87,7 @@ BAD_CONTENT = [
     ({"sampling": {"region_share": -0.1}}, r"sampling\.region_share: found -0\.1, expected a share in \[0, 1\]"),
     (
         {"sampling": {"mask_share": 0.75, "region_share": 0.5, "mask_channels": [1]}},
-        r"sampling\.mask_share \+ sampling\.region_share: found 1\.25, expected at most 1; mend the plans file",
+        r"sampling\.mask_share \+ sampling\.region_share: found 1\.25, expected at most 1; correct the plans file",
     ),
     ({"training": {"epochs": 0}}, r"training\.epochs: found 0, expected a positive number"),
     ({"training": {"iterations": 0}}, r"training\.iterations: found 0, expected a positive number"),
@@ -161,7 +164,7 @@ def test_training_a_template_that_is_switched_off_is_refused():
     assert network_settings_from_configuration(configuration_with("co_trained")).template
     message = (
         r"plans, impulse\.template\.mode: found 'co_trained', expected frequency or learned where "
-        r"architecture\.arch_kwargs\.template is off; mend the plans file"
+        r"architecture\.arch_kwargs\.template is off; correct the plans file"
     )
     with pytest.raises(InputError, match=message):
         network_settings_from_configuration(configuration_with("co_trained", template=False, deformation=False))

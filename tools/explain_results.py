@@ -27,8 +27,15 @@ GRIDS = ((4, 5, 5), (8, 10, 10), (16, 20, 20), (32, 40, 40))
 MARGIN = 0.05  # as the region of interest has
 STUDY = "Dataset807_PhantomStudy"
 SYSTEMS = ("deeplabv3", "fcn", "lowres", "impulse", "plus")
-INPUTS = ("Dataset821_Study_i", "Dataset822_Study_ibav", STUDY, "Dataset823_Study_l", "Dataset824_Study_l_truth",
-          "Dataset825_Study_lbav", "Dataset826_Study_lbav_truth")  # fmt: skip
+INPUTS = (
+    "Dataset821_Study_i",
+    "Dataset822_Study_ibav",
+    STUDY,
+    "Dataset823_Study_l",
+    "Dataset824_Study_l_truth",
+    "Dataset825_Study_lbav",
+    "Dataset826_Study_lbav_truth",
+)
 
 
 def main(output: Path) -> None:

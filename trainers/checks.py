@@ -35,9 +35,11 @@ def check_supported(plans: Mapping[str, Any], configuration: str, dataset_json: 
     """
     if configuration not in plans["configurations"]:
         raise InputError(
-            f"configuration {configuration}", f"no such entry in {plans.get('plans_name', 'the plans')}",
-            ", ".join(plans["configurations"]), f"train {CONFIGURATION} with `plans` {PLANS}",
-        )  # fmt: skip
+            f"configuration {configuration}",
+            f"no such entry in {plans.get('plans_name', 'the plans')}",
+            ", ".join(plans["configurations"]),
+            f"train {CONFIGURATION} with `plans` {PLANS}",
+        )
     manager = PlansManager({k: v for k, v in plans.items() if k != "continue_training"})
     content = manager.get_configuration(configuration).configuration
     settings_from_configuration(content)

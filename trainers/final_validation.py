@@ -22,9 +22,13 @@ def validate(trainer: nnUNetTrainerImPulSe, save_probabilities: bool) -> None:
     predict_preprocessed(
         Ensemble(trainer.bare_network(), None, trainer.device),
         trainer.dataset_class(trainer.preprocessed_dataset_folder, keys[rank::world]),
-        trainer.settings, trainer.plans_manager, trainer.dataset_json["file_ending"], folder, save_probabilities,
+        trainer.settings,
+        trainer.plans_manager,
+        trainer.dataset_json["file_ending"],
+        folder,
+        save_probabilities,
         trainer.print_to_log_file,
-    )  # fmt: skip
+    )
     if trainer.is_ddp:
         distributed.barrier()
     if trainer.local_rank == 0:

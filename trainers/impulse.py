@@ -171,9 +171,11 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
                 raise
             except OSError as error:
                 raise InputError(
-                    error.filename or self.output_folder, f"an error ({error.strerror or error})",
-                    "files that can be read and written", "fix it, then go on with `continue_training`",
-                ) from error  # fmt: skip
+                    error.filename or self.output_folder,
+                    f"an error ({error.strerror or error})",
+                    "files that can be read and written",
+                    "fix it, then go on with `continue_training`",
+                ) from error
             finally:
                 for loader in (self.dataloader_train, self.dataloader_val):
                     if loader is not None:

@@ -90,10 +90,12 @@ class PartialEpoch:
     def save(self, folder: Path) -> None:
         """Write it; the file appears only when it is whole."""
         content = {
-            "epoch": self.epoch, "optimiser_steps": self.optimiser_steps,
-            "losses": [list(losses) for losses in self.losses], "random_states": list(self.random_states),
+            "epoch": self.epoch,
+            "optimiser_steps": self.optimiser_steps,
+            "losses": [list(losses) for losses in self.losses],
+            "random_states": list(self.random_states),
             "device_states": list(self.device_states),
-        }  # fmt: skip
+        }
         with whole_file(folder / PARTIAL_EPOCH) as path:
             torch.save(content, path)
 

@@ -25,11 +25,15 @@ def case_stores(trainer: nnUNetTrainerImPulSe) -> list[CaseStore]:
     cases = max(1, sum(len(dataset.identifiers) for dataset in datasets))
     return [
         CaseStore(
-            dataset, trainer.settings, trainer.label_manager.ignore_label, trainer.plans_manager.transpose_forward,
-            max(SMALLEST_CACHE_BYTES, total * len(dataset.identifiers) // cases), pin=trainer.device.type == "cuda",
+            dataset,
+            trainer.settings,
+            trainer.label_manager.ignore_label,
+            trainer.plans_manager.transpose_forward,
+            max(SMALLEST_CACHE_BYTES, total * len(dataset.identifiers) // cases),
+            pin=trainer.device.type == "cuda",
         )
         for dataset in datasets
-    ]  # fmt: skip
+    ]
 
 
 def make_loaders(trainer: nnUNetTrainerImPulSe) -> tuple[DeviceBatches, DeviceBatches]:

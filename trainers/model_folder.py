@@ -50,12 +50,14 @@ def write_default_split(file: Path, cases: Sequence[str]) -> None:
             json.loads(file.read_text(encoding="utf-8"))
         except ValueError as error:
             raise InputError(
-                str(file), f"no valid JSON ({error})", "nnU-Net's splits", "mend or remove the file"
+                str(file), f"no valid JSON ({error})", "nnU-Net's splits", "correct or remove the file"
             ) from error
         return
     if len(cases) < FOLDS:
         raise InputError(
-            str(file.parent), f"{len(cases)} training case(s)", f"{FOLDS} or more for {FOLDS} folds",
+            str(file.parent),
+            f"{len(cases)} training case(s)",
+            f"{FOLDS} or more for {FOLDS} folds",
             f"train fold all, or write {file.name}",
-        )  # fmt: skip
+        )
     write_json(default_splits(sorted(cases)), file)

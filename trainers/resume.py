@@ -32,9 +32,11 @@ def whole_checkpoint(filename: str) -> Iterator[Path]:
             yield path
     except InputError as error:
         raise InputError(
-            filename, error.found, "room for the checkpoint",
+            filename,
+            error.found,
+            "room for the checkpoint",
             "free disk space and go on with `continue_training`; the checkpoint before it is whole",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def keep_partial_epoch(trainer: nnUNetTrainerImPulSe) -> None:
@@ -77,9 +79,11 @@ def take_over(trainer: nnUNetTrainerImPulSe, checkpoint: dict[str, Any], name: s
         trainer._best_ema = checkpoint["_best_ema"]
     except (RuntimeError, KeyError, ValueError) as error:
         raise InputError(
-            name[:200], "a checkpoint of another network", "one of these plans",
+            name[:200],
+            "a checkpoint of another network",
+            "one of these plans",
             "use the plans it was trained with, or train from the start without `continue_training`",
-        ) from error  # fmt: skip
+        ) from error
     trainer.partial_epoch = PartialEpoch.load(
         Path(trainer.output_folder), trainer.current_epoch, steps_of(trainer.optimizer)
     )

@@ -69,9 +69,11 @@ class nnUNetTrainerBudget(nnUNetTrainer):
         entry = plans["configurations"].get(configuration, {}).get("budget")
         if entry is None:
             raise InputError(
-                f"configuration {configuration}", "no entry 'budget'", "one that impulse_nnunet table wrote",
+                f"configuration {configuration}",
+                "no entry 'budget'",
+                "one that impulse_nnunet table wrote",
                 "train with nnUNetTrainer, or let impulse_nnunet table train",
-            )  # fmt: skip
+            )
         check_device(device)
         super().__init__(plans, configuration, fold, dataset_json, device)
         limit_cpu_threads(self.device)

@@ -22,9 +22,15 @@ def stock_plans(context: Context) -> dict[str, Any]:
     kernel, patch = [[3, 3, 3]] * stages, TINY_PATCH if context.tiny else PATCH
     resampling = {"is_seg": False, "order": 3, "order_z": 0, "force_separate_z": None}
     configuration = {
-        "data_identifier": "stock", "preprocessor_name": "DefaultPreprocessor", "batch_size": 2,
-        "patch_size": list(patch), "median_image_size_in_voxels": list(sizes.shape), "spacing": list(sizes.spacing_mm),
-        "normalization_schemes": ["CTNormalization"], "use_mask_for_norm": [False], "batch_dice": False,
+        "data_identifier": "stock",
+        "preprocessor_name": "DefaultPreprocessor",
+        "batch_size": 2,
+        "patch_size": list(patch),
+        "median_image_size_in_voxels": list(sizes.shape),
+        "spacing": list(sizes.spacing_mm),
+        "normalization_schemes": ["CTNormalization"],
+        "use_mask_for_norm": [False],
+        "batch_dice": False,
         **{f"resampling_fn_{what}": "resample_data_or_seg_to_shape" for what in ("data", "seg", "probabilities")},
         "resampling_fn_data_kwargs": resampling,
         "resampling_fn_seg_kwargs": resampling | {"is_seg": True, "order": 1},
@@ -32,16 +38,24 @@ def stock_plans(context: Context) -> dict[str, Any]:
         "architecture": {
             "network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
             "arch_kwargs": {
-                "n_stages": stages, "features_per_stage": list(widths), "conv_op": "torch.nn.modules.conv.Conv3d",
-                "kernel_sizes": kernel, "strides": [[1, 1, 1]] + [[2, 2, 2]] * (stages - 1),
-                "n_conv_per_stage": [2] * stages, "n_conv_per_stage_decoder": [2] * (stages - 1), "conv_bias": True,
+                "n_stages": stages,
+                "features_per_stage": list(widths),
+                "conv_op": "torch.nn.modules.conv.Conv3d",
+                "kernel_sizes": kernel,
+                "strides": [[1, 1, 1]] + [[2, 2, 2]] * (stages - 1),
+                "n_conv_per_stage": [2] * stages,
+                "n_conv_per_stage_decoder": [2] * (stages - 1),
+                "conv_bias": True,
                 "norm_op": "torch.nn.modules.instancenorm.InstanceNorm3d",
-                "norm_op_kwargs": {"eps": 1e-5, "affine": True}, "dropout_op": None, "dropout_op_kwargs": None,
-                "nonlin": "torch.nn.LeakyReLU", "nonlin_kwargs": {"inplace": True},
+                "norm_op_kwargs": {"eps": 1e-5, "affine": True},
+                "dropout_op": None,
+                "dropout_op_kwargs": None,
+                "nonlin": "torch.nn.LeakyReLU",
+                "nonlin_kwargs": {"inplace": True},
             },
             "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
         },
-    }  # fmt: skip
+    }
     plans = standin.plans(1, sizes, {"mean": -500.0, "std": 500.0})
     return plans | {
         "plans_name": "nnUNetPlans",

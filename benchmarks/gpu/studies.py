@@ -100,8 +100,8 @@ def phantoms(context: Context) -> DataSet:
             "--disable_progress_bar",
         )
     if not PHANTOM_IBAV.raw(context).is_dir():
-        run(context, "build_inputs", "-d", "803", "--ct", "801", "--inputs", "ibav", "--bav", "ground_truth", "-np",
-            str(os.cpu_count()), "--disable_progress_bar")  # fmt: skip
+        command = f"build_inputs -d 803 --ct 801 --inputs ibav --bav ground_truth -np {os.cpu_count()}"
+        run(context, *command.split(), "--disable_progress_bar")
     return DataSet(PHANTOM_IBAV.id, PHANTOM_IBAV.name, TINY_CHANGES if context.tiny else {})
 
 
@@ -225,9 +225,9 @@ def convergence(context: Context) -> dict[str, Any]:
     output = context.work / "convergence"
 
     def table(name: str, chosen: Sequence[str]) -> str:
-        return run(context, "table", "-d", str(data_set.id), "--table", "1", "--seeds", "1", "--budget",
-                   f"{context.minutes:g}min", "--rows", *chosen, "-device", context.device.type, "-o",
-                   str(output / name), "-np", "4")  # fmt: skip
+        settings = f"-d {data_set.id} --table 1 --seeds 1 --budget {context.minutes:g}min -np 4"
+        device = context.device.type
+        return run(context, "table", *settings.split(), "--rows", *chosen, "-device", device, "-o", str(output / name))
 
     with ThreadPoolExecutor(len(rows)) as pool:
         list(pool.map(lambda row: table(row, [row]), rows))

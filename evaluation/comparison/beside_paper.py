@@ -18,8 +18,20 @@ from impulse_nnunet.evaluation.paper import Figure
 from impulse_nnunet.io.files import whole_file
 
 MISSING = "-"
-MEASURED = ("mean", "sd_runs", "ci_low", "ci_high", "n_pairs", "difference", "difference_ci_low",
-            "difference_ci_high", "p_t", "p_t_holm", "p_permutation", "p_permutation_holm")  # fmt: skip
+MEASURED = (
+    "mean",
+    "sd_runs",
+    "ci_low",
+    "ci_high",
+    "n_pairs",
+    "difference",
+    "difference_ci_low",
+    "difference_ci_high",
+    "p_t",
+    "p_t_holm",
+    "p_permutation",
+    "p_permutation_holm",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,12 +150,25 @@ def latex(table: StudyTable) -> str:
     lines = [" & ".join(latex_text(text) for text in line) + r" \\" for line in (heads, *rows)]
     lines = [line.replace("\x00", r"\textbf{").replace("\x01", "}") for line in lines]
     caption = latex_text(" ".join([f"{table.title}.", *explanation(table)]))
-    return "\n".join([
-        "% needs \\usepackage{booktabs}", r"\begin{table*}", r"\centering", r"\scriptsize",
-        r"\setlength{\tabcolsep}{3pt}", rf"\caption{{{caption}}}",
-        rf"\begin{{tabular}}{{@{{}}l{'r' * (len(heads) - 1)}@{{}}}}", r"\toprule", lines[0], r"\midrule", *lines[1:],
-        r"\bottomrule", r"\end{tabular}", r"\end{table*}", "",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            "% needs \\usepackage{booktabs}",
+            r"\begin{table*}",
+            r"\centering",
+            r"\scriptsize",
+            r"\setlength{\tabcolsep}{3pt}",
+            rf"\caption{{{caption}}}",
+            rf"\begin{{tabular}}{{@{{}}l{'r' * (len(heads) - 1)}@{{}}}}",
+            r"\toprule",
+            lines[0],
+            r"\midrule",
+            *lines[1:],
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table*}",
+            "",
+        ]
+    )
 
 
 def csv_text(table: StudyTable) -> str:

@@ -122,7 +122,7 @@ def summary_of(content: Any, path: Path) -> Summary:
         path: Where it was read, for messages.
 
     Raises:
-        InputError: It is no summary, or has no numbers per case.
+        InputError: It is not a summary, or has no numbers per case.
     """
     entries = content.get("metric_per_case") if isinstance(content, dict) else None
     if not isinstance(entries, list) or not entries:

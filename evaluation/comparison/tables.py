@@ -25,10 +25,23 @@ from impulse_nnunet.io.files import whole_file, write_json
 
 TESTS = ("t-test p", "Holm", "Permutation p", "Holm")
 LATEX_SIGNS = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"$<$", ">": r"$>$", "↑": r"$\uparrow$",
-    "↓": r"$\downarrow$", "±": r"$\pm$", "†": r"$^{\dagger}$",
-}  # fmt: skip
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"$<$",
+    ">": r"$>$",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "±": r"$\pm$",
+    "†": r"$^{\dagger}$",
+}
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> list[Path]:
@@ -140,11 +153,25 @@ def _latex_tests(comparison: Comparison, method: str, name: str) -> str:
 def _latex_table(columns: str, lines: Sequence[str], caption: str, name: str, notes: Sequence[str]) -> str:
     formula = latex_text(caption).replace("p $<$ ", "$p<$ ").replace("p-values", "$p$-values")
     below = [rf"\par\smallskip{{\footnotesize {latex_text(note)}}}" for note in notes]
-    return "\n".join([
-        r"\begin{table}", r"\centering", r"\footnotesize", r"\setlength{\tabcolsep}{3.5pt}",
-        rf"\caption{{{formula}}}", rf"\label{{{name}}}", r"\smallskip", rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}",
-        r"\toprule", *lines, r"\bottomrule", r"\end{tabular}", *below, r"\end{table}", "",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"\centering",
+            r"\footnotesize",
+            r"\setlength{\tabcolsep}{3.5pt}",
+            rf"\caption{{{formula}}}",
+            rf"\label{{{name}}}",
+            r"\smallskip",
+            rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}",
+            r"\toprule",
+            *lines,
+            r"\bottomrule",
+            r"\end{tabular}",
+            *below,
+            r"\end{table}",
+            "",
+        ]
+    )
 
 
 def _latex_line(texts: Sequence[str]) -> str:

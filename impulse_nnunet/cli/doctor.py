@@ -26,5 +26,5 @@ def run(options: argparse.Namespace) -> int:
         if not finding.ok:
             print(f"          {finding.remedy}")
     missing = sum(not finding.ok for finding in findings)
-    print("All is well." if not missing else f"{missing} thing(s) to mend.")
+    print("All checks passed." if not missing else f"{missing} thing(s) to fix.")
     return 1 if missing else 0

@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--anomalies", type=float, default=0.0, metavar="SHARE", help="share of cases with a missing or fused segment")
     add("--disconnected", type=float, default=0.0, metavar="SHARE", help="share of cases whose tree files have gaps")
     add("-np", type=int, default=1, metavar="N", help="processes (default: 1)")
-    add("--overwrite", action="store_true", help="begin anew in folders of an earlier cohort")
+    add("--overwrite", action="store_true", help="start over in folders of an earlier cohort")
     add("--check", action="store_true", help="measure the cohort's files, print and store its properties")
     add("--disable_progress_bar", action="store_true", help="no progress bar")
     add("--verbose", action="store_true", help="tracebacks of errors")

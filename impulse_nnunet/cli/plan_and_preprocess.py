@@ -73,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="check every case first; always on here (nnU-Net's flag)",
     )
     parser.add_argument("--no_pp", action="store_true", help="plan only, do not preprocess")
-    parser.add_argument("--clean", action="store_true", help="extract the fingerprint anew")
+    parser.add_argument("--clean", action="store_true", help="extract the fingerprint again")
     parser.add_argument("--no_pbar", action="store_true", help="no progress bars")
     parser.add_argument("--verbose", action="store_true", help="more output; tracebacks of errors")
 

@@ -116,9 +116,15 @@ def evaluate_voxels(
 
 
 def _label_from(
-    lattice: Lattice, grid: OutputGrid, encoded: EncodedBox, labels: np.ndarray, lower: np.ndarray, upper: np.ndarray,
-    share: Share, safety: float,
-) -> np.ndarray:  # fmt: skip
+    lattice: Lattice,
+    grid: OutputGrid,
+    encoded: EncodedBox,
+    labels: np.ndarray,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    share: Share,
+    safety: float,
+) -> np.ndarray:
     edges = np.linspace(lower[0], upper[0], min(SLABS, int(upper[0] - lower[0])) + 1).astype(np.int64)
     to_box, classes = grid.to_box(encoded.box), encoded.number_of_classes
     pending: list[np.ndarray] = [np.empty(0, np.int64)] * (len(edges) - 1)

@@ -131,9 +131,12 @@ def _without_heads(logits: Tensor, classes: int) -> DeviceFold:
 
 
 def _with_heads(
-    decoder: PointDecoder, heads: Sequence[PointHead], pyramid: Sequence[Tensor], nodes: int,
+    decoder: PointDecoder,
+    heads: Sequence[PointHead],
+    pyramid: Sequence[Tensor],
+    nodes: int,
     storage: torch.dtype | None,
-) -> DeviceFold:  # fmt: skip
+) -> DeviceFold:
     features, classes = heads[0].last.in_features, decoder.number_of_classes
     width = padded(features)
     weights = centred_weights(heads)
@@ -186,7 +189,7 @@ def _projected(pyramid: Sequence[Tensor], weights: Sequence[Tensor], nodes: int,
             largest = torch.maximum(largest, values.abs().amax())
             result[start + first : start + first + len(values)] = values
         start += channels.shape[1]
-    if storage is None and not bool(largest <= LARGEST_HALF):  # what is no number, too
+    if storage is None and not bool(largest <= LARGEST_HALF):  # NaN included
         del result
         return _projected(pyramid, weights, nodes, torch.float32)
     return result

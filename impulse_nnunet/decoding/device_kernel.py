@@ -89,9 +89,21 @@ def _normed(values, norms, columns, features: tl.constexpr, width: tl.constexpr,
 
 @triton.jit
 def _active(  # type: ignore[no-untyped-def]
-    levels, table, weights, norms, z, y, x, eps, slope, first: tl.constexpr, level_count: tl.constexpr,
-    outputs: tl.constexpr, features: tl.constexpr, width: tl.constexpr,
-):  # fmt: skip
+    levels,
+    table,
+    weights,
+    norms,
+    z,
+    y,
+    x,
+    eps,
+    slope,
+    first: tl.constexpr,
+    level_count: tl.constexpr,
+    outputs: tl.constexpr,
+    features: tl.constexpr,
+    width: tl.constexpr,
+):
     """Hidden values (voxel, width) of a head; its columns in ``levels`` start at ``first``."""
     columns = tl.arange(0, width)
     hidden = _by_position(weights, z, y, x, columns, width)
@@ -173,18 +185,48 @@ SIZES = ("lower_z", "lower_y", "lower_x", "extent_z", "extent_y", "extent_x", "s
 
 @triton.jit(do_not_specialize=SIZES)
 def decode_tiles(  # type: ignore[no-untyped-def]
-    levels, template, table, to_box,
-    move_position, move_norms, move_weight, move_bias,
-    add_position, add_norms, add_weight, add_bias,
-    to_labels, to_logits, to_moves,
-    lower_z, lower_y, lower_x, extent_z, extent_y, extent_x, stride_z, stride_y,
-    share, eps, slope,
-    level_count: tl.constexpr, features: tl.constexpr, width: tl.constexpr,
-    classes: tl.constexpr, padded: tl.constexpr,
-    tile_z: tl.constexpr, tile_y: tl.constexpr, tile_x: tl.constexpr,
-    deforms: tl.constexpr, corrects: tl.constexpr, has_template: tl.constexpr,
-    adds: tl.constexpr, labels: tl.constexpr, logits: tl.constexpr, moves: tl.constexpr,
-):  # fmt: skip
+    levels,
+    template,
+    table,
+    to_box,
+    move_position,
+    move_norms,
+    move_weight,
+    move_bias,
+    add_position,
+    add_norms,
+    add_weight,
+    add_bias,
+    to_labels,
+    to_logits,
+    to_moves,
+    lower_z,
+    lower_y,
+    lower_x,
+    extent_z,
+    extent_y,
+    extent_x,
+    stride_z,
+    stride_y,
+    share,
+    eps,
+    slope,
+    level_count: tl.constexpr,
+    features: tl.constexpr,
+    width: tl.constexpr,
+    classes: tl.constexpr,
+    padded: tl.constexpr,
+    tile_z: tl.constexpr,
+    tile_y: tl.constexpr,
+    tile_x: tl.constexpr,
+    deforms: tl.constexpr,
+    corrects: tl.constexpr,
+    has_template: tl.constexpr,
+    adds: tl.constexpr,
+    labels: tl.constexpr,
+    logits: tl.constexpr,
+    moves: tl.constexpr,
+):
     """Decode one block of voxels of a part; see :func:`evaluate`."""
     lane, program = tl.arange(0, tile_z * tile_y * tile_x), tl.program_id(0)
     blocks_y, blocks_x = tl.cdiv(extent_y, tile_y), tl.cdiv(extent_x, tile_x)
@@ -214,9 +256,21 @@ def decode_tiles(  # type: ignore[no-untyped-def]
         value = tl.zeros((tile_z * tile_y * tile_x, padded), tl.float32)
         if corrects:
             active = _active(
-                levels, table, add_position, add_norms, z, y, x, eps, slope, 2 * width * deforms, level_count, outputs,
-                features, width,
-            )  # fmt: skip
+                levels,
+                table,
+                add_position,
+                add_norms,
+                z,
+                y,
+                x,
+                eps,
+                slope,
+                2 * width * deforms,
+                level_count,
+                outputs,
+                features,
+                width,
+            )
             last = tl.load(add_weight + hidden[:, None] * padded + columns[None, :])
             value = tl.dot(active, last, input_precision="ieee") + tl.load(add_bias + columns)[None, :]
         if has_template:
@@ -262,22 +316,40 @@ def evaluate(fold: DeviceFold, placement: Placement, part: Part, target: Target)
     to_box = _to_device(tuple(placement.to_box.ravel().tolist()), device)
     with torch.cuda.device_of(fold.table):  # Triton launches on the current one
         decode_tiles[(programs,)](
-            *_inputs(fold, to_box), *_outputs(target, fold.table), *part.lower, *part.extent, *stride, target.share,
-            fold.eps, fold.slope, **switches(fold, target, tile), num_warps=WARPS, num_stages=1,
-        )  # fmt: skip
+            *_inputs(fold, to_box),
+            *_outputs(target, fold.table),
+            *part.lower,
+            *part.extent,
+            *stride,
+            target.share,
+            fold.eps,
+            fold.slope,
+            **switches(fold, target, tile),
+            num_warps=WARPS,
+            num_stages=1,
+        )
 
 
 def switches(fold: DeviceFold, target: Target, tile: Size) -> dict[str, int | bool]:
     """What is compiled in."""
     z, y, x = tile
     return {
-        "level_count": len(fold.sizes), "features": fold.features, "width": fold.padded_width,
-        "classes": fold.classes, "padded": fold.padded_classes, "tile_z": z, "tile_y": y, "tile_x": x,
-        "deforms": fold.deformation is not None, "corrects": fold.correction is not None,
-        "has_template": fold.template is not None, "adds": target.adds, "labels": target.labels is not None,
+        "level_count": len(fold.sizes),
+        "features": fold.features,
+        "width": fold.padded_width,
+        "classes": fold.classes,
+        "padded": fold.padded_classes,
+        "tile_z": z,
+        "tile_y": y,
+        "tile_x": x,
+        "deforms": fold.deformation is not None,
+        "corrects": fold.correction is not None,
+        "has_template": fold.template is not None,
+        "adds": target.adds,
+        "labels": target.labels is not None,
         "logits": target.logits is not None and (target.labels is None or not target.adds),
         "moves": target.displacement is not None,
-    }  # fmt: skip
+    }
 
 
 @lru_cache(maxsize=16)

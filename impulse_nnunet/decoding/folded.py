@@ -173,9 +173,18 @@ class FoldedPoints:
         points = np.empty((len(chosen), 3), np.float32)
         hidden = np.empty((len(chosen), self.by_position.shape[1]), np.float32)
         interpolate_rows(
-            chosen, tables.shape, tables.positions, tables.nodes, tables.shares, volumes, self.level_sizes, capacities,
-            self.by_position.numpy(), points, hidden,
-        )  # fmt: skip
+            chosen,
+            tables.shape,
+            tables.positions,
+            tables.nodes,
+            tables.shares,
+            volumes,
+            self.level_sizes,
+            capacities,
+            self.by_position.numpy(),
+            points,
+            hidden,
+        )
         return self._from_hidden(hidden, points)[0]
 
     def _from_hidden(self, hidden: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

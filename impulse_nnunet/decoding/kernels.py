@@ -19,7 +19,7 @@ def corners(
 ) -> None:
     """The eight voxels around a position and their tri-linear weights; outside, the border is repeated.
 
-    A position that is no number gets voxels too, with weights that are none either.
+    A position that is not a number gets voxels too, with weights that are none either.
     """
     cz = min(max(((z + 1) * depth - 1) * 0.5, 0.0), depth - 1.0)
     cy = min(max(((y + 1) * height - 1) * 0.5, 0.0), height - 1.0)
@@ -50,8 +50,9 @@ def add_interpolated(
         w0, w1, w2, w3, w4, w5, w6, w7 = w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]
         values = result[p]
         for c in range(volume.shape[1]):
-            values[c] += (w0 * v0[c] + w1 * v1[c] + w2 * v2[c] + w3 * v3[c]
-                          + w4 * v4[c] + w5 * v5[c] + w6 * v6[c] + w7 * v7[c])  # fmt: skip
+            values[c] += (
+                w0 * v0[c] + w1 * v1[c] + w2 * v2[c] + w3 * v3[c] + w4 * v4[c] + w5 * v5[c] + w6 * v6[c] + w7 * v7[c]
+            )
 
 
 @compiled
@@ -160,9 +161,18 @@ def beside(share: float) -> float:
 
 @compiled
 def label_voxels(
-    logits: np.ndarray, bends: np.ndarray, settled: np.ndarray, classes: int, size: np.ndarray, safety: float,
-    to_box: np.ndarray, lower: np.ndarray, upper: np.ndarray, labels: np.ndarray, pending: np.ndarray,
-) -> int:  # fmt: skip
+    logits: np.ndarray,
+    bends: np.ndarray,
+    settled: np.ndarray,
+    classes: int,
+    size: np.ndarray,
+    safety: float,
+    to_box: np.ndarray,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    labels: np.ndarray,
+    pending: np.ndarray,
+) -> int:
     """Label the voxels of a part of a grid from the lattice, as far as the lattice decides.
 
     Args:

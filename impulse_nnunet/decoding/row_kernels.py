@@ -38,9 +38,15 @@ def blend(volume: np.ndarray, places: np.ndarray, weights: np.ndarray, column: i
 
 @compiled
 def row_starts(
-    node_z: int, share_z: float, node_y: int, share_y: float, size: np.ndarray, capacity: int, places: np.ndarray,
+    node_z: int,
+    share_z: float,
+    node_y: int,
+    share_y: float,
+    size: np.ndarray,
+    capacity: int,
+    places: np.ndarray,
     weights: np.ndarray,
-) -> None:  # fmt: skip
+) -> None:
     """Where the four rows around a row of the grid start in a window, and their weights."""
     for k in range(4):
         z = min(node_z + (k >> 1), size[0] - 1)
@@ -51,9 +57,18 @@ def row_starts(
 
 @compiled
 def interpolate_rows(
-    chosen: np.ndarray, shape: np.ndarray, positions: np.ndarray, nodes: np.ndarray, shares: np.ndarray, volumes: tuple,
-    sizes: np.ndarray, capacities: np.ndarray, by_position: np.ndarray, points: np.ndarray, hidden: np.ndarray,
-) -> None:  # fmt: skip
+    chosen: np.ndarray,
+    shape: np.ndarray,
+    positions: np.ndarray,
+    nodes: np.ndarray,
+    shares: np.ndarray,
+    volumes: tuple,
+    sizes: np.ndarray,
+    capacities: np.ndarray,
+    by_position: np.ndarray,
+    points: np.ndarray,
+    hidden: np.ndarray,
+) -> None:
     """Outputs of the heads' first layers at voxels of an upright grid.
 
     Args:
@@ -80,8 +95,16 @@ def interpolate_rows(
         while stop < number and chosen[stop] // shape[2] == row:
             stop += 1
         for level in range(levels):
-            row_starts(nodes[level, 0, z], shares[level, 0, z], nodes[level, 1, y], shares[level, 1, y], sizes[level],
-                       capacities[level], places, weights)  # fmt: skip
+            row_starts(
+                nodes[level, 0, z],
+                shares[level, 0, z],
+                nodes[level, 1, y],
+                shares[level, 1, y],
+                sizes[level],
+                capacities[level],
+                places,
+                weights,
+            )
             volume, known = volumes[level], -1
             for p in range(start, stop):
                 low = nodes[level, 2, chosen[p] - row * shape[2]]
@@ -100,9 +123,16 @@ def interpolate_rows(
 
 @compiled
 def along_row(
-    lines: np.ndarray, nodes: np.ndarray, shares: np.ndarray, sizes: np.ndarray, x: int, base: np.ndarray, px: float,
-    by_position: np.ndarray, result: np.ndarray,
-) -> None:  # fmt: skip
+    lines: np.ndarray,
+    nodes: np.ndarray,
+    shares: np.ndarray,
+    sizes: np.ndarray,
+    x: int,
+    base: np.ndarray,
+    px: float,
+    by_position: np.ndarray,
+    result: np.ndarray,
+) -> None:
     """Sum of the levels' lines at one place of a row, and of what is linear in the position; two levels at a time."""
     levels = sizes.shape[0]
     for j in range(result.shape[0]):
@@ -182,9 +212,18 @@ def raise_to(target: np.ndarray, other: np.ndarray) -> None:
 
 @compiled
 def settle_row(
-    logits: np.ndarray, bends: np.ndarray, labels: np.ndarray, classes: int, size: np.ndarray, capacity: int, y: int,
-    first: int, last: int, safety: float, settled: np.ndarray,
-) -> None:  # fmt: skip
+    logits: np.ndarray,
+    bends: np.ndarray,
+    labels: np.ndarray,
+    classes: int,
+    size: np.ndarray,
+    capacity: int,
+    y: int,
+    first: int,
+    last: int,
+    safety: float,
+    settled: np.ndarray,
+) -> None:
     """Find the cells of a row in which one class wins everywhere; a cell is named by its lowest node.
 
     Args:
@@ -232,10 +271,21 @@ def settle_row(
 
 @compiled
 def label_rows(
-    logits: np.ndarray, bends: np.ndarray, settled: np.ndarray, classes: int, size: np.ndarray, capacity: int,
-    safety: float, nodes: np.ndarray, shares: np.ndarray, between: np.ndarray, lower: np.ndarray, upper: np.ndarray,
-    labels: np.ndarray, pending: np.ndarray,
-) -> int:  # fmt: skip
+    logits: np.ndarray,
+    bends: np.ndarray,
+    settled: np.ndarray,
+    classes: int,
+    size: np.ndarray,
+    capacity: int,
+    safety: float,
+    nodes: np.ndarray,
+    shares: np.ndarray,
+    between: np.ndarray,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    labels: np.ndarray,
+    pending: np.ndarray,
+) -> int:
     """Label the voxels of a part of an upright grid from the lattice, as far as the lattice decides.
 
     Args:

@@ -158,9 +158,18 @@ class _Sweep:
 
     def _settle(self, first: int, last: int, row: int) -> None:
         settle_row(
-            self.logits, self.bends, self.best, self.classes, self.size, self.capacity, row, first, last, self.safety,
+            self.logits,
+            self.bends,
+            self.best,
+            self.classes,
+            self.size,
+            self.capacity,
+            row,
+            first,
+            last,
+            self.safety,
             self.settled,
-        )  # fmt: skip
+        )
 
     def _label_part(self, planes: np.ndarray, edges: np.ndarray, found: list[np.ndarray], part: int) -> None:
         z, band = int(planes[part // PARTS]), part % PARTS
@@ -169,9 +178,21 @@ class _Sweep:
         pending = np.empty(int(np.prod(upper - lower)), np.int64)
         tables = self.tables
         number = label_rows(
-            self.logits, self.bends, self.settled, self.classes, self.size, self.capacity, self.safety, tables.nodes[0],
-            tables.shares[0], tables.between, lower, upper, self.labels, pending,
-        )  # fmt: skip
+            self.logits,
+            self.bends,
+            self.settled,
+            self.classes,
+            self.size,
+            self.capacity,
+            self.safety,
+            tables.nodes[0],
+            tables.shares[0],
+            tables.between,
+            lower,
+            upper,
+            self.labels,
+            pending,
+        )
         found[part] = pending[:number].copy()
 
 

@@ -82,7 +82,7 @@ class Ensemble:
 
     def _encode(
         self, volume: Tensor, box: Box, grid: Sequence[int], network: ImPulSeNet, decoders: Sequence[Decoder], case: str
-    ) -> EncodedBox:  # fmt: skip
+    ) -> EncodedBox:
         image = image_on_box(volume.to(self.device), box, grid)[None]
         members = []
         for number, decoder in enumerate(decoders):

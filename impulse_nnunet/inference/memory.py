@@ -58,9 +58,11 @@ def with_less_memory(
             then, share = attempts[number]
             logger.warning("%s: out of memory on %s, going on with blocks of 1/%d on %s", case, place, share, then)
     raise InputError(
-        case, f"too little memory, in the smallest blocks on {attempts[-1][0]} too", "memory for the case",
+        case,
+        f"too little memory, in the smallest blocks on {attempts[-1][0]} too",
+        "memory for the case",
         "end other jobs, or try fewer cases at a time",
-    )  # fmt: skip
+    )
 
 
 @contextmanager

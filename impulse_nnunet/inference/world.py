@@ -17,9 +17,11 @@ def image_to_world(properties: Mapping[str, Any], transpose_forward: Sequence[in
     to_world = reader_to_world(properties)
     if to_world is None:
         raise InputError(
-            "image", "a format without world geometry", "NIfTI, NRRD or MetaImage files",
+            "image",
+            "a format without world geometry",
+            "NIfTI, NRRD or MetaImage files",
             "predict on the image's own grid",
-        )  # fmt: skip
+        )
     lower = np.asarray([bounds[0] for bounds in properties["bbox_used_for_cropping"]], np.float64)
     size = np.asarray(properties["shape_after_cropping_and_before_resampling"], np.float64)
     to_index = np.eye(4)

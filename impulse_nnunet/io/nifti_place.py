@@ -24,9 +24,19 @@ SAME_DIRECTION = 1e-2  # of the axes of a qform and of an sform that lost its sc
 OFFSET_SHARE = 0.5  # of the smallest voxel, as in the rule of io/same_grid.py
 UNITS_MM = {1: 1000.0, 3: 0.001}  # metre and micrometre, as ITK applies them; everything else is mm
 FIELDS = (
-    "xyzt_units", "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d",
-    "qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z",
-)  # fmt: skip
+    "xyzt_units",
+    "qform_code",
+    "sform_code",
+    "quatern_b",
+    "quatern_c",
+    "quatern_d",
+    "qoffset_x",
+    "qoffset_y",
+    "qoffset_z",
+    "srow_x",
+    "srow_y",
+    "srow_z",
+)
 REMEDY = "write the header again with what is right"
 
 Geometry = dict[str, Any]
@@ -96,7 +106,7 @@ def _affine(header: nibabel.Nifti1Header, zooms: np.ndarray, path: str | Path) -
     try:
         qform = header.get_qform(coded=True)[0]
     except READING_ERRORS as error:
-        raise InputError(str(path), "a qform that is no rotation", "one", REMEDY) from error
+        raise InputError(str(path), "a qform that is not a rotation", "one", REMEDY) from error
     if not codes[1]:
         return np.asarray(qform), False
     sform = header.get_sform().astype(np.float64)

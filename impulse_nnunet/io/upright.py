@@ -39,10 +39,16 @@ class UprightGrid:
         """Sample a reader's (d, h, w) array: linear (``order`` 1) or nearest neighbour (0)."""
         return np.asarray(
             ndimage.affine_transform(
-                volume, self.to_array[:3, :3], self.to_array[:3, 3], self.shape, order=order, mode="grid-constant",
-                cval=outside, prefilter=False,
+                volume,
+                self.to_array[:3, :3],
+                self.to_array[:3, 3],
+                self.shape,
+                order=order,
+                mode="grid-constant",
+                cval=outside,
+                prefilter=False,
             )
-        )  # fmt: skip
+        )
 
     def sample_image(self, images: np.ndarray) -> np.ndarray:
         """Sample (channel, d, h, w)."""

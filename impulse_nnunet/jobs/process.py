@@ -76,9 +76,14 @@ def run_command(
         stream.write(f"$ {' '.join(command)}\n".encode())
         stream.flush()
         child = subprocess.Popen(
-            [*start, *command], env=environment, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT,
-            start_new_session=True, pass_fds=() if lock is None else (lock,),
-        )  # fmt: skip
+            [*start, *command],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=() if lock is None else (lock,),
+        )
         try:
             code = _wait(child, log, show)
         except BaseException:

@@ -78,13 +78,17 @@ def shard_of_array(environment: Mapping[str, str]) -> Shard:
     for variable in ("PBS_ARRAY_INDEX", "PBS_ARRAYID"):
         if environment.get(variable, ""):
             raise InputError(
-                variable, f"{environment[variable]}, but PBS does not tell the number of tasks", "a number of tasks",
+                variable,
+                f"{environment[variable]}, but PBS does not tell the number of tasks",
+                "a number of tasks",
                 f"give `shard` ${variable}/N with the tasks numbered from 0",
-            )  # fmt: skip
+            )
     raise InputError(
-        f"`shard` {AUTO}", "no variable of a job array", "SLURM_ARRAY_TASK_ID, LSB_JOBINDEX or SGE_TASK_ID",
+        f"`shard` {AUTO}",
+        "no variable of a job array",
+        "SLURM_ARRAY_TASK_ID, LSB_JOBINDEX or SGE_TASK_ID",
         "run it as a task of a job array, or give `shard` I/N",
-    )  # fmt: skip
+    )
 
 
 def _slurm(environment: Mapping[str, str]) -> Shard | None:
@@ -99,9 +103,11 @@ def _slurm(environment: Mapping[str, str]) -> Shard | None:
     count = _number(environment, "SLURM_ARRAY_TASK_COUNT", shard.count)
     if count != shard.count:
         raise InputError(
-            "SLURM_ARRAY_TASK_COUNT", f"{count} tasks between {first} and {last}", "equal steps between the tasks",
+            "SLURM_ARRAY_TASK_COUNT",
+            f"{count} tasks between {first} and {last}",
+            "equal steps between the tasks",
             "number the tasks from 0 without gaps, or give `shard` $SLURM_ARRAY_TASK_ID/N",
-        )  # fmt: skip
+        )
     return shard
 
 

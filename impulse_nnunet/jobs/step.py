@@ -80,9 +80,11 @@ class Step:
         foreign = next((path for path in self.owned if path.exists()), None)
         if status.state == NEW and foreign is not None:
             raise InputError(
-                str(foreign), "a result that this command did not make", "none",
+                str(foreign),
+                "a result that this command did not make",
+                "none",
                 "use it by its own flag, choose other names or IDs, or move it away",
-            )  # fmt: skip
+            )
         if status.state == CHANGED:
             place = record.set_aside(self.owned, self.name)
             if place is not None:

@@ -85,9 +85,11 @@ class StepRunner:
             run_command(command, log, patience_s=step.patience_s, lock=lock, show=self.show)
         except CommandError as error:
             raise InputError(
-                step.title, f"a failure of {command[0]} ({error.reason})", "its success",
+                step.title,
+                f"a failure of {command[0]} ({error.reason})",
+                "its success",
                 f"see {log}; the same call goes on from there",
-            ) from error  # fmt: skip
+            ) from error
 
 
 def _in_words(status: Status) -> str:

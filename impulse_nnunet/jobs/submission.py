@@ -93,9 +93,11 @@ class Submission:
             self.executor = kind(folder, max_num_timeout=REQUEUES)
         except RuntimeError as error:
             raise InputError(
-                "`scheduler`", f"{scheduler}, but no srun on PATH", "a machine that submits to Slurm",
+                "`scheduler`",
+                f"{scheduler}, but no srun on PATH",
+                "a machine that submits to Slurm",
                 "log in to one, or give `scheduler` local",
-            ) from error  # fmt: skip
+            ) from error
 
     def submit(self, name: str, tasks: Sequence[Task], after: str | None = None) -> list[Any]:
         """Submit tasks; returns submitit's jobs, in order.
@@ -124,10 +126,15 @@ class Submission:
     def _parameters(self, name: str) -> dict[str, Any]:
         given = self.resources
         parameters: dict[str, Any] = {
-            "job_name": name, "time": given.minutes, "cpus_per_task": given.cpus, "mem": f"{given.mem_gb * 1024:.0f}M",
-            "partition": given.partition, "account": given.account, "array_parallelism": given.at_once,
+            "job_name": name,
+            "time": given.minutes,
+            "cpus_per_task": given.cpus,
+            "mem": f"{given.mem_gb * 1024:.0f}M",
+            "partition": given.partition,
+            "account": given.account,
+            "array_parallelism": given.at_once,
             "additional_parameters": {"requeue": True, **given.more},
-        }  # fmt: skip
+        }
         return parameters | ({"gpus_per_node": given.gpus} if given.gpus else {})
 
     def _sent(self, send: Callable[[], Any]) -> Any:

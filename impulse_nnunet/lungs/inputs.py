@@ -87,7 +87,7 @@ def write_channels(
     Args:
         kind: Of :data:`INPUTS`.
         case: Case identifier.
-        image: The CT, or any image on the same grid where the CT is no channel.
+        image: The CT, or any image on the same grid where the CT is not a channel.
         masks: What is shown -> (d, h, w) mask on the image's grid, for all channels but the CT.
         folder: E.g. imagesTr.
         ending: Of the files.

@@ -187,9 +187,22 @@ def _joined_labels_step(part: str, dataset: LungDataset, number: int, folder: Pa
             )
         sources += trees
     command = (
-        "impulse_nnunet", "build_inputs", "-d", str(number), "--ct", str(dataset.folder), "--inputs", "i", "--labels",
-        part, "--name", _title(dataset, part), "-np", str(common.processes), "--disable_progress_bar",
-    )  # fmt: skip
+        "impulse_nnunet",
+        "build_inputs",
+        "-d",
+        str(number),
+        "--ct",
+        str(dataset.folder),
+        "--inputs",
+        "i",
+        "--labels",
+        part,
+        "--name",
+        _title(dataset, part),
+        "-np",
+        str(common.processes),
+        "--disable_progress_bar",
+    )
     return Step(
         name=f"{part}_data",
         title=f"{part}: labels for the first stage",

@@ -28,9 +28,18 @@ class ResNetPyramid(nn.Module):
         norm_kwargs = {"eps": 1e-5, "affine": True}
         width = settings.features_per_stage[0]
         self.stem = StackedConvBlocks(
-            1, nn.Conv3d, input_channels, width, settings.stem_kernel_size, 1, conv_bias=False,
-            norm_op=norm, norm_op_kwargs=norm_kwargs, nonlin=nn.ReLU, nonlin_kwargs={"inplace": True},
-        )  # fmt: skip
+            1,
+            nn.Conv3d,
+            input_channels,
+            width,
+            settings.stem_kernel_size,
+            1,
+            conv_bias=False,
+            norm_op=norm,
+            norm_op_kwargs=norm_kwargs,
+            nonlin=nn.ReLU,
+            nonlin_kwargs={"inplace": True},
+        )
         self.stages = ResidualEncoder(
             input_channels=width,
             n_stages=len(settings.features_per_stage),

@@ -96,7 +96,9 @@ def _named_class(name: str) -> type[nn.Module]:
 
 def _refuse(name: str, found: str) -> NoReturn:
     raise InputError(
-        f"plans, architecture.arch_kwargs.encoder {name}", found,
+        f"plans, architecture.arch_kwargs.encoder {name}",
+        found,
         "resnet18, unet_encoder, unet, or a class like "
-        "dynamic_network_architectures.building_blocks.residual_encoders.ResidualEncoder", "mend the plans file",
-    )  # fmt: skip
+        "dynamic_network_architectures.building_blocks.residual_encoders.ResidualEncoder",
+        "correct the plans file",
+    )

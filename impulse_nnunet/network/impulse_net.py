@@ -159,8 +159,8 @@ class ImPulSeNet(nn.Module):
         """
         if points is None and not (at_voxels and isinstance(self.decoder, DenseDecoder)):
             raise TypeError(
-                "ImPulSeNet was called with an image and no points, expected both; this network is no sliding-window "
-                "network: predict with impulse_nnunet, or import impulse_nnunet.trainers before nnUNetPredictor runs"
+                "ImPulSeNet was called with an image and no points, expected both; this network is not a sliding-window"
+                " network: predict with impulse_nnunet, or import impulse_nnunet.trainers before nnUNetPredictor runs"
             )
         pyramid = self.encode(image)
         with full_precision(image.device):

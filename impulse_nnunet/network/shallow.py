@@ -77,8 +77,10 @@ def is_too_shallow(kernel: Sequence[int], grid: Sequence[int]) -> bool:
 def _log_once(kernel: tuple[int, ...], grid: tuple[int, ...]) -> None:
     logger.warning(
         "a convolution with a kernel of %s has a volume of %s voxels: it is padded first in training, because "
-        "gradients on CPUs can be wrong otherwise", _product(kernel), _product(grid),
-    )  # fmt: skip
+        "gradients on CPUs can be wrong otherwise",
+        _product(kernel),
+        _product(grid),
+    )
 
 
 def _product(sizes: tuple[int, ...]) -> str:

@@ -86,7 +86,7 @@ class TemplateGenerator(nn.Module):
 class CoTrainedTemplate(Template):
     """A template whose generator is trained with the network (paper, Table 2, second row).
 
-    In training the generator makes the logits anew in each step. In evaluation the buffer is used, which is filled when
+    In training the generator makes the logits in each step. In evaluation the buffer is used, which is filled when
     the module leaves training and when its state is saved; so a checkpoint always holds the template of its generator.
 
     Args:

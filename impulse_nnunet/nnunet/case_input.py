@@ -37,9 +37,13 @@ def preprocessed(predictor: nnUNetPredictor, raw: RawCase) -> tuple[Tensor, dict
     """The image (channel, d, h, w) as nnU-Net's preprocessing leaves it, and its properties."""
     preprocessor = predictor.configuration_manager.preprocessor_class(verbose=False)
     data, _, properties = preprocessor.run_case_npy(
-        raw.images, None, raw.properties, predictor.plans_manager, predictor.configuration_manager,
+        raw.images,
+        None,
+        raw.properties,
+        predictor.plans_manager,
+        predictor.configuration_manager,
         predictor.dataset_json,
-    )  # fmt: skip
+    )
     return torch.from_numpy(data), properties
 
 

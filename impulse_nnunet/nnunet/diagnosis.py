@@ -40,7 +40,7 @@ class Finding:
 
 
 def diagnose() -> list[Finding]:
-    """All checks, in the order in which they should be mended."""
+    """All checks, in the order in which they should be fixed."""
     return [
         Finding("impulse_nnunet", f"{__version__}, Python {platform.python_version()}"),
         *_packages(),

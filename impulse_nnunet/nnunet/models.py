@@ -96,7 +96,7 @@ def read_fold(path: Path) -> Fold:
     """Read a checkpoint without running anything in it.
 
     Raises:
-        InputError: It is no checkpoint of nnU-Net's, or holds anything but weights and numbers.
+        InputError: It is not a checkpoint of nnU-Net's, or holds anything but weights and numbers.
     """
     content = load_checkpoint(path)
     arguments = content.get("init_args")
@@ -141,9 +141,11 @@ def load_model(folder: Path, folds: Sequence[int | str], checkpoint_name: str) -
     for fold in loaded[1:]:
         if (fold.trainer, fold.configuration) != (loaded[0].trainer, loaded[0].configuration):
             raise InputError(
-                str(fold.path), f"{fold.trainer}, {fold.configuration}", "the other folds' trainer and configuration",
+                str(fold.path),
+                f"{fold.trainer}, {fold.configuration}",
+                "the other folds' trainer and configuration",
                 LEAVE,
-            )  # fmt: skip
+            )
     plans_manager = PlansManager(description.plans)
     configuration_manager = _configuration(plans_manager, loaded[0])
     build = _Builder(
@@ -205,13 +207,15 @@ def _configuration(plans_manager: PlansManager, fold: Fold) -> ConfigurationMana
 def _trainer_class(name: str, folder: Path) -> type[nnUNetTrainer]:
     try:
         found = recursive_find_trainer_class_by_name(name) if name.isidentifier() else None
-    except (RuntimeError, TypeError, AssertionError):  # there is none of this name, or it is no trainer
+    except (RuntimeError, TypeError, AssertionError):  # there is none of this name, or it is not a trainer
         found = None
     if not isinstance(found, type) or not issubclass(found, nnUNetTrainer):
         raise InputError(
-            str(folder), f"a model of the trainer {name[:80]!r}", "one of this package's or nnU-Net's",
+            str(folder),
+            f"a model of the trainer {name[:80]!r}",
+            "one of this package's or nnU-Net's",
             "install the package that it was trained with",
-        )  # fmt: skip
+        )
     return found
 
 
@@ -222,9 +226,11 @@ def _check_fit(fold: Fold, shapes: Mapping[str, tuple[int, ...]]) -> None:
     if differing:
         name = differing[0]
         raise InputError(
-            str(fold.path), f"{name}: {found.get(name, 'none')}, a checkpoint that does not fit its plans",
-            f"{shapes.get(name, 'no such weights')}", LEAVE,
-        )  # fmt: skip
+            str(fold.path),
+            f"{name}: {found.get(name, 'none')}, a checkpoint that does not fit its plans",
+            f"{shapes.get(name, 'no such weights')}",
+            LEAVE,
+        )
     for name, value in fold.weights.items():
         if not bool(torch.isfinite(value).all()):
             raise InputError(str(fold.path), f"{name}: NaN or infinite weights", "finite numbers", LEAVE)

@@ -144,7 +144,7 @@ def preprocess_dataset(
 
 
 def _copy_reference(label: Path, target: Path) -> None:
-    """The label map as it is; nnU-Net compares numbers, so one whose labels had to be rounded is written anew."""
+    """The label map as it is; nnU-Net compares numbers, so one whose labels had to be rounded is written again."""
     if holds_integers(label):
         copy_whole(label, target)
     else:

@@ -63,9 +63,13 @@ class ImPulSePredictor(nnUNetPredictor):
         device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         with suppress_output(verbose):
             super().__init__(
-                use_mirroring=False, perform_everything_on_device=device.type == "cuda", device=device, verbose=verbose,
-                verbose_preprocessing=verbose, allow_tqdm=progress_bar,
-            )  # fmt: skip
+                use_mirroring=False,
+                perform_everything_on_device=device.type == "cuda",
+                device=device,
+                verbose=verbose,
+                verbose_preprocessing=verbose,
+                allow_tqdm=progress_bar,
+            )
 
     def initialize_from_trained_model_folder(
         self,
@@ -94,9 +98,14 @@ class ImPulSePredictor(nnUNetPredictor):
         if not isinstance(model.network, ImPulSeNet):
             raise InputError(str(folder), f"a model of {trainer}", "one of our trainers", "use nnUNetv2_predict")
         self.manual_initialization(
-            model.network, model.plans_manager, model.configuration_manager, [fold.weights for fold in model.folds],
-            model.description.dataset_json, trainer, model.folds[0].mirroring_axes,
-        )  # fmt: skip
+            model.network,
+            model.plans_manager,
+            model.configuration_manager,
+            [fold.weights for fold in model.folds],
+            model.description.dataset_json,
+            trainer,
+            model.folds[0].mirroring_axes,
+        )
 
     def predict_folder(
         self,
@@ -273,9 +282,11 @@ class ImPulSePredictor(nnUNetPredictor):
     def _other_grid(self, prepared: PreparedCase, options: OutputOptions) -> FileGrid:
         if prepared.properties.get(ASSUMED):
             raise InputError(
-                prepared.case, "an image whose orientation is assumed", "one with a place for `spacing_mm` and `like`",
+                prepared.case,
+                "an image whose orientation is assumed",
+                "one with a place for `spacing_mm` and `like`",
                 "predict it on its own grid",
-            )  # fmt: skip
+            )
         if options.like is not None:
             return read_file_grid(options.like)
         return read_file_grid(prepared.files[0]).with_spacing((options.spacing_mm or (1, 1, 1))[::-1])

@@ -80,9 +80,13 @@ def summarise(
     manager = plans_manager.get_label_manager(dataset_json)
     names = sorted(path.name for path in folder.glob(f"*{dataset_json['file_ending']}"))
     measure = partial(
-        _measure, reference, folder, plans_manager.image_reader_writer_class(), manager.foreground_labels,
+        _measure,
+        reference,
+        folder,
+        plans_manager.image_reader_writer_class(),
+        manager.foreground_labels,
         manager.ignore_label,
-    )  # fmt: skip
+    )
     cases = _on_processes(measure, names, default_num_processes, str(folder))
     labels = {label: _means(cases, label) for label in manager.foreground_labels}
     metrics = next(iter(labels.values()))
@@ -97,7 +101,7 @@ def summarise(
 
 def _measure(
     reference: Path, folder: Path, reader: BaseReaderWriter, labels: list[int], ignore: int | None, name: str
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     return dict(compute_metrics(str(reference / name), str(folder / name), reader, labels, ignore))
 
 
@@ -116,6 +120,8 @@ def _on_processes(function: Callable[[str], R], items: list[str], processes: int
             return list(pool.map(function, items))
     except BrokenProcessPool as error:
         raise InputError(
-            subject, "that a worker was killed, perhaps for lack of memory", "metrics of every case",
+            subject,
+            "that a worker was killed, perhaps for lack of memory",
+            "metrics of every case",
             "set nnUNet_def_n_proc to fewer processes and call again with `only_run_validation`",
-        ) from error  # fmt: skip
+        ) from error

@@ -42,7 +42,7 @@ class CohortProperty:
 
 
 def check_cohort(layout: Layout, progress: bool = True) -> list[CohortProperty]:
-    """Measure every whole case from its files; the records and ``phantom_properties.json`` are written anew.
+    """Measure every whole case from its files; the records and ``phantom_properties.json`` are written again.
 
     Args:
         layout: Where the cohort lies.

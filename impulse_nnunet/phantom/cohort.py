@@ -45,7 +45,7 @@ def make_cohort(
         training: Cases for training.
         test: Further cases for testing.
         processes: At a time.
-        overwrite: Begin anew.
+        overwrite: Start over.
         progress: Show a bar.
 
     Returns:

@@ -141,7 +141,7 @@ def _onto_borders(
 def _cost(
     margin: np.ndarray, body: np.ndarray, lobes: np.ndarray, airway: Tree, grid: Grid, rng: np.random.Generator
 ) -> np.ndarray:
-    """Cost of a step, cheap on borders and dear near the pleura, fissures and thick bronchi; infinite outside."""
+    """Cost of a step, cheap on borders and expensive near the pleura, fissures and thick bronchi; infinite outside."""
     inside = lobes > 0
     near = (body[..., f.LUNG] < PLEURA_MM) * 2 + (np.abs(body[..., f.OBLIQUE]) < PLEURA_MM)
     near = near + (np.abs(body[..., f.HORIZONTAL]) < PLEURA_MM)

@@ -52,7 +52,7 @@ class Frame:
 
 
 def content_box(images: np.ndarray, masks: Sequence[int]) -> Box | None:
-    """Voxels (lower, upper) of the body: brighter than Otsu's threshold in the first channel that is no mask.
+    """Voxels (lower, upper) of the body: brighter than Otsu's threshold in the first channel that is not a mask.
 
     Args:
         images: (channel, d, h, w).

@@ -56,12 +56,14 @@ class FolderInProgress:
             self._records.finish(case, self._files(case))
         except InputError as error:
             raise InputError(
-                case, error.found, f"room in {self.folder.parent}",
+                case,
+                error.found,
+                f"room in {self.folder.parent}",
                 "free disk space and preprocess again; what is done is kept",
-            ) from error  # fmt: skip
+            ) from error
 
     def finish(self) -> None:
-        """Give the folder its name; one that was there before gives way in one step."""
+        """Give the folder its name; one that was there before is replaced in one step."""
         shutil.rmtree(self.progress)
         old = self.final.with_name(f"{self.final.name}.old")
         shutil.rmtree(old, ignore_errors=True)

@@ -40,10 +40,12 @@ class DeviceLostError(InputError):
 def device_lost(case: str, error: BaseException) -> DeviceLostError:
     """One line for a CUDA error that :func:`is_device_lost`, met in a case."""
     return DeviceLostError(
-        case, f"a CUDA error after which this process cannot use the GPU ({first_line(error)})", "a GPU that works",
+        case,
+        f"a CUDA error after which this process cannot use the GPU ({first_line(error)})",
+        "a GPU that works",
         "start again, without the cases that are done; if it comes back, with `device` cpu, or with "
         "CUDA_LAUNCH_BLOCKING=1 to learn where it arises",
-    )  # fmt: skip
+    )
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -33,8 +33,8 @@ def check_archive(path: Path) -> list[zipfile.ZipInfo]:
         Its entries.
 
     Raises:
-        InputError: It is no zip file, or an entry would leave its folder, is a link, encrypted, named twice, does not
-            lie in a data set's folder, or is too large; nothing was unpacked.
+        InputError: It is not a zip file, or an entry would leave its folder, is a link, encrypted, named twice, does
+            not lie in a data set's folder, or is too large; nothing was unpacked.
     """
     if not path.is_file():
         raise InputError(str(path), "no such file", EXPECTED, "check the path")
@@ -42,7 +42,7 @@ def check_archive(path: Path) -> list[zipfile.ZipInfo]:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
     except NOT_AN_ARCHIVE as error:
-        raise InputError(str(path), f"what is no zip file ({error})", EXPECTED, REMEDY) from error
+        raise InputError(str(path), f"something that is not a zip file ({error})", EXPECTED, REMEDY) from error
     if not any(not entry.is_dir() for entry in entries):
         raise InputError(str(path), "no file in it", EXPECTED, REMEDY)
     for entry in entries:

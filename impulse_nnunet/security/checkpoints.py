@@ -21,10 +21,17 @@ NUMPY_SCALARS = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar"
 KINDS = ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
 ALLOWED_NAMES = frozenset(
     {
-        "collections.OrderedDict", "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_parameter", "torch.Size",
-        "torch.device", "numpy.dtype", "_codecs.encode", *NUMPY_SCALARS, *(f"torch.{kind}Storage" for kind in KINDS),
+        "collections.OrderedDict",
+        "torch._utils._rebuild_tensor_v2",
+        "torch._utils._rebuild_parameter",
+        "torch.Size",
+        "torch.device",
+        "numpy.dtype",
+        "_codecs.encode",
+        *NUMPY_SCALARS,
+        *(f"torch.{kind}Storage" for kind in KINDS),
     }
-)  # fmt: skip
+)
 DTYPES = tuple({type(np.dtype(code)) for code in "fdebhilqBHILQ?"})
 LARGEST_PICKLE_BYTES = 256 * 2**20
 REMEDY = "get the model from its makers again, and open this one with nothing else"
@@ -36,7 +43,7 @@ def names_in_checkpoint(path: Path) -> set[str]:
     """Names that a checkpoint's pickle would import; nothing is unpickled.
 
     Raises:
-        InputError: It is no file as ``torch.save`` writes it.
+        InputError: It is not a file as ``torch.save`` writes it.
     """
     expected = "a checkpoint as torch.save writes it"
     if not path.is_file():
@@ -74,9 +81,11 @@ def check_checkpoint(path: Path) -> set[str]:
     if strange:
         more = f" and {len(strange) - 3} more" if len(strange) > 3 else ""
         raise InputError(
-            str(path), f"code that runs when it is read ({', '.join(strange[:3])}{more})", "weights and numbers only",
+            str(path),
+            f"code that runs when it is read ({', '.join(strange[:3])}{more})",
+            "weights and numbers only",
             REMEDY,
-        )  # fmt: skip
+        )
     return names
 
 
@@ -91,7 +100,7 @@ def load_checkpoint(path: str | Path, map_location: torch.device | str = "cpu") 
         Its content.
 
     Raises:
-        InputError: It holds anything but weights and numbers, is damaged, or is no dict.
+        InputError: It holds anything but weights and numbers, is damaged, or is not a dict.
     """
     check_checkpoint(Path(path))
     scalar = np.float64(0).__reduce__()[0]

@@ -21,7 +21,7 @@ class _Texts:
     memo: dict[int, str | None] = field(default_factory=dict)
 
     def follow(self, name: str, argument: Any) -> None:
-        """Take one opcode into account; whatever is no text counts as unknown."""
+        """Take one opcode into account; whatever is not text counts as unknown."""
         last = self.top[-1] if self.top else None
         if name in STORES:
             self.memo[int(argument)] = last
@@ -45,7 +45,7 @@ def names_in_pickle(content: bytes) -> set[str]:
     A name that cannot be told without running the pickle is given as :data:`UNREADABLE`.
 
     Raises:
-        ValueError: It is no pickle, or more than one.
+        ValueError: It is not a pickle, or more than one.
     """
     found: set[str] = set()
     texts = _Texts()

@@ -149,9 +149,21 @@ def _stage_files(folder: Path, options: FigureOptions) -> tuple[dict[str, Path],
     for target in targets.values():
         (target / f"{case}{ending}").unlink(missing_ok=True)
     arguments = [
-        "--stage", *targets, "-o", *(str(target) for target in targets.values()), "-i", str(test.images),
-        "-m", run["model"], "-f", str(run["fold"]), "-device", options.device, "--cases", case,
-    ]  # fmt: skip
+        "--stage",
+        *targets,
+        "-o",
+        *(str(target) for target in targets.values()),
+        "-i",
+        str(test.images),
+        "-m",
+        run["model"],
+        "-f",
+        str(run["fold"]),
+        "-device",
+        options.device,
+        "--cases",
+        case,
+    ]
     try:
         run_command(
             [PREDICT_STAGES, *arguments], options.output / "stages" / "stages.log", name="stages", patience_s=0.0

@@ -64,7 +64,7 @@ def make_table(options: StudyOptions, say: Say) -> list[Path]:
         say: Takes one line a step.
 
     Raises:
-        InputError: For what a user can mend, before anything is trained.
+        InputError: For what a user can fix, before anything is trained.
         RunsFailedError: After everything else is done.
         StopRequestedError: This process was asked to stop; the same call goes on.
     """

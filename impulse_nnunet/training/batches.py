@@ -133,7 +133,7 @@ class CaseStore:
         return case
 
     def _load(self, identifier: str) -> TrainingCase:
-        check_unchanged(self._stamps[identifier], identifier)  # another call may have preprocessed anew
+        check_unchanged(self._stamps[identifier], identifier)  # another call may have preprocessed again
         data, segmentation, _, properties = self.dataset.load_case(identifier)
         image, labels = np.asarray(data[:]), np.asarray(segmentation[:])
         facts = properties.get(FACTS_KEY)
@@ -141,9 +141,11 @@ class CaseStore:
             facts = case_facts(image, labels, self.settings.sampling.mask_channels, self.ignore_label)
         if self.settings.sampling.mask_share > 0 and facts["mask_voxels"] is None:
             raise InputError(
-                identifier, "a preprocessed case without mask voxels", "those that impulse.sampling names",
+                identifier,
+                "a preprocessed case without mask voxels",
+                "those that impulse.sampling names",
                 "run impulse_nnunet plan_and_preprocess again, or set impulse.sampling.mask_share to 0",
-            )  # fmt: skip
+            )
         grid = self.settings.grid.working_grid
         volume = stored_working_volume(torch.from_numpy(image), labels.shape[1:], grid, identifier)
         volume = volume.pin_memory() if self.pin else volume
@@ -222,9 +224,14 @@ class BatchMaker:
             box = augment_box(rng, box, case.extent_mm, self.settings.augmentation)
         region = region_box(case.foreground_faces, self.settings.region.margin)
         points = draw_points(
-            rng, box, case.segmentation.shape, self.settings.sampling.points, annotated_voxels=case.annotated_voxels,
-            region_share=SEARCH_REGION_SHARE, region=region,
-        )  # fmt: skip
+            rng,
+            box,
+            case.segmentation.shape,
+            self.settings.sampling.points,
+            annotated_voxels=case.annotated_voxels,
+            region_share=SEARCH_REGION_SHARE,
+            region=region,
+        )
         labels = labels_at(case.segmentation, box, points, self.cases.ignore_label)
         foreground = torch.from_numpy(np.minimum(labels, 1))
         return Sample(
@@ -238,10 +245,16 @@ class BatchMaker:
     def _random_points(self, rng: np.random.Generator, box: Box, case: TrainingCase) -> np.ndarray:
         sampling = self.settings.sampling
         return draw_points(
-            rng, box, case.segmentation.shape, sampling.points, sampling.mask_share, case.mask_voxels,
-            case.annotated_voxels, sampling.region_share,
+            rng,
+            box,
+            case.segmentation.shape,
+            sampling.points,
+            sampling.mask_share,
+            case.mask_voxels,
+            case.annotated_voxels,
+            sampling.region_share,
             region_box(case.foreground_faces, self.settings.region.margin),
-        )  # fmt: skip
+        )
 
 
 class OrderedPrefetcher(Iterator[Any]):

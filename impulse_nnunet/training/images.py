@@ -13,7 +13,7 @@ from impulse_nnunet.settings import AugmentationSettings
 def random_intensities(
     image: Tensor, seed: int, settings: AugmentationSettings, mask_channels: Sequence[int]
 ) -> Tensor:
-    """Change contrast, brightness and noise of each channel that is no mask.
+    """Change contrast, brightness and noise of each channel that is not a mask.
 
     Args:
         image: (channel, d, h, w), normalised.

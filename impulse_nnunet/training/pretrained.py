@@ -37,7 +37,7 @@ class LoadReport:
     def __str__(self) -> str:
         if self.whole:
             return f"all {self.number} tensors of the network"
-        text = f"{self.number} of {self.number + len(self.left)} tensors of the encoder; all else starts anew"
+        text = f"{self.number} of {self.number + len(self.left)} tensors of the encoder; the rest starts at random"
         return text + (f" (left out first: {self.left[0]})" if self.left else "")
 
 
@@ -60,11 +60,12 @@ def take_weights(network: ImPulSeNet, weights: Mapping[str, Tensor], source: str
     fitting = {name: weights[place] for name, place in places.items() if _fits(own[name], weights.get(place))}
     if len(fitting) < ENOUGH * len(places):
         raise InputError(
-            f"`pretrained_weights` {source}", f"{len(fitting)} of the encoder's {len(places)} tensors in it",
+            f"`pretrained_weights` {source}",
+            f"{len(fitting)} of the encoder's {len(places)} tensors in it",
             "a checkpoint with the encoder of these plans",
             "for a stock nnU-Net set architecture.arch_kwargs.encoder to unet_encoder, unet or a residual encoder, and "
             "features_per_stage, strides, kernel_sizes and blocks_per_stage to its own (docs/systems.md)",
-        )  # fmt: skip
+        )
     network.load_state_dict(own | fitting)
     # nnU-Net registers each layer twice; the second name would only repeat the first
     counted = [name for name in places if ".all_modules." not in name]

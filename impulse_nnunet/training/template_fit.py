@@ -109,8 +109,13 @@ class TemplateFit:
         if resume and self.checkpoint.is_file():
             self._go_on(generator, optimiser)
         total, saved = self.settings.template.iterations, time()
-        steps = tqdm(range(len(self.losses), total), "Template pre-training", total, initial=len(self.losses),
-                     disable=not progress_bar)  # fmt: skip
+        steps = tqdm(
+            range(len(self.losses), total),
+            "Template pre-training",
+            total,
+            initial=len(self.losses),
+            disable=not progress_bar,
+        )
         for step in steps:
             self.unread.append(self._step(generator, optimiser, step))
             if (step + 1) % 50 == 0:

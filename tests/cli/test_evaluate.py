@@ -238,7 +238,7 @@ def test_one_case(folders):
     assert found["paper"]["Dice"] > 0
 
 
-# --- what a user can mend --------------------------------------------------------------------------------------------
+# --- what a user can fix --------------------------------------------------------------------------------------------
 
 
 def test_bad_cases_are_named_and_the_others_evaluated(folders, maps, capsys):

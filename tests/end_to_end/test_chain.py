@@ -81,9 +81,22 @@ def test_our_command_writes_the_labels_of_stock_predict(trained, labels):
 def test_modelfolder_command_writes_the_same_labels(trained, labels):
     output = trained.base / "modelfolder"
     trained.run(
-        "nnUNetv2_predict_from_modelfolder", "-m", str(trained.model), "-f", "0", "-i", str(trained.raw / "imagesTs"),
-        "-o", str(output), "-device", "cpu", "-npp", "1", "-nps", "1",
-    )  # fmt: skip
+        "nnUNetv2_predict_from_modelfolder",
+        "-m",
+        str(trained.model),
+        "-f",
+        "0",
+        "-i",
+        str(trained.raw / "imagesTs"),
+        "-o",
+        str(output),
+        "-device",
+        "cpu",
+        "-npp",
+        "1",
+        "-nps",
+        "1",
+    )
     assert_same_labels(output, labels)
 
 

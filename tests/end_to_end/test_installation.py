@@ -31,10 +31,22 @@ def test_regular_installation(tmp_path):
     subprocess.run(["git", "clone", "-q", str(ROOT), str(source)], check=True)
     target = tmp_path / "site"
     subprocess.run(
-        [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--target", str(target),
-         str(source)],
-        check=True, capture_output=True, timeout=300,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "--no-deps",
+            "--no-build-isolation",
+            "--target",
+            str(target),
+            str(source),
+        ],
+        check=True,
+        capture_output=True,
+        timeout=300,
+    )
     environment = os.environ | {"PYTHONPATH": str(target), "PYTHONWARNINGS": "ignore"}
     finished = subprocess.run(
         [sys.executable, "-c", LOOK], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False

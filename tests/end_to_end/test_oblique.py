@@ -49,8 +49,18 @@ def test_oblique_scans_get_the_labels_of_the_straight_scan(tmp_path):
     workplace = make_workplace(tmp_path)
     write_dataset(workplace.raw, 12, len(TURNS), (80, 96, 112), 3.5)
     plan(workplace, SETTINGS)
-    workplace.run("nnUNetv2_train", "990", "3d_impulse", "all", "-tr", "nnUNetTrainerImPulSe", "-p", "ImPulSePlans",
-                  "-device", "cpu")  # fmt: skip
+    workplace.run(
+        "nnUNetv2_train",
+        "990",
+        "3d_impulse",
+        "all",
+        "-tr",
+        "nnUNetTrainerImPulSe",
+        "-p",
+        "ImPulSePlans",
+        "-device",
+        "cpu",
+    )
     images, model = tmp_path / "oblique", ("-d", "990", "-f", "all", "-device", "cpu", "--disable_progress_bar")
     images.mkdir()
     for case, turns in TURNS.items():

@@ -67,9 +67,22 @@ def test_an_array_that_loses_a_node_ends_as_if_nothing_had_happened(trained, lab
         return trained.run("impulse_nnunet", *arguments, expect=expect, **variables)
 
     printed = command(
-        "submit", "predict", "-m", str(trained.model), "-f", "0", "-device", "cpu", "-npp", "1",
-        "-i", str(cohort / "images"), "-o", str(output), *RESOURCES,
-    ).stdout  # fmt: skip
+        "submit",
+        "predict",
+        "-m",
+        str(trained.model),
+        "-f",
+        "0",
+        "-device",
+        "cpu",
+        "-npp",
+        "1",
+        "-i",
+        str(cohort / "images"),
+        "-o",
+        str(output),
+        *RESOURCES,
+    ).stdout
     assert printed.startswith(f"{SHARDS} job(s) on slurm: ")
     assert f"when they are over: impulse_nnunet merge {output} -i {cohort / 'images'}" in printed
 

@@ -23,8 +23,26 @@ def study(planned, tmp_path_factory):
     base = tmp_path_factory.mktemp("study")
     workplace = Workplace(planned.base, planned.environment | {"nnUNet_results": str(base / "results")})
     (base / "results").mkdir()
-    command = ("impulse_nnunet", "table", "-d", "990", "--table", "2", "--rows", *ROWS, "--seeds", "1", "--budget", "2",
-               "-device", "cpu", "-np", "1", "-o", str(base / "out"))  # fmt: skip
+    command = (
+        "impulse_nnunet",
+        "table",
+        "-d",
+        "990",
+        "--table",
+        "2",
+        "--rows",
+        *ROWS,
+        "--seeds",
+        "1",
+        "--budget",
+        "2",
+        "-device",
+        "cpu",
+        "-np",
+        "1",
+        "-o",
+        str(base / "out"),
+    )
     yield workplace, command, base
     path = planned.preprocessed / "ImPulSePlans.json"  # the other tests get the plans as they were
     plans = json.loads(path.read_text())

@@ -43,9 +43,23 @@ def run_pipeline(workplace, *arguments, expect=0):
     ours = ("--bav_tr", "nnUNetTrainerImPulSe", "--bav_pl", "ImPulSePlanner", "--bav_c", "3d_impulse")
     sets = [part for setting in TINY for flag in ("--set", "--bav_set") for part in (flag, setting)]
     return workplace.run(
-        "impulse_nnunet", "pipeline", "-d", "801", "--inputs", "ibav", "--folds", "0", "-device", "cpu", "-np", "1",
-        *ours, *sets, *arguments, expect=expect,
-    )  # fmt: skip
+        "impulse_nnunet",
+        "pipeline",
+        "-d",
+        "801",
+        "--inputs",
+        "ibav",
+        "--folds",
+        "0",
+        "-device",
+        "cpu",
+        "-np",
+        "1",
+        *ours,
+        *sets,
+        *arguments,
+        expect=expect,
+    )
 
 
 def build(workplace, number, *arguments, expect=0):

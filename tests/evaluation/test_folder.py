@@ -126,7 +126,7 @@ def test_trees_that_carry_labels(tmp_path):
     found = evaluate_files(both, SCHEME, MetricSettings(tolerances_mm=(1.0,), tree_labels=True)).trees
     expected = [np.count_nonzero(labelled == label) for label in (2, 5, 300)]
     assert found["airway"].n_voxels.tolist() == expected
-    assert found["interseg"].intrusions is None  # its mask has a value that is no label, and needs none
+    assert found["interseg"].intrusions is None  # its mask has a value that is not a label, and needs none
     save(labelled.astype(np.uint16) + 1, files.trees["airway"], **PLACE)
     with pytest.raises(InputError, match=r"airway.case2.nii.gz: found label\(s\) 1, 3, 6, 301, expected only 0, 2, 5"):
         evaluate_files(files, SCHEME, MetricSettings(tolerances_mm=(1.0,), tree_labels=True))

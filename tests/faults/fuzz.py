@@ -129,8 +129,22 @@ class Fuzzer:
         """``predict`` of a folder: each case has its labels on its own grid, or a message."""
         images, output = self._fresh("images"), self.folder / "output"
         files = {write(recipe, images) for recipe in recipes}
-        ending = call("predict", "-m", self.model, "-i", images, "-o", output, "-device", "cpu", "-f", "0", "-npp", "1",
-                      "--disable_progress_bar")  # fmt: skip
+        ending = call(
+            "predict",
+            "-m",
+            self.model,
+            "-i",
+            images,
+            "-o",
+            output,
+            "-device",
+            "cpu",
+            "-f",
+            "0",
+            "-npp",
+            "1",
+            "--disable_progress_bar",
+        )
         self._check_ending("predict", ending, recipes)
         made = {path.name for path in output.glob("*.nii.gz")} if output.is_dir() else set()
         for file in files:

@@ -20,9 +20,24 @@ SCALINGS = ((2.0, -1024.0), (-1.0, 0.0), (0.0, 0.0), (1e-3, 5.0), (1e30, 0.0), (
 LABELS = ("labels", "labels", "labels", "out of range", "fractions", "negative", "empty", "one label", "nan", "huge")
 ORIENTATIONS = ("RAS", "LPS", "LAS", "RPI", "PIR", "SAL", "AIL")
 FILES = (
-    "whole", "whole", "whole", "whole", "whole", "cut", "cut in the header", "empty", "text", "plain under .gz",
-    "bytes changed", "header changed", "trailing garbage", "folder", "symlink", "broken symlink", "symlink loop",
-)  # fmt: skip
+    "whole",
+    "whole",
+    "whole",
+    "whole",
+    "whole",
+    "cut",
+    "cut in the header",
+    "empty",
+    "text",
+    "plain under .gz",
+    "bytes changed",
+    "header changed",
+    "trailing garbage",
+    "folder",
+    "symlink",
+    "broken symlink",
+    "symlink loop",
+)
 NAMES = (
     "case",
     "case",
@@ -219,7 +234,7 @@ def _damaged(recipe: Recipe, content: bytes, compress: bool) -> bytes:
     if recipe.file == "plain under .gz":
         return content
     if recipe.file == "text":
-        return b"this is no image\n" * int(rng.integers(1, 40))
+        return b"this is not an image\n" * int(rng.integers(1, 40))
     if recipe.file == "empty":
         return b""
     stored = gzip.compress(content, mtime=0) if compress else content

@@ -193,8 +193,22 @@ def pipeline(workplace: Workplace) -> Subject:
     """``pipeline`` from CTs to scores: three trainings, two preprocessings, inputs, predictions, evaluation."""
     ours = ("--bav_tr", "nnUNetTrainerImPulSe", "--bav_pl", "ImPulSePlanner", "--bav_c", "3d_impulse")
     sets = [part for setting in TINY for flag in ("--set", "--bav_set") for part in (flag, setting)]
-    call = impulse("pipeline", "-d", "801", "--inputs", "ibav", "--folds", "0", "-device", "cpu", "-np", "1",
-                   "--no_report", *ours, *sets)  # fmt: skip
+    call = impulse(
+        "pipeline",
+        "-d",
+        "801",
+        "--inputs",
+        "ibav",
+        "--folds",
+        "0",
+        "-device",
+        "cpu",
+        "-np",
+        "1",
+        "--no_report",
+        *ours,
+        *sets,
+    )
     folders = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
 
     def prepare(folder: Path) -> None:

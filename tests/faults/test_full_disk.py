@@ -86,9 +86,21 @@ def test_checkpoint(planned, tmp_path):
     planned.environment["nnUNet_results"] = str(tmp_path)
     try:
         finished = run_limited(
-            planned, 200_000, "nnunetv2.run.run_training", "run_training_entry", "nnUNetv2_train", "990", "3d_impulse",
-            "1", "-tr", "nnUNetTrainerImPulSe", "-p", "ImPulSePlans", "-device", "cpu",
-        )  # fmt: skip
+            planned,
+            200_000,
+            "nnunetv2.run.run_training",
+            "run_training_entry",
+            "nnUNetv2_train",
+            "990",
+            "3d_impulse",
+            "1",
+            "-tr",
+            "nnUNetTrainerImPulSe",
+            "-p",
+            "ImPulSePlans",
+            "-device",
+            "cpu",
+        )
     finally:
         planned.environment["nnUNet_results"] = str(planned.base / "nnUNet_results")
     assert finished.returncode == 2, finished.stderr

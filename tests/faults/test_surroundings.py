@@ -30,8 +30,20 @@ def predict(trained, tmp_path, monkeypatch):
         shutil.copy(trained.raw / "imagesTs" / f"chest_{number:03d}_0000.nii.gz", images)
 
     def run(output):
-        return call("predict", "-m", trained.model, "-f", "0", "-i", images, "-o", output, "-device", "cpu",
-                    "--disable_progress_bar")  # fmt: skip
+        return call(
+            "predict",
+            "-m",
+            trained.model,
+            "-f",
+            "0",
+            "-i",
+            images,
+            "-o",
+            output,
+            "-device",
+            "cpu",
+            "--disable_progress_bar",
+        )
 
     return run, images
 

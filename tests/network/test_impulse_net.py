@@ -73,7 +73,7 @@ def test_every_parameter_has_a_finite_gradient():
 
 def test_without_points_the_network_says_what_it_is():
     with pytest.raises(
-        TypeError, match="called with an image and no points, expected both; this network is no sliding"
+        TypeError, match="called with an image and no points, expected both; this network is not a sliding"
     ):
         small_network()(torch.randn(1, 2, 4, 6, 8))
 

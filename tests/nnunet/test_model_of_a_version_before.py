@@ -1,10 +1,11 @@
 """A model that an older version trained predicts the labels that this older version predicted.
 
-``tests/data/model_of_53b95cd`` was made by commit 53b95cd: a tiny network with a localizer (there "finder"), trained for
-240 steps on the made-up chests (seed 18), the optimiser's state and the log taken out of its checkpoint. The image is
-made-up too; the SHA-256 of its labels was computed by that commit's predictor, with the encoder in float32 as here (its
-default is bfloat16 where the CPU has it). Of 60 images this is the one with the clearest labels: the smallest lead of a
-voxel's label before the next is 0.009 in logits, far above what float32 rounds differently on another CPU.
+``tests/data/model_of_53b95cd`` was made by commit 53b95cd: a tiny network with a localizer, there called finder,
+trained for 240 steps on the made-up chests (seed 18), the optimiser's state and the log taken out of its checkpoint.
+The image is made-up too; the SHA-256 of its labels was computed by that commit's predictor, with the encoder in
+float32 as here (its default is bfloat16 where the CPU has it). Of 60 images this is the one with the clearest labels:
+the smallest lead of a voxel's label before the next is 0.009 in logits, far above what float32 rounds differently on
+another CPU.
 """
 
 import hashlib

@@ -239,7 +239,7 @@ SMALL = {"architecture.arch_kwargs.features_per_stage": [8, 8, 16, 16]}
 
 
 def rewritten(raw, change):
-    """Write every file of a data set anew; ``change`` takes a nibabel image and its number."""
+    """Write every file of a data set again; ``change`` takes a nibabel image and its number."""
     for number, path in enumerate(sorted((raw / "imagesTr").glob("*.nii.gz"))):
         for file in (path, raw / "labelsTr" / path.name.replace("_0000", "")):
             image = nibabel.load(file)

@@ -72,9 +72,13 @@ def test_a_small_gpu_gives_up_cases_in_a_batch_before_more_than_half_of_the_grid
 
 # On an NVIDIA H200, torch 2.11: what PyTorch reserved in training steps of ImPulSe+, and CUDA's context of 0.95 GB.
 MEASURED_GB = (
-    ((36, 48, 32), 16, 1, 3, 1.34), ((36, 48, 32), 24, 1, 3, 1.56), ((36, 48, 32), 64, 1, 3, 2.42),
-    ((96, 128, 144), 16, 1, 9, 6.92), ((96, 128, 144), 24, 1, 9, 9.55), ((128, 128, 128), 64, 4, 19, 25.38),
-)  # fmt: skip
+    ((36, 48, 32), 16, 1, 3, 1.34),
+    ((36, 48, 32), 24, 1, 3, 1.56),
+    ((36, 48, 32), 64, 1, 3, 2.42),
+    ((96, 128, 144), 16, 1, 9, 6.92),
+    ((96, 128, 144), 24, 1, 9, 9.55),
+    ((128, 128, 128), 64, 4, 19, 25.38),
+)
 
 
 @pytest.mark.parametrize(("grid", "width", "channels", "classes", "measured"), MEASURED_GB)

@@ -100,7 +100,7 @@ def test_no_archive(tmp_path):
     with pytest.raises(InputError, match="found no such file"):
         check_archive(tmp_path / "a.zip")
     (tmp_path / "a.zip").write_text("no zip")
-    with pytest.raises(InputError, match="found what is no zip file"):
+    with pytest.raises(InputError, match="found something that is not a zip file"):
         check_archive(tmp_path / "a.zip")
     with pytest.raises(InputError, match="found no file in it"):
         check_archive(archive_of(tmp_path / "b.zip"))

@@ -15,7 +15,7 @@ def labels(fill=0):
 
 
 def test_faces_of_the_foreground():
-    segmentation = labels(-1)  # nnU-Net's "outside the nonzero region" is no foreground
+    segmentation = labels(-1)  # nnU-Net's "outside the nonzero region" is not foreground
     segmentation[0, 1:3, 0:2, 4:8] = 2
     facts = case_facts(images(), segmentation, (), None)
     # 2 * 1/4 - 1, -1, 2 * 4/8 - 1 and 2 * 3/4 - 1, 2 * 2/5 - 1, 1

@@ -62,7 +62,7 @@ def test_a_stock_encoder_computes_the_same_here(encoder, donor):
     assert not taken.whole
     assert taken.left == ()
     layers = len({id(p) for p in donor.encoder.parameters()})
-    assert str(taken) == f"{layers} of {layers} tensors of the encoder; all else starts anew"
+    assert str(taken) == f"{layers} of {layers} tensors of the encoder; the rest starts at random"
 
 
 def test_of_a_stock_unet_the_decoder_levels_are_taken_too():

@@ -25,7 +25,7 @@ def test_numbers_of_our_summary(two):
 
 def test_nnunets_summary_gives_the_mean_dice_over_labels(tmp_path):
     entries = [
-        # background is no label to average over, and a label in neither map is left out
+        # background is not a label to average over, and a label in neither map is left out
         {
             "reference_file": "/ref/case.1.nii.gz",
             "prediction_file": "/pred/case.1.nii.gz",

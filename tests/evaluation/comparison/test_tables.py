@@ -116,10 +116,24 @@ def test_csv_is_tidy_and_exact(two):
     rows = list(csv.DictReader(StringIO(csv_text(compared(two / "old", two / "new")))))
     assert [(row["method"], row["metric"]) for row in rows[2:4]] == [("old", "IDB_mm"), ("new", "Dice")]
     assert list(rows[0]) == [
-        "method", "metric", "n_cases", "n_nan", "n_runs", "mean", "sd_runs", "ci_low", "ci_high", "n_pairs",
-        "difference", "difference_ci_low", "difference_ci_high", "p_t", "p_t_holm", "p_permutation",
+        "method",
+        "metric",
+        "n_cases",
+        "n_nan",
+        "n_runs",
+        "mean",
+        "sd_runs",
+        "ci_low",
+        "ci_high",
+        "n_pairs",
+        "difference",
+        "difference_ci_low",
+        "difference_ci_high",
+        "p_t",
+        "p_t_holm",
+        "p_permutation",
         "p_permutation_holm",
-    ]  # fmt: skip
+    ]
     assert float(rows[3]["mean"]) == pytest.approx(2.2 / 3, abs=1e-15)
     assert (rows[0]["p_t"], rows[3]["sd_runs"]) == ("", "")
 
