@@ -60,7 +60,7 @@ def test_whole_numbers_do_for_floats():
 
 
 BAD_CONTENT = [
-    ({"grids": {}}, r"plans, impulse: found the unknown setting 'grids', expected one of grid, .*; mend the plans"),
+    ({"grids": {}}, r"plans, impulse: found the unknown setting 'grids', expected one of grid, .*; correct the plans"),
     ({"region": {"margins": 1}}, r"plans, impulse\.region: found the unknown setting 'margins', expected one of mode"),
     ({"region": 3}, r"plans, impulse\.region: found 3, expected an object"),
     ({"region": {"mode": 3}}, r"plans, impulse\.region\.mode: found 3, expected a value of type str"),

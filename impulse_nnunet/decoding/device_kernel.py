@@ -37,6 +37,22 @@ def _axis(position: tl.tensor, size: tl.tensor):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
+def _node(corner: tl.constexpr, first, up_z, up_y, up_x):  # type: ignore[no-untyped-def]
+    """One of the eight nodes around a voxel, from the lowest; the bits of ``corner`` are z, y, x."""
+    node = first + up_z if corner & 4 else first
+    node = node + up_y if corner & 2 else node
+    return node + up_x if corner & 1 else node
+
+
+@triton.jit
+def _share(corner: tl.constexpr, share_z, share_y, share_x):  # type: ignore[no-untyped-def]
+    """Tri-linear weight of that node, from the shares of the upper nodes along the axes."""
+    weight = share_z if corner & 4 else 1.0 - share_z
+    weight *= share_y if corner & 2 else 1.0 - share_y
+    return weight * (share_x if corner & 1 else 1.0 - share_x)
+
+
+@triton.jit
 def _positions(to_box, z, y, x, axis: tl.constexpr):  # type: ignore[no-untyped-def]
     """Box position along an axis, float64: what decides which side of a face a voxel lies on."""
     row = to_box + 4 * axis
@@ -52,19 +68,8 @@ def _add_level(hidden, shortcut, levels, table, z, y, x, columns, outputs: tl.co
     ix, up_x, share_x = _axis(x, across)
     first = tl.load(table + 3) + (iz * height + iy) * across + ix
     for corner in tl.static_range(8):
-        node, weight = first, tl.full(z.shape, 1.0, tl.float32)
-        if corner & 4:
-            node, weight = node + up_z * height * across, share_z
-        else:
-            weight = 1.0 - share_z
-        if corner & 2:
-            node, weight = node + up_y * across, weight * share_y
-        else:
-            weight = weight * (1.0 - share_y)
-        if corner & 1:
-            node, weight = node + up_x, weight * share_x
-        else:
-            weight = weight * (1.0 - share_x)
+        node = _node(corner, first, up_z * height * across, up_y * across, up_x)
+        weight = _share(corner, share_z, share_y, share_x)
         rows = levels + node.to(tl.int64)[:, None] * outputs + columns[None, :]
         hidden += weight[:, None] * tl.load(rows).to(tl.float32)
         shortcut += weight[:, None] * tl.load(rows + width).to(tl.float32)
@@ -135,19 +140,8 @@ def _add_template(logits, template, table, z, y, x, columns, padded: tl.constexp
     ix, up_x, share_x = _axis(x, across)
     first = (iz * height + iy) * across + ix
     for corner in tl.static_range(8):
-        node, weight = first, tl.full(z.shape, 1.0, tl.float32)
-        if corner & 4:
-            node, weight = node + up_z * height * across, share_z
-        else:
-            weight = 1.0 - share_z
-        if corner & 2:
-            node, weight = node + up_y * across, weight * share_y
-        else:
-            weight = weight * (1.0 - share_y)
-        if corner & 1:
-            node, weight = node + up_x, weight * share_x
-        else:
-            weight = weight * (1.0 - share_x)
+        node = _node(corner, first, up_z * height * across, up_y * across, up_x)
+        weight = _share(corner, share_z, share_y, share_x)
         rows = template + node.to(tl.int64)[:, None] * padded + columns[None, :]
         logits += weight[:, None] * tl.load(rows)
     return logits
