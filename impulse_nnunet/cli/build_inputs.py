@@ -11,7 +11,7 @@ from impulse_nnunet.cli.reading_flags import add_reading_flags
 from impulse_nnunet.errors import InputError
 
 DESCRIPTION = """Build the data set of the segment stage: one kind of input out of CT, lobes and BAV (bronchi, arteries,
-veins). i: CT. ibav: CT and three masks. l: five lobes. lbav: five lobes and three masks, no image. Shapes of training
+veins). i: CT. ibav: CT and three masks. l: five lobes. lbav: five lobes and three masks, no image. Masks of training
 cases that a model makes come from the fold that did not train on the case; a model that saw a case is refused."""
 EXAMPLES = """examples:
   impulse_nnunet build_inputs -d 803 --ct 801 --inputs ibav --bav ground_truth
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--bav",
         metavar="SOURCE",
         help=f"{sources}; for i and l only used to draw training points (default: "
-        "ground_truth if the CT data set has trees)",
+        "ground_truth if the CT data set has airway and vessel masks)",
     )
     add(
         "--bav_labels",
@@ -64,7 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="segments",
         choices=["segments", "lobes", "bav"],
         help="what the label maps show: the "
-        "segments, or for a model of the first stage lobes (joined from the segments) or bav (joined from the trees)",
+        "segments, or for a model of the first stage lobes (joined from the segments) or bav (joined from "
+        "the airway and vessel masks)",
     )
     add("-chk", default="checkpoint_final.pth", metavar="NAME", help="of the models (default: checkpoint_final.pth)")
     add_device_flag(parser, purpose="for predictions")

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from impulse_nnunet.evaluation.parts import ShardResult
     from impulse_nnunet.evaluation.settings import LabelScheme, MetricSettings
 
-DESCRIPTION = """Compare predictions with references: Dice, surface Dice (NSD) and, where the trees are given, how many
-bronchi, arteries and veins leave their own segment (NI) and by how far (ID). Writes summary.json, which nnU-Net's own
-tools can read, and metrics.csv (case, label, metric, value) beside it. The definitions are in docs/metrics.md."""
+DESCRIPTION = """Compare predictions with references: Dice, surface Dice (NSD) and, where airway and vessel masks are
+given, how many bronchi, arteries and veins leave their own segment (NI) and by how far (ID). Writes
+summary.json, which nnU-Net's own tools can read, and metrics.csv (case, label, metric, value)
+beside it. The definitions are in docs/metrics.md."""
 EXAMPLES = """examples:
   impulse_nnunet evaluate labelsTs PREDICTIONS
   impulse_nnunet evaluate labelsTs PREDICTIONS --airway AIRWAYS --artery ARTERIES -np 8
@@ -50,13 +51,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-np", type=int, metavar="N", help="processes (default: nnUNet_def_n_proc, or the cores)")
     parser.add_argument("--chill", action="store_true", help="references without a prediction are no failure")
     add_shard_flags(parser)
-    trees = parser.add_argument_group("trees (folders of label maps with the same case identifiers)")
+    trees = parser.add_argument_group("airway and vessel masks (folders of label maps with the same case identifiers)")
     for name, text in TREE_FLAGS.items():
         trees.add_argument(f"--{name}", metavar="FOLDER", help=text)
     trees.add_argument(
         "--tree_labels",
         action="store_true",
-        help="the trees carry the label of the segment of each voxel (default: that of the reference around it)",
+        help="the masks carry the label of the segment of each voxel (default: that of the reference around it)",
     )
     choices = parser.add_argument_group("choices that the paper leaves open")
     choices.add_argument("--tolerance_mm", nargs="+", type=float, default=[1, 2, 3], help="of the NSD (default: 1 2 3)")

@@ -43,7 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--contrast", default="mixed", choices=["none", "contrast", "mixed"], help="default: mixed")
     add("--noise", nargs=2, type=float, default=(10.0, 35.0), metavar=("LOW", "HIGH"), help="HU (default: 10 35)")
     add("--anomalies", type=float, default=0.0, metavar="SHARE", help="share of cases with a missing or fused segment")
-    add("--disconnected", type=float, default=0.0, metavar="SHARE", help="share of cases whose tree files have gaps")
+    add(
+        "--disconnected",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="share of cases whose airway and vessel masks have gaps",
+    )
     add("-np", type=int, default=1, metavar="N", help="processes (default: 1)")
     add("--overwrite", action="store_true", help="start over in folders of an earlier cohort")
     add("--check", action="store_true", help="measure the cohort's files, print and store its properties")

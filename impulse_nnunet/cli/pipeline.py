@@ -12,7 +12,7 @@ from impulse_nnunet.errors import InputError
 
 DESCRIPTION = """Everything from a raw data set of CTs with segments to evaluated segments: a cross-validation of models
 that draw bronchi, arteries and veins (BAV) and lobes where the input needs them, the data set of the segment stage with
-out-of-fold shapes, its plans, its cross-validation, predictions of the test cases, scores and a report. It drives
+out-of-fold masks, its plans, its cross-validation, predictions of the test cases, scores and a report. It drives
 nnU-Net's commands and ours. Each step leaves a record of what it was made from and is skipped while that still matches;
 an interrupted call goes on where it was, and a changed setting redoes what depends on it (the earlier result is kept in
 superseded/)."""
@@ -41,7 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_device_flag(parser)
     add("-np", type=int, default=2, metavar="N", help="processes that read, preprocess and write (default: 2)")
     add("-num_gpus", type=int, default=1, metavar="N", help="for each training (default: 1)")
-    add("--disable_tta", action="store_true", help="predict shapes without mirroring: faster, a little worse")
+    add(
+        "--disable_tta", action="store_true", help="predict the anatomy masks without mirroring: faster, a little worse"
+    )
     add("--verbose", action="store_true", help="tracebacks of errors")
     segments = parser.add_argument_group("segment stage")
     segments.add_argument("--segment_dataset", type=int, metavar="ID", help="data set to make")
@@ -75,7 +77,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                 "--bav_dataset",
                 type=int,
                 metavar="ID",
-                help="data set with these labels (default: -d plus 1, made of the trees of -d if it is not there)",
+                help="data set with these labels (default: -d plus 1, made of the "
+                "airway and vessel masks of -d if it is not there)",
             )
         group.add_argument(f"--{part}_tr", default=trainer, metavar="TRAINER", help="default: %(default)s")
         group.add_argument(f"--{part}_pl", default=planner, metavar="PLANNER", help="default: %(default)s")

@@ -13,12 +13,12 @@ from impulse_nnunet.cli.shard_flags import add_shard_flags, shard_from
 from impulse_nnunet.jobs.shards import Shard
 
 DESCRIPTION = """CT in, segments out. What the segment model takes (CT, bronchi, arteries and veins, lobes) is read from
-its dataset.json; shapes are predicted first by their own models, any that nnU-Net trained. One bad case does not stop
-the others."""
+its dataset.json; anatomy masks are predicted first by their own models, any that nnU-Net trained. One
+bad case does not stop the others."""
 EXAMPLES = """examples:
   impulse_nnunet reconstruct -i CTS -o SEGMENTS --bav_model BAV_MODEL --segment_model MODEL
   impulse_nnunet reconstruct -i CTS -o SEGMENTS --segment_model MODEL_OF_CT_ALONE
-  impulse_nnunet reconstruct -i CTS -o SEGMENTS --bav_model A --lobe_model B --segment_model C -device cpu --keep_shapes
+  impulse_nnunet reconstruct -i CTS -o SEGMENTS --bav_model A --lobe_model B --segment_model C -device cpu --keep_masks
 a MODEL is nnUNet_results/DATASET/TRAINER__PLANS__CONFIGURATION; CTs are named CASE_0000.nii.gz
 """
 
@@ -37,10 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--lobe_folds", nargs="+", metavar="FOLD", help="folds of --lobe_model (default: all that are trained)")
     add("-chk", default="checkpoint_final.pth", metavar="NAME", help="of all models (default: checkpoint_final.pth)")
     add_device_flag(parser)
-    add("--disable_tta", action="store_true", help="shapes without mirroring: faster, a little worse")
+    add("--disable_tta", action="store_true", help="predict the masks without mirroring: faster, a little worse")
     add("-npp", type=int, default=2, help="threads and processes that read and write (default: 2)")
     add_shard_flags(parser)
-    add("--keep_shapes", action="store_true", help="leave the predicted shapes in OUTPUT/shapes")
+    add("--keep_masks", action="store_true", help="leave the predicted anatomy masks in OUTPUT/masks")
     add_resume_flags(parser)
     add("--disable_progress_bar", action="store_true", help="no progress bars")
     add("--verbose", action="store_true", help="more output; tracebacks of errors")
@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
             folds=None if options.f is None else tuple(fold_of(text) for text in options.f),
             checkpoint=options.chk,
             prediction=PredictionOptions(options.device, options.disable_tta, options.npp),
-            keep_shapes=options.keep_shapes,
+            keep_masks=options.keep_masks,
             overwrite=options.overwrite,
             shard=shard_from(options) or Shard(),
             progress=not options.disable_progress_bar,

@@ -28,7 +28,7 @@ from impulse_nnunet.lungs.joined_labels import JOINED, LABELS, SEGMENTS, write_l
 from impulse_nnunet.lungs.output_dataset import OutputDataset
 from impulse_nnunet.lungs.prediction import PredictionOptions
 from impulse_nnunet.lungs.raw_dataset import LungCase, LungDataset, read_lung_dataset
-from impulse_nnunet.lungs.sources import GROUND_TRUTH, Shapes, SourceOptions, find_shapes, has_ground_truth_trees
+from impulse_nnunet.lungs.sources import GROUND_TRUTH, AnatomyMasks, SourceOptions, find_masks, has_ground_truth_trees
 from impulse_nnunet.nnunet.datasets import read_splits
 from impulse_nnunet.preprocessing.survey import for_all_cases
 
@@ -89,9 +89,9 @@ class _CaseSources:
     """One case and where its masks come from; those under ``sampling`` are not channels."""
 
     case: LungCase
-    bav: Shapes | None
-    lobes: Shapes | None
-    sampling: Shapes | None
+    bav: AnatomyMasks | None
+    lobes: AnatomyMasks | None
+    sampling: AnatomyMasks | None
 
     @property
     def files(self) -> list[Path]:
@@ -178,16 +178,16 @@ def _find_sources(
     dataset: LungDataset, options: BuildOptions, output: OutputDataset
 ) -> tuple[dict[str, _CaseSources], list[str]]:
     """Where the masks of each case come from, and dataset.json's entry for those that are not channels."""
-    found: dict[str, dict[str, Shapes]] = {"bav": {}, "lobes": {}, "sampling": {}}
+    found: dict[str, dict[str, AnatomyMasks]] = {"bav": {}, "lobes": {}, "sampling": {}}
     trees: list[str] = []
     if options.lobes is not None:
-        found["lobes"] = find_shapes(options.lobes, dataset, output.folder / "predicted_lobes", options.prediction)
+        found["lobes"] = find_masks(options.lobes, dataset, output.folder / "predicted_lobes", options.prediction)
     if needs_bav(options.kind) and options.bav is not None:
-        found["bav"] = find_shapes(options.bav, dataset, output.folder / "predicted_bav", options.prediction)
+        found["bav"] = find_masks(options.bav, dataset, output.folder / "predicted_bav", options.prediction)
     elif options.bav is not None or has_ground_truth_trees(dataset):
         bav = options.bav or SourceOptions(part="bav", source=GROUND_TRUTH)
         training = replace(dataset, cases={name: dataset.cases[name] for name in dataset.training})
-        found["sampling"] = find_shapes(bav, training, output.folder / "predicted_bav", options.prediction)
+        found["sampling"] = find_masks(bav, training, output.folder / "predicted_bav", options.prediction)
         trees = [f"trees/{TREE_FOLDERS_OF_BAV[name]}" for name in BAV]
         if bav.source != GROUND_TRUTH:
             trees = [f"{SAMPLING}/{name}" for name in BAV]

@@ -150,7 +150,7 @@ def _title(dataset: LungDataset, part: str) -> str:
 
 
 def _shape_steps(part: str, dataset: LungDataset, options: PipelineOptions) -> list[Step]:
-    """Data set, plans and cross-validation of the model that draws the shapes."""
+    """Data set, plans and cross-validation of the model that draws the anatomy masks."""
     stage = options.bav_stage if part == "bav" else options.lobe_stage
     number = _id_of(dataset, part, options.bav_dataset if part == "bav" else None)
     before: list[Step] = []

@@ -1,4 +1,4 @@
-"""Shapes of cases that no fold of a model saw, predicted by nnU-Net's own command with all folds together."""
+"""Anatomy masks of cases that no fold of a model saw, predicted by nnU-Net's own command with all folds together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CT in, segments out: both stages in one call. Shapes are predicted first where the segment model takes any."""
+"""CT in, segments out: both stages in one call. The anatomy masks that the segment model takes are predicted first."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from impulse_nnunet.lungs.inputs import kind_of, needs_bav, needs_lobes, write_c
 from impulse_nnunet.lungs.label_mapping import LabelMapping
 from impulse_nnunet.lungs.models import ShapeModel
 from impulse_nnunet.lungs.prediction import PredictionOptions, predict_unseen
-from impulse_nnunet.lungs.sources import Shapes, SourceOptions
+from impulse_nnunet.lungs.sources import AnatomyMasks, SourceOptions
 from impulse_nnunet.nnunet.models import trained_folds
 from impulse_nnunet.nnunet.predictor import ImPulSePredictor
 from impulse_nnunet.preprocessing.survey import for_all_cases
 
-SHAPES_FOLDER = "shapes"
+MASKS_FOLDER = "masks"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class ReconstructOptions:
         folds: Of the segment model; all that are trained by default.
         checkpoint: Of the segment model.
         prediction: Device and speed.
-        keep_shapes: Leave the predicted anatomy masks and the channels made of them in ``shapes``.
+        keep_masks: Leave the predicted anatomy masks and the channels made of them in ``masks``.
         overwrite: Start over; else cases that an earlier call made from the same CT with the same models are kept.
         shard: The share of the cases that this call takes.
         progress: Show bars.
@@ -51,7 +51,7 @@ class ReconstructOptions:
     folds: tuple[int | str, ...] | None = None
     checkpoint: str = "checkpoint_final.pth"
     prediction: PredictionOptions = field(default_factory=PredictionOptions)
-    keep_shapes: bool = False
+    keep_masks: bool = False
     overwrite: bool = False
     shard: Shard = field(default_factory=Shard)
     progress: bool = True
@@ -66,12 +66,12 @@ class _ShapeStage:
     mapping: LabelMapping
     names: tuple[str, ...]
 
-    def predict(self, images: Mapping[str, Path], folder: Path, options: PredictionOptions) -> dict[str, Shapes]:
+    def predict(self, images: Mapping[str, Path], folder: Path, options: PredictionOptions) -> dict[str, AnatomyMasks]:
         """The masks of all cases; an interrupted call goes on."""
         files = predict_unseen(self.model, images, folder / self.part, options)
         origin = f"predicted by {self.model.name}"
         return {
-            case: Shapes(names=self.names, files=(file,), mapping=self.mapping, origin=origin, predicted=True)
+            case: AnatomyMasks(names=self.names, files=(file,), mapping=self.mapping, origin=origin, predicted=True)
             for case, file in files.items()
         }
 
@@ -100,7 +100,7 @@ def reconstruct(
     predictor.initialize_from_trained_model_folder(str(options.segment_model), options.folds, options.checkpoint)
     cases = dict(options.shard.of(list(list_cases(input_folder, ending).items())))
     records = CaseRecords(output / RECORDS, _settings(stages, options))
-    work = output / (SHAPES_FOLDER if options.shard.count == 1 else f"{SHAPES_FOLDER}_{options.shard.index}")
+    work = output / (MASKS_FOLDER if options.shard.count == 1 else f"{MASKS_FOLDER}_{options.shard.index}")
     if options.overwrite:  # masks that are kept may be of other CTs with the same names
         shutil.rmtree(work, ignore_errors=True)
 
@@ -146,7 +146,7 @@ def _reconstruct_cases(
             predictor.predict_cases(channels, output, workers=options.prediction.processes)
         except CasesFailedError as error:
             failures |= error.failures
-    if not options.keep_shapes:
+    if not options.keep_masks:
         shutil.rmtree(work, ignore_errors=True)
     return list(channels), failures
 
@@ -201,7 +201,7 @@ def _readable(
 def _write_all_channels(
     kind: str,
     images: Mapping[str, Path],
-    shapes: list[dict[str, Shapes]],
+    shapes: list[dict[str, AnatomyMasks]],
     folder: Path,
     dataset_json: Mapping[str, Any],
     options: ReconstructOptions,

@@ -30,7 +30,7 @@ LABELS_OF = {"bav": "bav_labels", "lobes": "lobe_labels"}  # the setting that ma
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shapes:
+class AnatomyMasks:
     """The anatomy masks of one case: files, and how they are read.
 
     Args:
@@ -103,9 +103,9 @@ class SourceOptions:
         return mapping_from_dataset_json(path, self.wanted, f"`{LABELS_OF[self.part]}`")
 
 
-def find_shapes(
+def find_masks(
     options: SourceOptions, dataset: LungDataset, output: Path, prediction: PredictionOptions
-) -> dict[str, Shapes]:
+) -> dict[str, AnatomyMasks]:
     """Find the anatomy masks of every case of a data set; cases that a model never had are predicted now.
 
     Args:
@@ -144,10 +144,10 @@ def has_ground_truth_trees(dataset: LungDataset) -> bool:
     return all((dataset.folder / "trees" / name).is_dir() for name in TREE_FOLDERS_OF_BAV.values())
 
 
-def _of_each(find: Callable[[LungCase], Shapes], dataset: LungDataset) -> dict[str, Shapes]:
+def _of_each(find: Callable[[LungCase], AnatomyMasks], dataset: LungDataset) -> dict[str, AnatomyMasks]:
     """The masks of each case; all cases that have none are named together."""
 
-    def one(name: str) -> Shapes:
+    def one(name: str) -> AnatomyMasks:
         shapes = find(dataset.cases[name])
         missing = next((file for file in shapes.files if not file.is_file()), None)
         if missing is not None:
@@ -159,12 +159,12 @@ def _of_each(find: Callable[[LungCase], Shapes], dataset: LungDataset) -> dict[s
     return for_all_cases(one, list(dataset.cases), 1, "Finding anatomy masks", progress_bar=False)
 
 
-def _ground_truth_bav(dataset: LungDataset, case: LungCase) -> Shapes:
+def _ground_truth_bav(dataset: LungDataset, case: LungCase) -> AnatomyMasks:
     files = tuple(dataset.tree_file(TREE_FOLDERS_OF_BAV[name], case.name) for name in BAV)
-    return Shapes(names=BAV, files=files, mapping=None, origin=GROUND_TRUTH)
+    return AnatomyMasks(names=BAV, files=files, mapping=None, origin=GROUND_TRUTH)
 
 
-def _ground_truth_lobes(dataset: LungDataset, case: LungCase) -> Shapes:
+def _ground_truth_lobes(dataset: LungDataset, case: LungCase) -> AnatomyMasks:
     if case.labels is None:
         raise InputError(
             case.name,
@@ -172,22 +172,22 @@ def _ground_truth_lobes(dataset: LungDataset, case: LungCase) -> Shapes:
             "labelsTs, of which its lobes are joined",
             "add the label map, take the case out, or give `lobes` another source",
         )
-    return Shapes(names=tuple(LOBES), files=(case.labels,), mapping=lobes_of_segments(), origin=GROUND_TRUTH)
+    return AnatomyMasks(names=tuple(LOBES), files=(case.labels,), mapping=lobes_of_segments(), origin=GROUND_TRUTH)
 
 
 def _from_folder(
     folder: Path, mapping: LabelMapping, names: tuple[str, ...], dataset: LungDataset, case: LungCase
-) -> Shapes:
+) -> AnatomyMasks:
     """A label map in a flat folder, or in a raw data set's labelsTr and labelsTs."""
     places = [folder, folder / "labelsTr", folder / "labelsTs"]
     files = [place / f"{case.name}{dataset.ending}" for place in places]
     file = next((file for file in files if file.is_file()), files[0])
-    return Shapes(names=names, files=(file,), mapping=mapping, origin=str(file))
+    return AnatomyMasks(names=names, files=(file,), mapping=mapping, origin=str(file))
 
 
 def _from_model(
     model: ShapeModel, options: SourceOptions, dataset: LungDataset, output: Path, prediction: PredictionOptions
-) -> dict[str, Shapes]:
+) -> dict[str, AnatomyMasks]:
     mapping = options.mapping(model.folder / "dataset.json")
     model.check_folds(dataset.training)
 
@@ -206,5 +206,5 @@ def _from_model(
             file, text = predicted[name], f"predicted by {model.name}, folds {', '.join(model.folds)}"
         else:
             file, text = place[1], f"validation of fold {place[0]} of {model.name}"
-        shapes[name] = Shapes(names=options.wanted, files=(file,), mapping=mapping, origin=text, predicted=True)
+        shapes[name] = AnatomyMasks(names=options.wanted, files=(file,), mapping=mapping, origin=text, predicted=True)
     return shapes

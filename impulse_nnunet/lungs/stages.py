@@ -79,7 +79,7 @@ class CommonOptions:
         device: ``cpu`` or ``cuda``; CUDA if there is one by default.
         processes: That read, preprocess and write.
         gpus: For each training.
-        disable_tta: Shapes without mirroring.
+        disable_tta: Masks without mirroring.
     """
 
     device: str | None = None

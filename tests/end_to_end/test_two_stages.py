@@ -245,8 +245,8 @@ def test_one_command_goes_from_ct_to_segments_by_both_stages(workplace, tmp_path
     np.testing.assert_array_equal(np.asarray(found.dataobj), np.asarray(wanted.dataobj))
     np.testing.assert_allclose(found.affine, wanted.affine)
     assert len(np.unique(wanted.dataobj)) > 1
-    assert not (tmp_path / "one" / "shapes").exists()
-    kept = workplace.run(*both, "-o", str(tmp_path / "one"), "--continue_prediction", "--keep_shapes")
+    assert not (tmp_path / "one" / "masks").exists()
+    kept = workplace.run(*both, "-o", str(tmp_path / "one"), "--continue_prediction", "--keep_masks")
     assert "0 case(s) reconstructed" in kept.stdout
     refused = workplace.run(*command, "-o", str(tmp_path / "none"), expect=2)
     assert (
