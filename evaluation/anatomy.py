@@ -66,7 +66,7 @@ def tree_metrics(
         reference: The same shape; classes 0 to ``number_of_classes`` - 1.
         prediction: Likewise.
         number_of_classes: Background included.
-        surfaces: Of the prediction; None for a tree that has no segment of its own: then no intrusions are looked for.
+        surfaces: Surfaces of the prediction; None for a tree that has no segment of its own: no intrusions then.
         settings: Which groups count, and whether the tree carries classes.
     """
     inside = tree > 0

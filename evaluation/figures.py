@@ -52,7 +52,7 @@ def panel_figure(volumes: CaseVolumes, style: LabelStyle, panels: Panels) -> Fig
     """Draw methods and ground truth side by side.
 
     Args:
-        volumes: Of a case.
+        volumes: Volumes of a case.
         style: Colours, names and lobes.
         panels: Rows.
 

@@ -109,7 +109,7 @@ def match_files(
         references: Folder.
         predictions: Folder.
         trees: Tree -> folder.
-        ending: Of the label maps; None takes every known one.
+        ending: Extension of the label maps; None takes every known one.
         chill: References without a prediction are no failure.
         shard: Only its share of the references, and what belongs to them. The references are counted, not the
             predictions, so that a prediction that comes late moves no other case to another shard.

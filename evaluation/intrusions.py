@@ -99,7 +99,7 @@ def find_intrusions(
     Args:
         tree_classes: (d, h, w) integer, the class of each tree voxel, 0 elsewhere.
         prediction: The same shape; integer labels.
-        surfaces: Of the prediction.
+        surfaces: Surfaces of the prediction.
         connectivity: 26, 18 or 6 neighbours make voxels one group; voxels of two classes never are one.
         min_size: Smaller groups are left out, voxels.
     """

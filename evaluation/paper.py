@@ -18,7 +18,7 @@ class Figure:
     """One number of the paper.
 
     Args:
-        mean: As printed.
+        mean: Mean as printed.
         sd: Over five runs, where it is printed.
     """
 

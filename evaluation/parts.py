@@ -33,7 +33,7 @@ class Question:
         references: Folder.
         predictions: Folder.
         trees: Tree -> folder.
-        ending: Of the label maps, None for every known one.
+        ending: Extension of the label maps, None for every known one.
         chill: References without a prediction are no failure.
     """
 
@@ -167,7 +167,7 @@ def join(
     """Put the parts' results together.
 
     Args:
-        parts: Of one evaluation.
+        parts: Parts of one evaluation.
         cases: Those to evaluate, in order.
         unmatched: Case -> reason, of those that cannot be.
 

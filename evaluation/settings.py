@@ -20,9 +20,9 @@ class MetricSettings:
     """Choices that the paper leaves open.
 
     Args:
-        tolerances_mm: Of the NSD.
+        tolerances_mm: Tolerances of the NSD.
         surface: ``voxel`` (surface voxels are counted) or ``surfel`` (areas).
-        connectivity: Of an intrusion's voxels: 26, 18 or 6.
+        connectivity: Connectivity of an intrusion's voxels: 26, 18 or 6.
         min_size: Smaller intrusions are left out, voxels.
         intrusion_surface: The distance goes to the ``whole`` surface of the predicted segment, or to its ``interface``
             with other segments.

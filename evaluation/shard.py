@@ -32,7 +32,7 @@ def evaluate_shard(
     Args:
         part: Without entries; its failures are cases that cannot be evaluated.
         cases: The others.
-        path: Of the part. What stands there is used where it answers the same question about unchanged files.
+        path: Path of the part. What stands there is used where it answers the same question about unchanged files.
         scheme: Labels of the data set.
         settings: What to measure.
         processes: At once.

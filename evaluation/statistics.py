@@ -147,7 +147,7 @@ def sign_flip_test(differences: np.ndarray, permutations: int, seed: int) -> flo
     Args:
         differences: (pair,) numbers without NaN.
         permutations: Sign flips; all 2^n if they are not more than this, and then the p-value is exact.
-        seed: Of the random flips.
+        seed: Seed of the random flips.
 
     Returns:
         1 if at most one pair differs or the mean is 0; NaN with fewer than two pairs. Random flips give at least

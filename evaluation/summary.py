@@ -29,7 +29,7 @@ def summarise(
     """Make the content of ``summary.json``; NaN where a number is undefined.
 
     Args:
-        metrics: Of the cases.
+        metrics: Metrics of the cases.
         scheme: Labels of the data set.
         settings: What was measured.
         labels: Those to report and to average.
@@ -67,8 +67,8 @@ def join_entries(entries: list[dict[str, Any]], record: dict[str, Any], failures
     """Make the content of ``summary.json`` from its cases' entries.
 
     Args:
-        entries: Of :func:`case_entries`, in the order of the cases.
-        record: Of :func:`settings_record`.
+        entries: Entries of :func:`case_entries`, in the order of the cases.
+        record: Record of :func:`settings_record`.
         failures: Identifier -> one line, of the cases without an entry.
 
     Raises:
@@ -95,7 +95,7 @@ def case_numbers(result: CaseMetrics, classes: list[int], settings: MetricSettin
     """One number for each metric of a case, labels averaged as the paper does; NaN where there is none.
 
     Args:
-        result: Of the case.
+        result: Result of the case.
         classes: To average, from 1.
         settings: What was measured.
     """

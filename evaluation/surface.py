@@ -45,7 +45,7 @@ class SurfaceDistances:
     """Distances from each place of a map's surfaces to the same class's surface in the other map.
 
     Args:
-        surface: Of this map.
+        surface: Surface of this map.
         distances_mm: (n,) infinite where the other map lacks the class, or the distance exceeds what was looked for.
     """
 

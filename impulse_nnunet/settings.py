@@ -149,7 +149,7 @@ class TrainingSettings:
         learning_rate: AdamW's first step size; a cosine takes it to ``final_learning_rate``, step by step.
         final_learning_rate: Where the cosine ends.
         weight_decay: AdamW's.
-        seed: Of everything random in training.
+        seed: Seed of everything random in training.
     """
 
     epochs: int = 100

@@ -65,7 +65,7 @@ class ImPulSePlanner(ExperimentPlanner):
     Args:
         preset: ``auto`` (rules) or ``paper`` (128^3, ResNet-18, batch 4, 4096 points, template 128^3).
         overrides: Dotted settings to change after planning, e.g. ``{"impulse.training.epochs": 20}``.
-        survey: Of the training cases, if it was made already.
+        survey: Survey of the training cases, if it was made already.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class ImPulSePlanner(ExperimentPlanner):
         return plans
 
     def save_plans(self, plans: dict[str, Any]) -> None:
-        """As the parent's, configurations of the user's own kept; the file appears only when it is whole."""
+        """Overrides nnU-Net's: configurations of the user's own kept; the file appears only when it is whole."""
         path = Path(nnUNet_preprocessed, self.dataset_name, f"{self.plans_identifier}.json")
         recursive_fix_for_json_export(plans)
         if path.is_file():

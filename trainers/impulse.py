@@ -114,7 +114,7 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         return SYSTEMS[cls.system].build(task)
 
     def initialize(self) -> None:
-        """As the parent's, with seeded weights."""
+        """Overrides nnU-Net's: with seeded weights."""
         if self.was_initialized:
             return
         torch.manual_seed(self.settings.training.seed)
@@ -149,7 +149,7 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         return make_loaders(self)
 
     def do_split(self) -> tuple[list[str], list[str]]:
-        """As the parent's; the file of the split appears only when it is whole."""
+        """Overrides nnU-Net's: the file of the split appears only when it is whole."""
         if self.dataset_class is None:
             self.dataset_class = infer_dataset_class(self.preprocessed_dataset_folder)
         if self.fold != "all":
@@ -182,7 +182,7 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
                         loader.close()
 
     def on_train_start(self) -> None:
-        """As the parent's; then the template, which stays fixed from here on."""
+        """Overrides nnU-Net's: then the template, which stays fixed from here on."""
         self.started = time()
         if self.local_rank == 0:
             remove_leftovers(Path(self.output_folder), older_than_s=0)  # no other process writes there
@@ -202,7 +202,7 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         self.seconds_before = sum(end - start for end, start in durations)
 
     def on_epoch_start(self) -> None:
-        """As the parent's; everything random in the epoch follows from the seed and the epoch."""
+        """Overrides nnU-Net's: everything random in the epoch follows from the seed and the epoch."""
         if self.finished or (self._progress() >= 1 and self.current_epoch > 0):
             raise TimeUpError
         super().on_epoch_start()
@@ -211,7 +211,7 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         self.dataloader_val.seek(self.current_epoch * self.num_val_iterations_per_epoch)
 
     def on_train_end(self) -> None:
-        """As the parent's; nothing is left of an interruption."""
+        """Overrides nnU-Net's: nothing is left of an interruption."""
         super().on_train_end()
         report_co_trained_template(self)
         if self.local_rank == 0:
@@ -230,13 +230,13 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         self.dataloader_train.seek(self.current_epoch * iterations + len(done))
 
     def on_train_epoch_end(self, train_outputs: list[dict]) -> None:
-        """As the parent's, with the steps from before an interruption; an epoch that ruined the weights is refused."""
+        """Overrides nnU-Net's: with the steps before an interruption; an epoch that ruined the weights is refused."""
         self.epoch_outputs = read_outputs(self.epoch_outputs)
         check_epoch(self)
         super().on_train_epoch_end(self.epoch_outputs)
 
     def on_epoch_end(self) -> None:
-        """As the parent's; the first epoch's checkpoint holds the template, so its own is dropped."""
+        """Overrides nnU-Net's: the first epoch's checkpoint holds the template, so its own is dropped."""
         super().on_epoch_end()
         if self.local_rank == 0 and not self.disable_checkpointing:
             (Path(self.output_folder) / CHECKPOINT_NAME).unlink(missing_ok=True)
@@ -267,7 +267,7 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         return self.loss(prediction, batch.labels) + self.loss(search, batch.foreground), prediction
 
     def on_validation_epoch_end(self, val_outputs: list[dict]) -> None:
-        """As the parent's; a label that no point of the epoch met is left out of the mean, without a warning."""
+        """Overrides nnU-Net's: a label that no point of the epoch met is left out of the mean, without a warning."""
         with np.errstate(invalid="ignore"):
             super().on_validation_epoch_end(read_outputs(val_outputs))
 
@@ -288,7 +288,7 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
     # ---- checkpoints and validation -------------------------------------------------------------------------------
 
     def save_checkpoint(self, filename: str) -> None:
-        """As the parent's; the file appears only when it is whole."""
+        """Overrides nnU-Net's: the file appears only when it is whole."""
         if self.local_rank != 0 or self.disable_checkpointing:
             super().save_checkpoint(filename)
             return
@@ -302,7 +302,7 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
             raise StopRequestedError(signal.SIGTERM)
 
     def load_checkpoint(self, filename_or_checkpoint: dict | str) -> None:
-        """As the parent's, but no code in the file can run; a checkpoint of another network is named in one line."""
+        """Overrides nnU-Net's: no code in the file can run; a checkpoint of another network is named in one line."""
         checkpoint, name = filename_or_checkpoint, str(filename_or_checkpoint)
         if isinstance(checkpoint, str):
             checkpoint = load_checkpoint(checkpoint)  # to the CPU: the optimiser knows what belongs on a GPU

@@ -13,7 +13,7 @@ def read_outputs(outputs: Sequence[dict[str, Any]]) -> list[dict[str, np.ndarray
     """The outputs of steps as nnU-Net's logger takes them; all tensors of one name are read from the device at once.
 
     Args:
-        outputs: Of each step, tensors, or arrays where they were read before; of one shape for each name.
+        outputs: Outputs of each step, tensors, or arrays where they were read before; of one shape for each name.
     """
     names = list(outputs[0]) if outputs else []
     columns = {name: _read([output[name] for output in outputs]) for name in names}

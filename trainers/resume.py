@@ -64,7 +64,7 @@ def take_over(trainer: nnUNetTrainerImPulSe, checkpoint: dict[str, Any], name: s
     Args:
         trainer: Initialised.
         checkpoint: Content, on the CPU.
-        name: Of the file, for messages.
+        name: Name of the file, for messages.
 
     Raises:
         InputError: It is of another network.

@@ -35,7 +35,7 @@ class BudgetEntry:
         iterations: Steps of an epoch.
         validation_iterations: Batches of an epoch's validation.
         minutes: Wall-clock limit, not counting each process's first steps, in which it compiles; 0 where ``epochs`` do.
-        seed: Of the weights.
+        seed: Seed of the weights.
         mirroring: nnU-Net's mirroring in training and prediction; off where left and right are different labels.
     """
 
@@ -90,19 +90,19 @@ class nnUNetTrainerBudget(nnUNetTrainer):
         self.validated = False
 
     def initialize(self) -> None:
-        """As the parent's, with seeded weights."""
+        """Overrides nnU-Net's: with seeded weights."""
         torch.manual_seed(self.budget.seed)
         super().initialize()
 
     def configure_rotation_dummyDA_mirroring_and_inital_patch_size(self) -> Any:  # noqa: N802  the parent's name
-        """As the parent's; without mirroring where the budget says so."""
+        """Overrides nnU-Net's: without mirroring where the budget says so."""
         rotation, dummy_2d, patch_size, axes = super().configure_rotation_dummyDA_mirroring_and_inital_patch_size()
         if not self.budget.mirroring:
             self.inference_allowed_mirroring_axes = axes = None
         return rotation, dummy_2d, patch_size, axes
 
     def on_train_start(self) -> None:
-        """As the parent's; steps and time of before an interruption count."""
+        """Overrides nnU-Net's: steps and time of before an interruption count."""
         super().on_train_start()
         group = self.optimizer.param_groups[0]
         self.steps_done, self.seconds_before = group.get(STEPS_KEY, 0), group.get(SECONDS_KEY, 0.0)
@@ -121,7 +121,7 @@ class nnUNetTrainerBudget(nnUNetTrainer):
         return max(0.0, 1 - done)
 
     def train_step(self, batch: dict) -> dict:
-        """As the parent's, at the learning rate of this moment; nothing after the time is up, until the epoch ends.
+        """Overrides nnU-Net's: at the learning rate of this moment; nothing after the time is up, until the epoch ends.
 
         The clock starts when a process's first step is done: with torch.compile it takes minutes.
         """
@@ -137,7 +137,7 @@ class nnUNetTrainerBudget(nnUNetTrainer):
         return self.last_output
 
     def validation_step(self, batch: dict) -> dict:
-        """As the parent's; the first does not count, for it compiles too."""
+        """Overrides nnU-Net's: the first does not count, for it compiles too."""
         before = time()
         output = super().validation_step(batch)
         if not self.validated and self.started:
@@ -146,13 +146,13 @@ class nnUNetTrainerBudget(nnUNetTrainer):
         return output
 
     def on_epoch_end(self) -> None:
-        """As the parent's; the checkpoint knows how much of the budget is used up."""
+        """Overrides nnU-Net's: the checkpoint knows how much of the budget is used up."""
         for group in self.optimizer.param_groups:
             group[SECONDS_KEY] = self.seconds()
         super().on_epoch_end()
 
     def on_epoch_start(self) -> None:
-        """As the parent's, until the time is up."""
+        """Overrides nnU-Net's: until the time is up."""
         if self.budget.minutes and self.current_epoch > 0 and self.left() == 0:
             raise TimeUpError
         super().on_epoch_start()

@@ -40,8 +40,8 @@ class Cost:
 
     Args:
         parameters: That training moves.
-        steps: Of the optimiser.
-        training_seconds: Of all epochs, validation within them included.
+        steps: Steps of the optimiser.
+        training_seconds: Training seconds of all epochs, validation within them included.
         prediction_seconds: A case, with start-up and writing.
         training_memory_gb: Peak; of the GPU if one was used, else of the main process.
         prediction_memory_gb: The same in prediction.
@@ -60,7 +60,7 @@ class SystemRow:
     """A row of the table.
 
     Args:
-        name: Of the system; a method of the comparison if it has numbers.
+        name: Name of the system; a method of the comparison if it has numbers.
         paper: Metric of the paper (Dice, NSD, NIB, ...) -> its figure.
         cost: What it takes.
         failures: Runs that failed, one line each.
@@ -77,9 +77,9 @@ class StudyTable:
     """All that the files say.
 
     Args:
-        title: Of the table.
+        title: Title of the table.
         rows: In the paper's order.
-        comparison: Of the rows that have numbers; None if no row has.
+        comparison: Comparison of the rows that have numbers; None if no row has.
         metrics: Columns: metric of the paper -> metric of the comparison.
         notes: What to know of the table.
     """

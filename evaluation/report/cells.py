@@ -74,7 +74,7 @@ def method_head(lead: str, groups: Sequence[str], methods: Sequence[str], last: 
         lead: Above the rows' headings.
         groups: Each has a column for each method.
         methods: Names.
-        last: Of one more column without methods.
+        last: Last of one more column without methods.
     """
     end = [Cell(last)] if last else []
     if len(methods) == 1:

@@ -36,7 +36,7 @@ class Frame:
         box: Part of the file's (d, h, w) array.
         turn: nibabel's orientation array from there to (z, y, x) in LPS.
         spacing_mm: (z, y, x).
-        origin_mm: Of the first voxel, (z, y, x).
+        origin_mm: Position of the first voxel, (z, y, x).
     """
 
     box: tuple[slice, slice, slice]
@@ -70,7 +70,7 @@ def load_case(
 
     Args:
         results: Method -> its result of this case.
-        settings: Of the evaluation of the first method: whether trees carry labels, which label is ignored.
+        settings: Settings of the evaluation of the first method: whether trees carry labels, which label is ignored.
         images: Folder with CASE_0000.* files, or None.
 
     Raises:

@@ -35,7 +35,7 @@ class ReportOptions:
     Args:
         cases: Identifiers of cases, or one number: that many from the worst to the best.
         views: Whether three-dimensional views are drawn.
-        title: Of the page; None names the methods.
+        title: Title of the page; None names the methods.
         images: Folder of images CASE_0000.* behind the slices, or None.
     """
 

@@ -68,7 +68,7 @@ class Block:
 
     Args:
         size: Voxels of a block, (z, y, x).
-        spacing_mm: Of the blocks.
+        spacing_mm: Spacing of the blocks.
     """
 
     size: tuple[int, int, int]

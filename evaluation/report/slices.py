@@ -21,7 +21,7 @@ class Plane:
 
     Args:
         name: Its name.
-        axis: Of the (z, y, x) array, across the plane.
+        axis: Axis of the (z, y, x) array, across the plane.
         upwards: Whether the rows of the array run to the head and are turned over.
         letters: What lies left, right, above and below.
     """

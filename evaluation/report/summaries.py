@@ -48,13 +48,13 @@ class Evaluation:
     """What is known of one prediction folder.
 
     Args:
-        name: As the report calls it.
+        name: Name as the report calls it.
         summary: Its numbers, as the comparison of methods takes them.
         paper: Metric -> mean over cases.
         n_nan: Metric -> cases without a number.
         mean: Label -> metric -> mean over cases.
         cases: By identifier.
-        settings: Of the evaluation.
+        settings: Settings of the evaluation.
         failures: Case identifier -> the reason why it could not be evaluated.
     """
 

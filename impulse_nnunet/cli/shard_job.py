@@ -13,7 +13,7 @@ class ShardJob:
     """A call that the scheduler may start again at any time.
 
     Args:
-        arguments: Of ``impulse_nnunet``.
+        arguments: Arguments of ``impulse_nnunet``.
         cores: To stay on; empty: those that the scheduler gives.
     """
 

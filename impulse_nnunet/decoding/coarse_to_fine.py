@@ -46,7 +46,7 @@ def decode_coarse_to_fine(encoded: EncodedBox, grid: OutputGrid, labels: np.ndar
     """Label the voxels of a grid that lie in the encoded box.
 
     Args:
-        encoded: Of the box.
+        encoded: Encoding of the box.
         grid: To label.
         labels: (d, h, w) unsigned, receives the labels; voxels outside the box are left alone.
         safety: Share of the bends that interpolation may be wrong by.

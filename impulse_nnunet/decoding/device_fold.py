@@ -49,8 +49,8 @@ class DeviceFold:
         correction: Its head, or None.
         classes: Background included, without padding.
         features: Width of the heads, without padding.
-        eps: Of the norms.
-        slope: Of the LeakyReLU.
+        eps: Epsilon of the norms.
+        slope: Slope of the LeakyReLU.
     """
 
     levels: Tensor
@@ -99,10 +99,10 @@ def fold_of(decoder: Decoder, pyramid: Sequence[Tensor], nodes: int, storage: to
     """Prepare a fold.
 
     Args:
-        decoder: Of a kind that :func:`can_fold` allows.
+        decoder: Decoder of a kind that :func:`can_fold` allows.
         pyramid: Feature maps (1, channel, d, h, w) on the device, finest first, in any precision.
         nodes: That are multiplied at once.
-        storage: Of the levels; None takes float16 where the values fit.
+        storage: Storage of the levels; None takes float16 where the values fit.
     """
     classes = decoder.number_of_classes
     if isinstance(decoder, DenseDecoder):

@@ -297,7 +297,7 @@ def evaluate(fold: DeviceFold, placement: Placement, part: Part, target: Target)
 
     Args:
         fold: To evaluate.
-        placement: Of the grid in the box.
+        placement: Placement of the grid in the box.
         part: Its voxels.
         target: What is written; ``logits`` and ``displacement`` contiguous.
     """

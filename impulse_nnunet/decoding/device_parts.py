@@ -77,7 +77,7 @@ class Placement:
 
     @classmethod
     def of(cls, grid: OutputGrid, box: Box) -> Placement:
-        """Of a grid against a box."""
+        """Where a grid lies in a box."""
         return cls(grid.to_box(box), *grid.index_range(box))
 
     @property

@@ -36,7 +36,7 @@ class Engine:
 
     Args:
         kernel: Use Triton; a failure to compile ends that, with one warning.
-        storage: Of the projected levels; None takes float16 where the values fit.
+        storage: Storage of the projected levels; None takes float16 where the values fit.
     """
 
     def __init__(self, kernel: bool, storage: torch.dtype | None = None) -> None:

@@ -93,7 +93,7 @@ class Window:
     Args:
         capacity: Planes.
         plane: Nodes in each.
-        outputs: Of the first layers.
+        outputs: Outputs of the first layers.
     """
 
     def __init__(self, capacity: int, plane: int, outputs: int) -> None:

@@ -62,8 +62,8 @@ def activate(hidden: np.ndarray, norms: np.ndarray, eps: float, slope: float, re
     Args:
         hidden: (n, head * 2 * width), for each head the hidden layer and the shortcut, their means already zero.
         norms: (head, 4, width): scale and shift of the hidden layer's norm, then of the shortcut's.
-        eps: Of the norms.
-        slope: Of the LeakyReLU.
+        eps: Epsilon of the norms.
+        slope: Slope of the LeakyReLU.
         result: Receives (head, n, width).
     """
     width, eps, slope = norms.shape[2], np.float32(eps), np.float32(slope)

@@ -77,7 +77,7 @@ def interpolate_rows(
         positions: (3, longest) box positions of the grid's planes, rows and columns.
         nodes: (level, 3, longest) the lower node beside each of them.
         shares: (level, 3, longest) the weight of the upper one.
-        volumes: Of each level, its planes with the first layers applied: (node, output).
+        volumes: Volumes of each level, its planes with the first layers applied: (node, output).
         sizes: (level, 3).
         capacities: (level,) planes in each window.
         by_position: (3, output) the first layers' weights of the position.

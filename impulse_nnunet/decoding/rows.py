@@ -35,7 +35,7 @@ def sweep(encoded: EncodedBox, grid: OutputGrid, labels: np.ndarray, safety: flo
     """Label the voxels of an upright grid that lie in the encoded box.
 
     Args:
-        encoded: Of the box; see :func:`fits_rows`.
+        encoded: Encoding of the box; see :func:`fits_rows`.
         grid: To label.
         labels: (d, h, w) unsigned, receives the labels; voxels outside the box are left alone.
         safety: Share of the bends that interpolation may be wrong by; None evaluates every voxel.

@@ -23,7 +23,7 @@ def decode_labels(encoded: EncodedBox, grid: OutputGrid, block_points: int, exac
     """Labels on a grid; background outside the box.
 
     Args:
-        encoded: Of the box.
+        encoded: Encoding of the box.
         grid: To label.
         block_points: Points that are decoded at once.
         exact: Evaluate every voxel, also where the lattice of the finest level decides; a GPU always does.

@@ -30,7 +30,7 @@ class Ensemble:
         network: Carries the encoder's weights of the fold at work.
         parameters: State dict of each fold; None uses the network as it is.
         device: Where to compute.
-        precision: Of the encoder on CUDA, one of :data:`PRECISIONS`; elsewhere nothing changes.
+        precision: Precision of the encoder on CUDA, one of :data:`PRECISIONS`; elsewhere nothing changes.
     """
 
     def __init__(

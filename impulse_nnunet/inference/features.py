@@ -16,7 +16,7 @@ def check_features(pyramids: Sequence[Sequence[Tensor]], volume: Tensor, case: s
     """Refuse pyramids with NaN or infinite values; one wait for the device, whatever their number.
 
     Args:
-        pyramids: Of the folds, feature maps of any shape.
+        pyramids: Pyramids of the folds, feature maps of any shape.
         volume: (channel, d, h, w) what they were made from; looked at only where something is wrong.
         case: Identifier.
 

@@ -30,7 +30,7 @@ def with_less_memory(
 
     Args:
         ensemble: On the device of choice, where it is again afterwards if it still fits.
-        settings: Of the plans; ``inference.block_points`` is what shrinks.
+        settings: Settings of the plans; ``inference.block_points`` is what shrinks.
         case: Identifier, for the log.
         work: Does it, with the ensemble and settings that it is given.
 

@@ -31,7 +31,7 @@ def predict_volume(
     Args:
         ensemble: The networks, on the device of choice.
         volume: What ``encode`` takes: by default a native image (channel, d, h, w), normalised.
-        settings: Of the plans.
+        settings: Settings of the plans.
         decode: Makes the result from the encoded volume and the number of points to decode at once.
         case: Identifier, for the log and messages.
         encode: :func:`~impulse_nnunet.inference.encoding.encode_image`, or one that takes another kind of volume.

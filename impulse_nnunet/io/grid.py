@@ -54,7 +54,7 @@ class FileGrid:
 
     @classmethod
     def at_world_origin(cls, shape: Sequence[int], spacing_mm: Sequence[float]) -> FileGrid:
-        """Of an array (d, h, w) whose file has a spacing (d, h, w) and no place: axes along LPS, from 0 on."""
+        """Grid of an array (d, h, w) whose file has a spacing (d, h, w) and no position: axes along LPS, from 0 on."""
         return cls.from_array(shape, np.diag([*spacing_mm, 1.0])[[2, 1, 0, 3]])
 
     @classmethod

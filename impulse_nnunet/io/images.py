@@ -69,7 +69,7 @@ def read_case(
         number_of_channels: Channels that dataset.json names.
         segmentation_file: Label map, for training cases.
         allowed_labels: Labels of dataset.json, the ignore label included.
-        ignore_label: Of dataset.json; no foreground.
+        ignore_label: Ignore label of dataset.json; no foreground.
 
     Raises:
         InputError: Naming the case or file, what was found, what was expected and what to do.

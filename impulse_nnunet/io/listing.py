@@ -48,7 +48,7 @@ def cases_in(folder: Path, ending: str | None = None) -> dict[str, Path]:
 
     Args:
         folder: Where they lie.
-        ending: Of the files, e.g. ``.nii.gz``; None takes every ending of a label map.
+        ending: Extension of the files, e.g. ``.nii.gz``; None takes every ending of a label map.
 
     Raises:
         InputError: No such folder, or two files of one case.

@@ -108,7 +108,7 @@ def write_segmentation(reader: Reader, labels: np.ndarray, path: Path, propertie
         reader: nnU-Net's.
         labels: uint8 or uint16.
         path: The file.
-        properties: Of the image.
+        properties: Properties of the image.
     """
     geometry = properties.get(GEOMETRY)
     if type(reader) is SimpleITKIOWithReorient:
@@ -138,8 +138,8 @@ def lists_of_files(
     """Channel files of each case, in order; arguments as those of nnU-Net's function of the same use.
 
     Args:
-        folder: Of the images.
-        file_ending: Of the files.
+        folder: Folder of the images.
+        file_ending: File ending of the files.
         identifiers: Cases to list, in this order; all of the folder by default.
         num_processes: Unused.
     """

@@ -17,7 +17,7 @@ class CaseRecords:
     """``FOLDER/CASE.json`` for each case; several processes may work on different cases.
 
     Args:
-        folder: Of the records.
+        folder: Folder of the records.
         settings: What decides the results of all cases, besides their own files.
     """
 

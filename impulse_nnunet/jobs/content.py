@@ -43,7 +43,7 @@ class Contents:
         self.notes: Notes = {}
 
     def digest(self, path: Path) -> str:
-        """Of a file's content, or of names and contents in a folder without its hidden files.
+        """Hash of a file's content, or of the names and contents in a folder without its hidden files.
 
         :data:`ABSENT` stands for what is missing or cannot be read.
         """

@@ -20,7 +20,7 @@ def locked(path: Path, wait: bool = True, on_wait: Callable[[], None] = lambda: 
     """Hold a lock file; yields its descriptor, which a child process may inherit to go on holding it.
 
     Args:
-        path: Of the lock file.
+        path: Path of the lock file.
         wait: Until the other call lets go; else it is an error.
         on_wait: Called before it waits for another call.
 

@@ -56,7 +56,7 @@ def run_command(
     Args:
         command: Name and arguments.
         log: File that its output is appended to; folders are made.
-        name: Of the command in errors; its first word by default.
+        name: Name of the command in errors; its first word by default.
         patience_s: That it gets to save its state.
         lock: Descriptor of a held lock file that the command shall hold as well.
         show: Takes the latest line of the log, again and again.

@@ -24,7 +24,7 @@ class Shard:
 
     Args:
         index: From 0.
-        count: Of all shards.
+        count: Count of all shards.
     """
 
     index: int = 0

@@ -74,7 +74,7 @@ class Submission:
     Args:
         scheduler: ``slurm`` or ``local``.
         folder: For logs; seen by every machine.
-        resources: Of each job.
+        resources: Resources of each job.
 
     Raises:
         InputError: submitit is not installed, or no such scheduler on this machine.
@@ -103,7 +103,7 @@ class Submission:
         """Submit tasks; returns submitit's jobs, in order.
 
         Args:
-            name: Of the jobs.
+            name: Name of the jobs.
             tasks: At least one; each can be pickled and has ``checkpoint``.
             after: ID of an array that has to be over first, however it ended (Slurm).
         """

@@ -50,7 +50,7 @@ def mean_asymmetry(cases: Sequence[np.ndarray]) -> np.ndarray | None:
 
 
 def encode(numbers: np.ndarray) -> str:
-    """As a line of text, to 1/127 of the largest."""
+    """The numbers as a line of text, to 1/127 of the largest."""
     return base64.b64encode(np.rint(numbers / np.abs(numbers).max() * STEPS).astype(np.int8).tobytes()).decode("ascii")
 
 

@@ -18,8 +18,8 @@ class SidedLabels:
     """Label numbers of each side.
 
     Args:
-        right: Of the patient's right.
-        left: Of the patient's left.
+        right: Labels on the patient's right.
+        left: Labels on the patient's left.
     """
 
     right: tuple[int, ...]

@@ -42,7 +42,7 @@ class BuildOptions:
     """What to build.
 
     Args:
-        kind: Of :data:`~impulse_nnunet.lungs.inputs.INPUTS`.
+        kind: One of :data:`~impulse_nnunet.lungs.inputs.INPUTS`.
         ct: ID, name or folder of the CT data set, whose labels are the segments.
         bav: Source of bronchi, arteries and veins; needed where they are channels, else for sampling.
         lobes: Source of the lobes; needed where they are channels.

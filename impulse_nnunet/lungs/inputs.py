@@ -85,12 +85,12 @@ def write_channels(
     """Write the channels of a case; each file appears only when it is whole.
 
     Args:
-        kind: Of :data:`INPUTS`.
+        kind: One of :data:`INPUTS`.
         case: Case identifier.
         image: The CT, or any image on the same grid where the CT is not a channel.
         masks: What is shown -> (d, h, w) mask on the image's grid, for all channels but the CT.
         folder: E.g. imagesTr.
-        ending: Of the files.
+        ending: Extension of the files.
 
     Returns:
         The files, in the order of the channels.

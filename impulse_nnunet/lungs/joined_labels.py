@@ -21,7 +21,7 @@ def write_labels(what: str, segments: Path, trees: list[Path], image: Path, targ
     """Write a case's label map.
 
     Args:
-        what: Of :data:`LABELS`; ``segments`` links the file.
+        what: One of :data:`LABELS`; ``segments`` links the file.
         segments: The segments.
         trees: Masks of bronchi, arteries and veins.
         image: The CT, whose grid all files must have.

@@ -205,7 +205,7 @@ def checked_masks(case: Lung3DCase, maps: dict[str, np.ndarray], lobes: LabelMap
 
     Args:
         case: The case.
-        maps: As :meth:`Lung3DCase.read` gives them.
+        maps: Maps as :meth:`Lung3DCase.read` gives them.
         lobes: Which values of the lobe map are which lobe.
 
     Returns:

@@ -30,8 +30,8 @@ class ShapeModel:
         folds: Folds to use.
         checkpoint: Name of the checkpoints, for cases that no fold saw.
         dataset: Name of the data set that it was trained on.
-        ending: Of its files.
-        splits: Of nnUNet_preprocessed, if it is there.
+        ending: Extension of its files.
+        splits: Splits of nnUNet_preprocessed, if it is there.
         training_cases: All cases that nnU-Net had for training, if that is known.
     """
 
@@ -174,7 +174,7 @@ def read_model(folder: Path, setting: str, folds: Sequence[str] | None, checkpoi
     """Read what a model folder, and nnU-Net's preprocessed folder, say of a model.
 
     Args:
-        folder: Of the model.
+        folder: Folder of the model.
         setting: Name of the argument that gives it, for messages.
         folds: Folds to use; all that have the checkpoint by default.
         checkpoint: Name of the checkpoints.

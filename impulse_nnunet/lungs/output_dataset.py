@@ -40,7 +40,7 @@ class OutputDataset:
     written: set[Path] = field(default_factory=set)
 
     def records(self) -> CaseRecords:
-        """Of its cases."""
+        """Records of the cases that are done."""
         return CaseRecords(self.folder / RECORDS, dict(self.settings) | {"version": __version__})
 
     def claim(self, overwrite: bool) -> None:
@@ -68,7 +68,7 @@ class OutputDataset:
         """Remove files of cases that are no more, and describe the data set.
 
         Args:
-            content: Of dataset.json.
+            content: Content of dataset.json.
             cases: Case identifier -> what came from where.
         """
         for name in OWN_FOLDERS:

@@ -36,18 +36,18 @@ class PipelineOptions:
 
     Args:
         ct: ID, name or folder of the CT data set, whose labels are the segments.
-        kind: Of :data:`~impulse_nnunet.lungs.inputs.INPUTS`.
+        kind: One of :data:`~impulse_nnunet.lungs.inputs.INPUTS`.
         output: Folder for predictions, scores, report and logs; by default beside the segment model.
         bav: ``train``, or a source of ``build_inputs``.
         bav_labels: Its values, as ``build_inputs`` takes them.
         bav_dataset: ID of the BAV data set; by default the CT's plus 1, made of the CT's trees if it is not there.
         bav_stage: How a BAV model is planned and trained.
-        lobes: As ``bav``.
-        lobe_labels: As ``bav_labels``.
+        lobes: The same as ``bav``.
+        lobe_labels: The same as ``bav_labels``.
         lobe_stage: How a lobe model is planned and trained.
         segment_dataset: ID of the data set of the segment stage; by default the CT's plus 2 to 5 by kind.
         segment_stage: How the segment model is planned and trained.
-        folds: Of the segment model; all of the split by default.
+        folds: Folds of the segment model; all of the split by default.
         common: For all steps.
         report: Write report.html.
     """

@@ -38,7 +38,7 @@ class LungDataset:
 
     Args:
         folder: The raw data set.
-        content: Of its dataset.json.
+        content: Content of its dataset.json.
         cases: Case identifier -> case, training cases first.
     """
 
@@ -48,7 +48,7 @@ class LungDataset:
 
     @property
     def ending(self) -> str:
-        """Of the files."""
+        """Extension of the files, e.g. ``.nii.gz``."""
         return str(self.content["file_ending"])
 
     @property

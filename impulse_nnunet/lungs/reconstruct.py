@@ -36,8 +36,8 @@ class ReconstructOptions:
         segment_model: Folder of the segment stage's model, one of this package.
         bav: Model of bronchi, arteries and veins, where the segment model takes them.
         lobes: Model of the lobes, likewise.
-        folds: Of the segment model; all that are trained by default.
-        checkpoint: Of the segment model.
+        folds: Folds of the segment model; all that are trained by default.
+        checkpoint: Checkpoint of the segment model.
         prediction: Device and speed.
         keep_masks: Leave the predicted anatomy masks and the channels made of them in ``masks``.
         overwrite: Start over; else cases that an earlier call made from the same CT with the same models are kept.

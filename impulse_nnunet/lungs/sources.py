@@ -36,7 +36,7 @@ class AnatomyMasks:
     Args:
         names: What is shown, e.g. bronchus, artery, vein.
         files: One file for each name, or one label map of them all.
-        mapping: Of a label map; None where each name has a file of its own.
+        mapping: Mapping of a label map; None where each name has a file of its own.
         origin: Where they come from, in words, for the record.
         predicted: A model made them, so they may be empty or wrong.
     """

@@ -30,7 +30,7 @@ class StageOptions:
         part: ``bav``, ``lobes`` or ``segments``.
         trainer: Any of nnU-Net's, or ours.
         planner: Any of nnU-Net's, or ours.
-        configuration: Of the plans.
+        configuration: Configuration of the plans.
         plans: Name of the plans; the planner's own by default.
         settings: ``NAME=VALUE`` for our planner.
         preset: For our planner.

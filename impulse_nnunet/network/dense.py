@@ -57,7 +57,7 @@ class FCNHead(DenseHead):
     """FCN (Long et al. 2015): logits of the last level, enlarged by a transposed convolution that starts as tri-linear.
 
     Args:
-        channels: Of the last level.
+        channels: Channels of the last level.
         number_of_classes: Background included.
         stride: (d, h, w) of the last level against the input grid.
     """
@@ -99,7 +99,7 @@ class DeepLabHead(DenseHead):
     """DeepLabv3 (Chen et al. 2017): atrous convolutions at several rates beside a pooled branch, enlarged tri-linearly.
 
     Args:
-        channels: Of the last level; half as many in the head, as DeepLabv3 has on a ResNet-18.
+        channels: Channels of the last level; half as many in the head, as DeepLabv3 has on a ResNet-18.
         number_of_classes: Background included.
         size: (d, h, w) of the last level; the rates are the shares of it that DeepLabv3's are of its own.
         norm: ``instance`` or ``batch``.

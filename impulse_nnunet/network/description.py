@@ -31,7 +31,7 @@ class Level:
     """One feature map of the pyramid.
 
     Args:
-        channels: Of the map.
+        channels: Channels of the map.
         grid: (d, h, w), voxels.
     """
 
@@ -48,7 +48,7 @@ class NetworkPart:
         grid: (d, h, w) that it works on, or None for points.
         settings: What it is, in words.
         trained: ``with the network``, ``before`` or ``never``.
-        levels: Of the encoder.
+        levels: Levels of the encoder.
     """
 
     parameters: int
@@ -85,7 +85,7 @@ class NetworkDescription:
     memory_gb: float
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values."""
+        """The description as plain values."""
         return asdict(self)
 
 
@@ -96,7 +96,7 @@ def describe(
 
     Args:
         task: What it is built for.
-        system: Of :data:`~impulse_nnunet.network.systems.SYSTEMS`.
+        system: One of :data:`~impulse_nnunet.network.systems.SYSTEMS`.
         template_mode: ``frequency``, ``learned`` or ``co_trained``.
         batch_size: Samples in a step.
         points: In each sample; a dense system has the grid's voxels.

@@ -46,7 +46,7 @@ class PointHead(nn.Module):
 
     @property
     def negative_slope(self) -> float:
-        """Of the activation of the hidden branch."""
+        """Slope of the hidden branch's activation below zero."""
         return cast(nn.LeakyReLU, self.hidden[2]).negative_slope
 
     def forward(self, encoding: Tensor) -> Tensor:

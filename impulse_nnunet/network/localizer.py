@@ -24,7 +24,7 @@ def build_localizer(settings: NetworkSettings, input_channels: int, encoder_bflo
     """Foreground against background on any grid that the strides divide.
 
     Args:
-        settings: Of the network that it serves.
+        settings: Settings of the network that it serves.
         input_channels: Channels of the image.
         encoder_bfloat16: See :class:`~impulse_nnunet.network.ImPulSeNet`.
     """

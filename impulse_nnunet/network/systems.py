@@ -50,7 +50,7 @@ class System:
     """One of the paper's systems.
 
     Args:
-        title: As the paper calls it.
+        title: Title as the paper calls it.
         trainer: Name of the nnU-Net trainer.
         dense: Whether it is trained over the whole input grid in place of random points.
         main: Puts the network together, without a localizer.
@@ -111,7 +111,7 @@ def _dense(task: Task, settings: NetworkSettings, head: DenseHead) -> ImPulSeNet
 
 
 def _stride(settings: NetworkSettings) -> list[int]:
-    """Of the last level against the input grid."""
+    """Stride (d, h, w) of the last level against the input grid."""
     return [math.prod(stride[axis] for stride in settings.strides) for axis in range(3)]
 
 

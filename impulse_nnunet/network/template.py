@@ -99,7 +99,7 @@ class CoTrainedTemplate(Template):
         self.generator = TemplateGenerator(number_of_classes, grid)
 
     def train(self, mode: bool = True) -> CoTrainedTemplate:
-        """As the parent's; leaving training fixes the logits."""
+        """Switch between training and evaluation; leaving training fixes the logits."""
         if self.training and not mode:
             self._fix()
         super().train(mode)

@@ -54,7 +54,7 @@ def iterate_files(
     output_filenames_truncated: Sequence[str | None] | None,
     num_processes: int,
 ) -> Iterator[dict[str, Any]]:
-    """As nnU-Net's iterator of preprocessed cases, one ahead in a thread; arguments as nnU-Net's.
+    """Replaces nnU-Net's iterator of preprocessed cases, one ahead in a thread; arguments as nnU-Net's.
 
     Args:
         predictor: With our network.

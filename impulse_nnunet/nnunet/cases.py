@@ -25,10 +25,10 @@ class PreparedCase:
 
     Args:
         case: Identifier.
-        files: Of its channels.
+        files: Files of its channels.
         image: (channel, d, h, w) float32, cropped, transposed and normalised.
         properties: nnU-Net's.
-        stamps: Of the files, as they were when they were read.
+        stamps: Stamps of the files, as they were when they were read.
     """
 
     case: str
@@ -61,7 +61,7 @@ def decode_case(
     """Decode a case on its own grid and put it back where nnU-Net's preprocessing took it from.
 
     Args:
-        encoded: Of the cropped, transposed image.
+        encoded: Encoding of the cropped, transposed image.
         block_points: Points to decode at once.
         properties: nnU-Net's, of the case.
         plans_manager: Knows the transpose.

@@ -49,7 +49,7 @@ class Fold:
         path: The file.
         weights: Name -> tensor.
         trainer: Name of the trainer's class.
-        configuration: Of the plans.
+        configuration: Configuration of the plans.
         mirroring_axes: nnU-Net's ``inference_allowed_mirroring_axes``.
     """
 
@@ -129,9 +129,9 @@ def load_model(folder: Path, folds: Sequence[int | str], checkpoint_name: str) -
     """Load a model for prediction.
 
     Args:
-        folder: Of the model.
+        folder: Folder of the model.
         folds: Folds to load.
-        checkpoint_name: Of each of them.
+        checkpoint_name: Checkpoint name of each of them.
 
     Raises:
         InputError: Something is unsafe, missing, or does not fit.

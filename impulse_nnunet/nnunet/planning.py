@@ -117,7 +117,7 @@ def preprocess_dataset(
     Args:
         dataset: ID or name.
         plans_name: Name of the plans file.
-        configuration: Of the plans.
+        configuration: Configuration of the plans.
         workers: Threads.
         progress_bar: Show one.
         verbose: nnU-Net's own output.

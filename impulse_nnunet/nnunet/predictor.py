@@ -77,7 +77,7 @@ class ImPulSePredictor(nnUNetPredictor):
         use_folds: tuple[int | str, ...] | None,
         checkpoint_name: str = "checkpoint_final.pth",
     ) -> None:
-        """As nnU-Net's, but no code in the files can run; what is missing or does not fit is named in one line."""
+        """Overrides nnU-Net's: no code in the files can run; what is missing or does not fit is named in one line."""
         folder = Path(model_training_output_dir)
         for name in ("dataset.json", "plans.json"):
             if not (folder / name).is_file():

@@ -53,7 +53,7 @@ def predict_from_data_iterator(
     save_probabilities: bool = False,
     num_processes_segmentation_export: int = 2,
 ) -> list[Any]:
-    """As nnU-Net's: write each case, or return it where ``ofile`` is None; no logits volume is made."""
+    """Replaces nnU-Net's: write each case, or return it where ``ofile`` is None; no logits volume is made."""
     ensemble, settings = ensemble_of(predictor), settings_of(predictor)
     limit_cpu_threads(predictor.device)
     results: list[Any] = []
@@ -80,12 +80,12 @@ def predict_from_data_iterator(
 
 
 def predict_logits_from_preprocessed_data(predictor: nnUNetPredictor, data: Tensor) -> Tensor:
-    """As nnU-Net's: (class, d, h, w) logits of a preprocessed image, mean of the folds, float32 to keep ties."""
+    """Replaces nnU-Net's: (class, d, h, w) logits of a preprocessed image, mean of the folds, float32 to keep ties."""
     return _dense_logits(ensemble_of(predictor), data, settings_of(predictor))
 
 
 def predict_sliding_window_return_logits(predictor: nnUNetPredictor, input_image: Tensor) -> Tensor:
-    """As nnU-Net's, with the weights that the network has now."""
+    """Replaces nnU-Net's: with the weights that the network has now."""
     return _dense_logits(ensemble_of(predictor, all_folds=False), input_image, settings_of(predictor))
 
 

@@ -32,7 +32,7 @@ class Anatomy(NamedTuple):
     """What a case's images are made of.
 
     Args:
-        patient: As drawn.
+        patient: Patient as drawn.
         grid: The working grid.
         body: (d, h, w, field) float32 signed distances, mm.
         lung_grid: The part of the working grid around the lungs.

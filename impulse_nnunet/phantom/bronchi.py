@@ -36,9 +36,9 @@ def grow_bronchi(
         depth_mm: (d, h, w) distance to the surface of the own territory.
         hubs: Places of the lobar ends.
         central: Trachea, main and lobar bronchi.
-        grid: Of the arrays.
+        grid: Grid of the arrays.
         patient: Who is made.
-        seed: Of the cohort.
+        seed: Seed of the cohort.
         case: Number of the case.
     """
     parts = [Tree(central.points_mm, central.parents, central.radii_mm, np.zeros(len(central.parents), np.uint8))]
@@ -98,8 +98,8 @@ def accompany(airway: Tree, central: Skeleton, lobes: np.ndarray, grid: Grid, se
         airway: The whole airway.
         central: Trunk, main and lobar arteries.
         lobes: (d, h, w), 0 outside the lungs.
-        grid: Of the lobes.
-        seed: Of the cohort.
+        grid: Grid of the lobes.
+        seed: Seed of the cohort.
         case: Number of the case.
     """
     rng = stream(seed, case, "arteries")

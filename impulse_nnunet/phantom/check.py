@@ -25,7 +25,7 @@ class CohortProperty:
     """One property of a cohort.
 
     Args:
-        name: Of the property.
+        name: Name of the property.
         lowest: Over cases.
         mean: Over cases.
         highest: Over cases.

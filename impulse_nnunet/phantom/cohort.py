@@ -41,7 +41,7 @@ def make_cohort(
 
     Args:
         layout: Where.
-        settings: Of the cohort; a folder made with other settings is refused.
+        settings: Settings of the cohort; a folder made with other settings is refused.
         training: Cases for training.
         test: Further cases for testing.
         processes: At a time.

@@ -72,7 +72,7 @@ def draw_scan(contrast: bool, noise_hu: tuple[float, float], rng: np.random.Gene
 
 
 def subslices(grid: Grid) -> int:
-    """Of how many thinner slices each slice is averaged."""
+    """Number of thinner slices that are averaged into one slice."""
     return max(1, math.ceil(grid.spacing_mm[0] / SUBSLICE_MM - 1e-6))
 
 
@@ -95,7 +95,7 @@ def make_ct(
             ``paint_distance`` gives them.
         scan: How it is scanned.
         number: Thin slices of a slice.
-        rng: Of the noise.
+        rng: Random numbers of the noise.
 
     Returns:
         (d, h, w) int16, HU.

@@ -30,7 +30,7 @@ class Grid:
 
     @property
     def volume_mm3(self) -> float:
-        """Of one voxel."""
+        """Volume of one voxel, mm^3."""
         return self.spacing_mm[0] * self.spacing_mm[1] * self.spacing_mm[2]
 
     def positions(self, indices: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ def add_fissures(body: np.ndarray, grid: Grid, patient: Patient, seed: int, case
         body: (d, h, w, field) of :func:`impulse_nnunet.phantom.body.body_fields`.
         grid: Its grid.
         patient: Whose lobe shares are to be met.
-        seed: Of the cohort.
+        seed: Seed of the cohort.
         case: Number of the case.
     """
     near = body[..., f.LUNG] > -10.0

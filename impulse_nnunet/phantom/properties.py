@@ -28,7 +28,7 @@ def measure_case(
 
     Args:
         image: (d, h, w) HU; None leaves the contrasts out.
-        labels: As in :class:`impulse_nnunet.phantom.case.Case`.
+        labels: Labels as in :class:`impulse_nnunet.phantom.case.Case`.
         spacing_mm: (d, h, w).
 
     Returns:

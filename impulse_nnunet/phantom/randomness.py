@@ -11,8 +11,8 @@ def stream(seed: int, case: int, name: str) -> np.random.Generator:
     """The generator of one part of one case.
 
     Args:
-        seed: Of the cohort.
+        seed: Seed of the cohort.
         case: Number of the case.
-        name: Of the part.
+        name: Name of the part.
     """
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, case, zlib.crc32(name.encode())])))

@@ -40,8 +40,8 @@ def paint_distance(pieces: np.ndarray, grid: Grid, margin_mm: float) -> np.ndarr
     """Signed distance to the surface of the capsules, positive inside.
 
     Args:
-        pieces: Of :func:`capsules`.
-        grid: Of the result.
+        pieces: Pieces of :func:`capsules`.
+        grid: Grid of the result.
         margin_mm: How far outside distances are wanted.
 
     Returns:
@@ -58,9 +58,9 @@ def paint_labels(pieces: np.ndarray, numbers: np.ndarray, grid: Grid) -> np.ndar
     """Label the voxels of a tree; where pieces meet, the one in which the voxel lies deepest.
 
     Args:
-        pieces: Of :func:`capsules`.
+        pieces: Pieces of :func:`capsules`.
         numbers: (n,) uint8 label of each piece, not 0.
-        grid: Of the result.
+        grid: Grid of the result.
 
     Returns:
         (d, h, w) uint8, 0 outside the tree.

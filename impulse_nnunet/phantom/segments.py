@@ -50,7 +50,7 @@ def first_territories(lobes: np.ndarray, grid: Grid, patient: Patient, seed: int
         lobes: (d, h, w) 0 outside the lungs, 1 to 5.
         grid: Their grid.
         patient: Whose segment shares are to be met.
-        seed: Of the cohort.
+        seed: Seed of the cohort.
         case: Number of the case.
 
     Returns:

@@ -24,7 +24,7 @@ class PhantomSettings:
     Args:
         size: (d, h, w) voxels; d is ignored where slices vary.
         spacing_mm: (d, h, w); None fits the field of view to each patient.
-        seed: Of everything random.
+        seed: Seed of everything random.
         contrast: ``none``, ``contrast``, or ``mixed``: every second case in the mean.
         slice_spacing_mm: Lowest and highest slice spacing; None keeps the one of ``size`` or ``spacing_mm``.
         anomalies: Share of cases with a missing segment or two fused ones, 0 to 1.

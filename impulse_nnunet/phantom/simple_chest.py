@@ -37,7 +37,7 @@ def make_case(seed: int, size: tuple[int, int, int] = (48, 56, 64)) -> Synthetic
     """Make a case, deterministic by seed and size.
 
     Args:
-        seed: Of everything random.
+        seed: Seed of everything random.
         size: (d, h, w).
     """
     rng = np.random.default_rng(seed)

@@ -80,7 +80,7 @@ def fill_territory(
         direction: (3,) of the branch that ends there, of length 1.
         allowed: (d, h, w) where branches may run.
         first_mm: (3,) position of its first voxel.
-        edge_mm: Of its voxels.
+        edge_mm: Edge length of its voxels.
 
     Returns:
         Ends of the branches (m, 3), number of the parent branch (m,) or -1 for ``start``, points served (m,).

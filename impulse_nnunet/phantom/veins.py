@@ -45,9 +45,9 @@ def grow_veins(
         body: (d, h, w, field).
         lobes: (d, h, w), 0 outside the lungs.
         airway: Kept away from, where it is thick.
-        grid: Of the arrays.
+        grid: Grid of the arrays.
         patient: Who is made.
-        seed: Of the cohort.
+        seed: Seed of the cohort.
         case: Number of the case.
 
     Returns:

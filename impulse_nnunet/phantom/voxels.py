@@ -29,7 +29,7 @@ def paint_segments(body: np.ndarray, membership: np.ndarray, working: Grid, grid
         body: (d, h, w, field) on the working grid.
         membership: (d, h, w, 18) on the working grid.
         working: The working grid.
-        grid: Of the result.
+        grid: Grid of the result.
 
     Returns:
         (d, h, w) uint8, 0 outside the lungs.

@@ -29,7 +29,7 @@ class ReadAlikeFingerprintExtractor(DatasetFingerprintExtractor):
     """nnU-Net's numbers of the images as all other steps see them."""
 
     def run(self, overwrite_existing: bool = False) -> dict:
-        """As the parent's; the file appears only when it is whole.
+        """Overrides nnU-Net's: the file appears only when it is whole.
 
         Raises:
             CasesFailedError: Naming every case that cannot be read.

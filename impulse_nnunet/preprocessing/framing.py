@@ -104,9 +104,9 @@ def frame_of(raw: RawCase, masks: Sequence[int], margins: Sequence[float]) -> Fr
     """The frame of an oblique case, or None where it is upright as it is stored, or without content.
 
     Args:
-        raw: As read.
+        raw: The case as read.
         masks: Channels that are masks.
-        margins: Of the training images, as :func:`margins_of` has them; empty: 5 % at each side.
+        margins: Margins of the training images, as :func:`margins_of` has them; empty: 5 % at each side.
     """
     box = content_box(raw.images, masks) if OWN in raw.properties else None
     if box is None:

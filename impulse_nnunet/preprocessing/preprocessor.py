@@ -48,7 +48,7 @@ class ImPulSePreprocessor(DefaultPreprocessor):
         configuration_manager: ConfigurationManager,
         dataset_json: dict | str,
     ) -> tuple[np.ndarray, np.ndarray, dict]:
-        """As the parent's, and without resampling; the image comes back as float16 working volume.
+        """Overrides nnU-Net's: without resampling; the image comes back as float16 working volume.
 
         A (d, h, w) bool array under :data:`TREES_PROPERTY` in ``properties`` marks further voxels to sample, on the
         grid of ``data``; it is taken out.

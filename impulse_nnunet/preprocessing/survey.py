@@ -38,7 +38,7 @@ class CaseSurvey:
         image_extent_mm: (3,) edges of the image, cropped to nonzero values as nnU-Net does.
         region_extent_mm: (3,) edges of the foreground's box.
         spacing_mm: (3,).
-        asymmetry: Of the image, where labels have sides and the file a geometry.
+        asymmetry: Asymmetry of the image, where labels have sides and the file a geometry.
         left_of_right_mm: How far the left labels lie to the left of the right ones by the header.
         orientation: To where the array's axes x, y, z run, e.g. ``LPS``, where the file has a geometry.
         assumed_orientation: The file says nothing of it, and the user let it be assumed.

@@ -51,7 +51,7 @@ class Budget:
 
     @property
     def slug(self) -> str:
-        """As part of a name: ``2000steps`` or ``30min``."""
+        """The budget as part of a name: ``2000steps`` or ``30min``."""
         return f"{self.steps}steps" if self.steps else f"{self.minutes:g}min".replace(".", "p")
 
     def __str__(self) -> str:

@@ -35,7 +35,7 @@ class FigureOptions:
     """A figure of a data set.
 
     Args:
-        number: Of :data:`FIGURES`.
+        number: One of :data:`FIGURES`.
         raw: Raw data set.
         study: Folder that ``impulse_nnunet table`` wrote (its -o).
         output: Folder of the pictures.

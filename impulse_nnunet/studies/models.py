@@ -21,7 +21,7 @@ class TrainedModel:
 
     Args:
         folder: TRAINER__PLANS__CONFIGURATION.
-        fold: Of the cross-validation.
+        fold: Fold of the cross-validation.
     """
 
     folder: Path

@@ -22,10 +22,10 @@ class StudyOptions:
 
     Args:
         dataset: ID.
-        table: Of :data:`~impulse_nnunet.studies.rows.TABLES`.
+        table: One of :data:`~impulse_nnunet.studies.rows.TABLES`.
         output: Folder of the tables.
         seeds: Trainings of each system, with seeds 0, 1, ...
-        budget: Of each training; None takes that of the plans.
+        budget: Budget of each training; None takes that of the plans.
         fold: Fold to train on.
         device: ``cpu`` or ``cuda``.
         processes: Cases at a time in preprocessing and evaluation.
@@ -36,9 +36,9 @@ class StudyOptions:
         inputs: Kind of input -> ID of its data set, for tables 4 and 5.
         shares: Values of 1 - gamma for ``fig10``.
         plans: Name of our plans.
-        configuration: Of our plans, that the systems inherit from.
+        configuration: Configuration of our plans, that the systems inherit from.
         stock_plans: Name of nnU-Net's own plans.
-        stock_configuration: Of those.
+        stock_configuration: Stock configuration of those.
         mirroring: Let stock nnU-Net mirror.
         metrics: How predictions are scored; the first tolerance is the tables' NSD.
     """

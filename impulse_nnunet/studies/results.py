@@ -31,9 +31,9 @@ def write_results(
 
     Args:
         table: Its rows.
-        runs: Of the rows.
+        runs: Runs of the rows.
         failures: Title of a run -> why it failed.
-        options: Of the study.
+        options: Options of the study.
     """
     folder = options.output / f"table_{table.key}"
     scored = {row.key: [run for run in runs if run.row.key == row.key and run.is_scored()] for row in table.rows}

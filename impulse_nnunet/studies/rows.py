@@ -32,7 +32,7 @@ class StudyRow:
 
     Args:
         key: Short name, part of the name of the configuration; the paper's figures are found by it.
-        name: As the table writes it.
+        name: Name as the table writes it.
         system: Key of :data:`~impulse_nnunet.network.systems.SYSTEMS`; None for stock nnU-Net, and where nothing is
             trained (the template alone).
         changes: Dotted settings of the plans -> value, where they differ from the plans as they are.
@@ -65,8 +65,8 @@ class TablePlan:
     """A table of the paper, before anything is measured.
 
     Args:
-        key: Of :data:`TABLES`.
-        title: As the table writes it.
+        key: One of :data:`TABLES`.
+        title: Title as the table writes it.
         reference: Key of the row that the others are tested against.
         rows: The rows.
     """
@@ -113,7 +113,7 @@ def table(key: str, inputs: Mapping[str, int] | None = None, shares: Sequence[fl
     """The rows of a table.
 
     Args:
-        key: Of :data:`TABLES`.
+        key: One of :data:`TABLES`.
         inputs: Kind of input (:data:`INPUT_NAMES`) -> ID of its data set; tables 4 and 5 need it.
         shares: Values of 1 - gamma for ``fig10``.
     """

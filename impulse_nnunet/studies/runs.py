@@ -37,7 +37,7 @@ class Place:
     Args:
         raw: Raw data set.
         test: Cases that are predicted and scored.
-        fold: Of the cross-validation.
+        fold: Fold of the cross-validation.
         device: Where to train and predict.
         processes: Cases at a time in evaluation.
         metrics: How to score.
@@ -56,8 +56,8 @@ class Run:
     """One system with one seed.
 
     Args:
-        row: Of the table.
-        seed: Of the training.
+        row: Row of the table.
+        seed: Seed of the training.
         place: Data set.
         variant: Configuration to train; None where the model is finished or nothing is trained.
         model_folder: TRAINER__PLANS__CONFIGURATION with the trained fold; for the template alone that of ImPulSe+.
@@ -73,7 +73,7 @@ class Run:
 
     @property
     def title(self) -> str:
-        """As a progress line names it."""
+        """Name of the run in a progress line."""
         return f"{self.row.name}, seed {self.seed}"
 
     @property
@@ -274,6 +274,6 @@ class Run:
 
 
 def _versions() -> dict[str, str]:
-    """Of what decides the numbers."""
+    """Versions of everything that decides the numbers."""
     packages = {name: version(name) for name in ("nnunetv2", "torch", "numpy")}
     return {"impulse_nnunet": __version__, **packages, "python": platform.python_version()}

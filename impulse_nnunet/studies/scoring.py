@@ -105,7 +105,7 @@ def means_of(summary: Path) -> dict[str, float]:
 
 
 def _validation_cases(dataset: str, training: list[str], fold: int | str) -> list[str]:
-    """Of the split that is there, or that nnU-Net's training is going to make."""
+    """Validation cases of the split that is there, or that nnU-Net's training is going to make."""
     splits = read_splits(dataset)
     if splits is None and len(training) >= FOLDS:
         splits = default_splits(training)

@@ -56,7 +56,7 @@ class StagePredictor(ImPulSePredictor):
     """Predicts the labels after one stage.
 
     Args:
-        stage: Of :data:`STAGES`.
+        stage: One of :data:`STAGES`.
         device: Where to compute.
     """
 
@@ -83,7 +83,7 @@ def predict_stage(
     """Write the label maps of a stage; returns the case identifiers.
 
     Args:
-        stage: Of :data:`STAGES`.
+        stage: One of :data:`STAGES`.
         model: TRAINER__PLANS__CONFIGURATION of ImPulSe+.
         fold: That is trained.
         images: Folder of images, named as nnU-Net asks.

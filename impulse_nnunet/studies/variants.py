@@ -37,7 +37,7 @@ class Variant:
     Args:
         dataset: Name of the data set.
         plans: Name of the plans file.
-        name: Of the configuration.
+        name: Name of the configuration.
         entry: Its content in the plans file.
         resolved: Its content with everything it inherits.
         trainer: nnU-Net trainer.

@@ -64,7 +64,7 @@ class Sample:
         box: Where the grid lies.
         points: (point, 3) float32 box positions; None: the voxel centres of the box's grid, in order.
         labels: (point,) int64.
-        seed: Of the sample's random intensities.
+        seed: Seed of the sample's random intensities.
         search: For the localizer: the whole image of the case, foreground labelled 1.
     """
 
@@ -81,7 +81,7 @@ class PreprocessedCases(Protocol):
 
     @property
     def identifiers(self) -> Sequence[str]:
-        """Of its cases."""
+        """Identifiers of the cases."""
 
     def load_case(self, identifier: str) -> tuple[Any, Any, Any, dict[str, Any]]:
         """Image (channel, d, h, w), segmentation (1, d, h, w), a cascade's or None, and nnU-Net's properties."""
@@ -92,9 +92,9 @@ class CaseStore:
 
     Args:
         dataset: nnU-Net dataset of the folder.
-        settings: Of the plans.
-        ignore_label: Of the data set, or None.
-        transpose_forward: Of the plans; brings the stored spacing to the volumes' axes.
+        settings: Settings of the plans.
+        ignore_label: Ignore label of the data set, or None.
+        transpose_forward: Transpose forward of the plans; brings the stored spacing to the volumes' axes.
         cache_bytes: Memory for decompressed volumes.
         pin: Keep the images in page-locked memory, from which a GPU reads without waiting.
     """
@@ -171,7 +171,7 @@ class BatchMaker:
 
     Args:
         cases: Where the cases come from.
-        settings: Of the plans.
+        settings: Settings of the plans.
         stream: Distinguishes training (0) from validation (1); validation boxes are not augmented.
         first: Place of this process's first sample in the global batch.
         number: Samples that this process draws.

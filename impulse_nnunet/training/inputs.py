@@ -51,7 +51,7 @@ class InputMaker:
     """Makes the tensors of a batch; nothing in it follows torch's own random numbers.
 
     Args:
-        settings: Of the plans.
+        settings: Settings of the plans.
         device: Where to train.
         augment: Change intensities at random.
     """

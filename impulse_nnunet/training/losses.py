@@ -50,7 +50,7 @@ def share_of_mean(mean: Tensor, number: Tensor | int) -> Tensor:
 
     Args:
         mean: Over this rank's values.
-        number: Of them.
+        number: Number of them.
     """
     if not (distributed.is_available() and distributed.is_initialized()):
         return mean

@@ -25,7 +25,7 @@ def load_optimiser(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> N
     How the step is computed stays as this device has it; it decides where the count of steps lies, too.
 
     Args:
-        optimiser: Of this training.
+        optimiser: Optimiser of this training.
         state: What ``state_dict`` gave, on the CPU.
 
     Raises:

@@ -46,7 +46,7 @@ def take_weights(network: ImPulSeNet, weights: Mapping[str, Tensor], source: str
 
     Args:
         network: Receives them.
-        weights: Of one of our networks, or of a stock nnU-Net.
+        weights: Weights of one of our networks, or of a stock nnU-Net.
         source: The file, for the message.
 
     Raises:

@@ -75,7 +75,7 @@ class TemplateFit:
         cases: Training cases.
         grid: Template grid.
         number_of_classes: Background included.
-        settings: Of the plans.
+        settings: Settings of the plans.
         device: Where to train.
         folder: Holds ``template_checkpoint.pth`` while training and ``template_progress.png`` afterwards.
         log: Receives lines of text.
