@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         metavar="MM",
         help="smooth surfaces and move no point further than this; 0 keeps the border of the voxels (default: half the "
-        "longest edge of a voxel)",
+        "diagonal of a voxel)",
     )
     parser.add_argument("--space", default="LPS", metavar="LPS|RAS", help="axes of the surfaces' points (default: LPS)")
     parser.add_argument("--overwrite", action="store_true", help="write files again that are up to date")

@@ -33,7 +33,7 @@ class ExportOptions:
         names: Of the labels.
         formats: Names of :data:`~impulse_nnunet.outputs.formats.FORMATS`.
         labels: Labels to write; None writes all.
-        smooth_mm: Of the surfaces; None is half the longest edge of a voxel, 0 leaves the voxels' border.
+        smooth_mm: Of the surfaces; None is half the diagonal of a voxel, 0 leaves the voxels' border.
         space: ``LPS`` or ``RAS``.
         dicom: Folder of the source series, for formats that need it.
         start_over: Write files again that were written from the same label map with the same options.

@@ -14,7 +14,7 @@ from impulse_nnunet.outputs.obj import write_obj
 from impulse_nnunet.outputs.scene import LPS, Scene, scene_of
 from impulse_nnunet.outputs.seg_nrrd import write_seg_nrrd
 from impulse_nnunet.outputs.stl import write_stl
-from impulse_nnunet.outputs.surfaces import label_surfaces
+from impulse_nnunet.outputs.surfaces import default_smooth_mm, label_surfaces
 from impulse_nnunet.outputs.three_mf import write_three_mf
 from impulse_nnunet.outputs.vtp import write_vtp
 
@@ -26,7 +26,7 @@ class Content:
     Args:
         case: Identifier.
         segments: The label map.
-        smooth_mm: Of the surfaces; None is half the longest edge of a voxel.
+        smooth_mm: Of the surfaces; None is half the diagonal of a voxel.
         space: ``LPS`` or ``RAS``, of the surfaces' points.
         dicom: Folder of the series that the segments belong to, for the formats that need it.
     """
@@ -51,7 +51,7 @@ class Content:
     def scene(self) -> Scene:
         """The surfaces."""
         label_map = self.segments.label_map
-        smooth_mm = max(label_map.spacing_mm) / 2 if self.smooth_mm is None else self.smooth_mm
+        smooth_mm = default_smooth_mm(label_map.spacing_mm) if self.smooth_mm is None else self.smooth_mm
         surfaces = label_surfaces(label_map.labels, label_map.grid, wanted=self.segments.labels, smooth_mm=smooth_mm)
         style = self.style
         return scene_of(self.case, surfaces, style.names, self.file_names, style.colours).in_space(self.space)

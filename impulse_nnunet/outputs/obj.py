@@ -19,8 +19,9 @@ def write_obj(scene: Scene, path: Path) -> Path:
         file.write(f"# SPACE={scene.space}\n# UNIT=mm\n# {NOTE}\nmtllib {materials.name}\n")
         first = 1
         for part in scene.parts:
-            file.write(f"# {part.name}\no {part.file_name}\nusemtl {part.file_name}\n")
+            file.write(f"# {part.name}\no {part.file_name}\n")
             file.writelines(rows_of_text("v %.4f %.4f %.4f\n", part.surface.points))
+            file.write(f"usemtl {part.file_name}\n")
             file.writelines(rows_of_text("f %d %d %d\n", part.surface.triangles + first))
             first += len(part.surface.points)
     return materials
