@@ -62,6 +62,8 @@ def run(options: argparse.Namespace) -> int:
         raise InputError("-o", f"a file, {export.output}", "a folder", "choose another name")
     processes = default_processes() if options.np is None else options.np
     done = export_cases(cases, export, processes, not options.disable_progress_bar)
+    for case, note in done.notes.items():
+        print(f"{case}: {note}")
     number = sum(map(len, done.files.values()))
     print(f"{len(done.files)} case(s), {number} file(s) in {export.output}; {export.space}, mm")
     if done.failures:
