@@ -1,4 +1,4 @@
-"""Jobs of ``make bench`` about what is written for users: surfaces and files of 18 segments in 300 x 512 x 512 voxels."""
+"""Jobs of ``make bench``: surfaces, files and tables of 18 segments in 300 x 512 x 512 voxels."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ def one_format(name: str) -> Callable[[], Callable[[], Any]]:
         from impulse_nnunet.outputs.formats import FORMATS
 
         shown, folder = content(), Path(tempfile.mkdtemp())
-        shown.scene if name != "seg.nrrd" else None
-        return lambda: FORMATS[name](shown, folder)
+        made = None if name == "seg.nrrd" else shown.scene  # which the content keeps
+        return lambda: (made, FORMATS[name](shown, folder))
 
     return make
 

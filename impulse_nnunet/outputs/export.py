@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from impulse_nnunet.outputs.cases import Segments, read_segments
 from impulse_nnunet.outputs.formats import FORMATS, Content
 from impulse_nnunet.outputs.names import LabelNames
 from impulse_nnunet.outputs.scene import LPS, SPACES
+from impulse_nnunet.outputs.trees import read_trees, trees_of
 
 FILES = "files"
 MOST_NAMED = 8  # labels in one line
@@ -37,6 +38,7 @@ class ExportOptions:
         smooth_mm: Of the surfaces; None is half the diagonal of a voxel, 0 leaves the voxels' border.
         space: ``LPS`` or ``RAS``.
         dicom: Folder of the source series, for formats that need it.
+        trees: Tree -> case -> label map, to be shown beside the labels.
         start_over: Write files again that were written from the same label map with the same options.
     """
 
@@ -47,6 +49,7 @@ class ExportOptions:
     smooth_mm: float | None = None
     space: str = LPS
     dicom: Path | None = None
+    trees: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
     start_over: bool = False
 
     def __post_init__(self) -> None:
@@ -124,7 +127,8 @@ def export_case(item: tuple[str, Path], options: ExportOptions) -> tuple[list[Pa
         InputError: A label map that cannot be used, or a full disk.
     """
     case, path = item
-    inputs = Inputs(options.record(), {"segments": path})
+    trees = trees_of(case, options.trees)
+    inputs = Inputs(options.record(), {"segments": path, **{f"tree {name}": file for name, file in trees.items()}})
     records = {name: Record(options.output / RECORDS / name / f"{case}.json") for name in options.formats}
     made = {name: _files_of(record, options.output) for name, record in records.items()}
     todo = [n for n, record in records.items() if options.start_over or not _is_made(record, inputs, made[n])]
@@ -137,7 +141,12 @@ def export_case(item: tuple[str, Path], options: ExportOptions) -> tuple[list[Pa
         segments = read_segments(path, options.names, options.labels)
         note = absent_note(segments)
         content = Content(
-            case=case, segments=segments, smooth_mm=options.smooth_mm, space=options.space, dicom=options.dicom
+            case=case,
+            segments=segments,
+            smooth_mm=options.smooth_mm,
+            space=options.space,
+            trees=read_trees(trees, segments.label_map),
+            dicom=options.dicom,
         )
         for name in todo:
             made[name] = FORMATS[name](content, options.output)
