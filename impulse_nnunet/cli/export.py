@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trees",
         metavar="FOLDER",
-        help="also airway, artery, vein (or others): folders with label maps of the cases, in this folder",
+        help="also the trees in this folder's folders airway, artery, vein and interseg (label maps of the cases)",
     )
     parser.add_argument("--space", default="LPS", metavar="LPS|RAS", help="axes of the surfaces' points (default: LPS)")
     parser.add_argument("--overwrite", action="store_true", help="write files again that are up to date")

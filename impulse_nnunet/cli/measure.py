@@ -29,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--ct", metavar="FILE|FOLDER", help="CT in HU on the segments' grid; of a folder CASE_0000.* or CASE.*"
     )
     parser.add_argument(
-        "--trees", metavar="FOLDER", help="holds airway, artery, vein (or others): folders with label maps of the cases"
+        "--trees",
+        metavar="FOLDER",
+        help="holds some of the folders airway, artery, vein and interseg with label maps of the cases",
     )
 
 

@@ -1,4 +1,4 @@
-"""Bronchi and vessels beside a label map: a folder of folders, one a tree, with label maps of the same cases."""
+"""Bronchi and vessels beside a label map: folders with fixed names, one a tree, with label maps of the same cases."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from impulse_nnunet.io.label_maps import LabelMap, read_label_map
 from impulse_nnunet.io.listing import cases_in
 from impulse_nnunet.io.same_grid import check_same_grid
 
-EXPECTED = "folders airway, artery, vein (or others) with label maps of the cases"
+TREES = ("airway", "artery", "vein", "interseg")  # as `impulse_nnunet phantom` and Lung3D's conversion name them
+EXPECTED = f"some of the folders {', '.join(TREES)} with label maps of the cases"
 
 
 def find_trees(folder: Path) -> dict[str, dict[str, Path]]:
-    """Tree -> case -> file.
+    """Tree -> case -> file, of the folders with the names in :data:`TREES`; others are left alone.
 
     Raises:
         InputError: No such folder, or no folder with label maps in it.
     """
     if not folder.is_dir():
         raise InputError(str(folder), "no such folder", EXPECTED, "check `trees`")
-    parts = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    found = {path.name: cases_in(path) for path in parts}
+    found = {name: cases_in(folder / name) for name in TREES if (folder / name).is_dir()}
     trees = {name: cases for name, cases in found.items() if cases}
     if not trees:
-        raise InputError(str(folder), "no label maps in its folders", EXPECTED, "check `trees`")
+        raise InputError(str(folder), "no label maps of trees", EXPECTED, "check `trees`")
     return trees
 
 
