@@ -37,8 +37,10 @@ def _paired_half_edges(points: np.ndarray, triangles: np.ndarray) -> tuple[np.nd
     """Half-edges in pairs, one from each side of an edge of the surface."""
     start, stop = triangles.reshape(-1), triangles[:, [1, 2, 0]].reshape(-1)
     edge = np.minimum(start, stop) * len(points) + np.maximum(start, stop)
-    order = np.lexsort((start > stop, edge))  # by edge, those towards the larger index first
-    _, begin, count = np.unique(edge[order], return_index=True, return_counts=True)
+    order = np.argsort(2 * edge + (start > stop))  # by edge, those towards the larger index first
+    ordered = edge[order]
+    begin = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    count = np.diff(begin, append=len(ordered))
     two, four = begin[count == 2], begin[count == 4]
     pairs = [order[two], order[two + 1]]
     if len(four):

@@ -102,21 +102,35 @@ def _squares(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _smoothed(points: np.ndarray, squares: np.ndarray, largest_mm: float) -> np.ndarray:
-    """Points (n, 3), mm, after smoothing along the edges of the squares; none moves further than ``largest_mm``."""
-    edges = np.concatenate([squares, squares[:, [1, 2, 3, 0]]], axis=1).reshape(-1, 2, 4).transpose(0, 2, 1)
-    edges = edges.reshape(-1, 2)
-    rows, columns = np.concatenate([edges, edges[:, ::-1]]).T
-    mean = scipy.sparse.coo_array((np.ones(len(rows), np.float32), (rows, columns)), shape=(len(points),) * 2).tocsr()
-    mean.data[:] = 1  # an edge of several squares counts once
-    mean = (scipy.sparse.diags_array(1 / mean.sum(axis=1)) @ mean).tocsr()
-    moved = points.copy()
+    """Points (n, 3), mm, after smoothing along the edges of the squares; none moves further than ``largest_mm``.
+
+    Only the ways are computed in 32 bits: they are short.
+    """
+    mean = _mean_of_neighbours(squares, len(points))
+    start = (mean @ points - points).astype(np.float32)
+    mean, way = mean.astype(np.float32), np.zeros(points.shape, np.float32)
+    longest = np.float32(largest_mm * (1 - 1e-6))  # rounding does not pass the limit
     for _ in range(STEPS):
         for share in (SHRINK, GROW):
-            moved += share * (mean @ moved - moved)
-        way = moved - points
-        length = np.linalg.norm(way, axis=1, keepdims=True)
-        moved = points + way * np.minimum(1, largest_mm / np.maximum(length, 1e-12))
-    return moved
+            step = mean @ way
+            step -= way
+            step += start
+            step *= np.float32(share)
+            way += step
+        length = np.sqrt(np.einsum("ij,ij->i", way, way))
+        way *= np.minimum(1, longest / np.maximum(length, np.float32(1e-12)))[:, None]
+    return points + way
+
+
+def _mean_of_neighbours(squares: np.ndarray, number: int) -> scipy.sparse.csr_array:
+    """(n, n) matrix that takes points to the mean of those at the other ends of their edges."""
+    corners = squares.astype(np.int32 if number < 2**31 else np.int64)
+    starts, stops = corners.reshape(-1), corners[:, [1, 2, 3, 0]].reshape(-1)
+    rows, columns = np.concatenate([starts, stops]), np.concatenate([stops, starts])
+    mean = scipy.sparse.coo_array((np.ones(len(rows), np.float32), (rows, columns)), shape=(number, number)).tocsr()
+    counts = np.diff(mean.indptr)
+    mean.data = np.repeat(1 / counts, counts)  # an edge of several squares counts once
+    return mean
 
 
 def _triangles(points: np.ndarray, squares: np.ndarray) -> np.ndarray:

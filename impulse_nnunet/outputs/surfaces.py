@@ -90,7 +90,11 @@ def _part_of(label: int, net: Net, mirrored: bool) -> Surface:
     """A label's part of a net; ``mirrored``: corners, in voxels, see the triangles from the other side."""
     inner, outer = (np.repeat(sides, 2) for sides in net.of(label))
     own = np.concatenate([net.triangles[inner], net.triangles[outer][:, ::-1]])
-    used, own = np.unique(own, return_inverse=True)
-    own = own.reshape(-1, 3)
+    is_used = np.zeros(len(net.corners), bool)
+    is_used[own] = True
+    used = np.flatnonzero(is_used)
+    number = np.empty(len(net.corners), np.int64)
+    number[used] = np.arange(len(used))
+    own = number[own]
     source, own = separated(net.corners[used], own[:, ::-1] if mirrored else own)
     return Surface(label, net.points[used[source]], own[:, ::-1] if mirrored else own)
