@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from impulse_nnunet.errors import InputError
 from impulse_nnunet.outputs.cases import Segments
 from impulse_nnunet.outputs.colours import LabelStyle
+from impulse_nnunet.outputs.dicom_segmentation import BINARY, LABELMAP, find_source, write_dicom_segmentation
 from impulse_nnunet.outputs.glb import write_glb
 from impulse_nnunet.outputs.obj import write_obj
 from impulse_nnunet.outputs.scene import LPS, Scene, scene_of
@@ -90,6 +92,19 @@ def _seg_nrrd(content: Content, folder: Path) -> list[Path]:
     return [path]
 
 
+def _dicom_segmentation(kind: str, ending: str) -> Writer:
+    def to_folder(content: Content, folder: Path) -> list[Path]:
+        if content.dicom is None:
+            found, remedy = "no DICOM series", "give its folder by `dicom`"
+            raise InputError(content.case, found, "the one that a DICOM segmentation belongs to", remedy)
+        path, segments = folder / f"{content.case}{ending}", content.segments
+        source = find_source(content.case, segments.label_map, content.dicom)
+        write_dicom_segmentation(segments.label_map, content.style, segments.labels, source, path, kind)
+        return [path]
+
+    return to_folder
+
+
 FORMATS: Mapping[str, Writer] = {
     "stl": _stl,
     "obj": _obj,
@@ -97,4 +112,6 @@ FORMATS: Mapping[str, Writer] = {
     "3mf": _of_scene(write_three_mf, ".3mf"),
     "vtp": _of_scene(write_vtp, ".vtp"),
     "seg.nrrd": _seg_nrrd,
+    "dcmseg": _dicom_segmentation(LABELMAP, ".dcm"),
+    "dcmseg_binary": _dicom_segmentation(BINARY, "_binary.dcm"),
 }
