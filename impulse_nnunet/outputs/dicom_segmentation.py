@@ -63,9 +63,22 @@ def write_dicom_segmentation(
     numbers = list(labels) if kind == LABELMAP else list(range(1, len(labels) + 1))
     table[list(labels)] = numbers
     segments = [_segment(number, label, style) for number, label in zip(numbers, labels, strict=True)]
-    segmentation = _segmentation([_read(header.file) for header in headers], table[turned.labels], segments, kind)
-    with whole_file(path) as temporary:
-        segmentation.save_as(temporary)
+    if not headers[0].text("frame_of_reference"):
+        raise _incomplete(source, "FrameOfReferenceUID")
+    slices = [_read(header.file, float(grid.spacing_mm[2])) for header in headers]
+    try:
+        segmentation = _segmentation(slices, table[turned.labels], segments, kind)
+        with whole_file(path) as temporary:
+            segmentation.save_as(temporary)
+    except (AttributeError, ValueError) as error:  # their texts may quote a patient's name
+        if isinstance(error, InputError):
+            raise
+        raise _incomplete(source, getattr(error, "name", None) or "valid elements") from None
+
+
+def _incomplete(source: Series, what: str) -> InputError:
+    expected = "what a DICOM segmentation takes from them"
+    return InputError(source.name, f"headers without {what}", expected, "correct the headers")
 
 
 def find_source(case: str, label_map: LabelMap, folder: Path) -> Series:
@@ -114,13 +127,15 @@ def _libraries() -> tuple[Any, Any]:
     return highdicom, pydicom
 
 
-def _read(path: Path) -> Dataset:
+def _read(path: Path, thickness_mm: float) -> Dataset:
     """A slice's header with the elements that a segmentation copies, empty where the slice lacks them."""
     _, pydicom = _libraries()
     header = pydicom.dcmread(path, stop_before_pixels=True)
     for name in MAY_BE_EMPTY:
         if name not in header:
             setattr(header, name, "")
+    if header.get("SliceThickness") is None:
+        header.SliceThickness = thickness_mm
     return header
 
 

@@ -1,6 +1,7 @@
 """DICOM segmentations, read back by highdicom, and without it from the bytes and frames by the standard's rules."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from impulse_nnunet.cli.main import main
+from impulse_nnunet.io.dicom.series import series_in
 from tests.io.dicom.made import PATIENT, PATIENT_ID, Scan, scan
 
 LEAN = Rotation.from_euler("zyx", [20, -35, 50], degrees=True).as_matrix()
@@ -174,16 +176,21 @@ def test_labels_above_255(tmp_path):
 
 def test_a_series_without_names_and_dates(tmp_path):
     gone = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID")
-    gone += ("AccessionNumber", "ReferringPhysicianName", "SeriesNumber", "PositionReferenceIndicator")
+    gone += ("SliceThickness", "AccessionNumber", "ReferringPhysicianName", "SeriesNumber", "PositionReferenceIndicator")
     made = scan((5, 6, 7), tags=dict.fromkeys(gone))
     made.write(tmp_path / "dicom")
     assert export(write_labels(tmp_path / "in", made, labels_for(made)), tmp_path / "out", tmp_path / "dicom") == 0
     assert pydicom.dcmread(tmp_path / "out" / "case.dcm").PatientID == ""
 
 
-def test_the_series_is_found_by_the_cases_name_or_by_its_grid(tmp_path, capsys):
-    from impulse_nnunet.io.dicom.series import series_in
+def test_an_element_that_cannot_be_made_up_is_one_line(tmp_path, capsys):
+    made = scan((5, 6, 7), tags={"FrameOfReferenceUID": None})
+    made.write(tmp_path / "dicom")
+    assert export(write_labels(tmp_path / "in", made, labels_for(made)), tmp_path / "out", tmp_path / "dicom") == 2
+    assert "found headers without FrameOfReferenceUID, expected what a DICOM segmentation takes" in capsys.readouterr().err
 
+
+def test_the_series_is_found_by_the_cases_name_or_by_its_grid(tmp_path, capsys):
     made, other = scan((5, 6, 7)), scan((5, 6, 7), seed=1, patient_id="B")
     made.write(tmp_path / "dicom" / "a")
     (series,) = series_in(tmp_path / "dicom" / "a")
@@ -195,8 +202,6 @@ def test_the_series_is_found_by_the_cases_name_or_by_its_grid(tmp_path, capsys):
     segments = write_labels(tmp_path / "unnamed", made, labels_for(made))
     assert export(segments, tmp_path / "out", tmp_path / "dicom", "dcmseg") == 2
     assert "found 2 DICOM series on its grid" in capsys.readouterr().err
-    shutil.rmtree(tmp_path / "dicom" / "b")
-    scan((5, 6, 8), patient_id="B").write(tmp_path / "dicom" / "c")
 
 
 def test_one_of_several_series_on_its_grid(tmp_path):
@@ -230,8 +235,6 @@ def test_a_series_that_does_not_match_is_one_line_and_others_go_on(tmp_path, cap
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "impulse_nnunet: 1 of 2 cases failed:"
     assert len(lines) == 2
-    import re
-
     assert re.search(message, lines[1])
     assert "other.nii.gz" in lines[1]
 
@@ -272,4 +275,11 @@ def test_dciodvfy_finds_no_error(tmp_path, orientation):
         ["dciodvfy", "-new", tmp_path / "out" / "case_binary.dcm"], capture_output=True, text=True, check=False
     ).stderr
     assert [line for line in said.splitlines() if line.startswith("Error")] == []
-    assert "SegmentationImage" in said or "Segmentation" in said
+    assert said.startswith("Segmentation")
+
+
+def test_a_patients_name_beyond_ascii_is_copied(tmp_path):
+    made = scan((5, 6, 7), tags={"PatientName": "Müller^Jürgen"})
+    made.write(tmp_path / "dicom")
+    assert export(write_labels(tmp_path / "in", made, labels_for(made)), tmp_path / "out", tmp_path / "dicom") == 0
+    assert str(pydicom.dcmread(tmp_path / "out" / "case.dcm").PatientName) == "Müller^Jürgen"
