@@ -13,10 +13,10 @@ from impulse_nnunet.errors import CasesFailedError, InputError
 if TYPE_CHECKING:
     from impulse_nnunet.io.dicom.series import Series
 
-DESCRIPTION = """Write DICOM series as images CASE_0000.nii.gz that nnU-Net's commands read; predict and reconstruct take
-DICOM folders themselves. Each study is a case: its largest CT, or the series that --series names. Slices are sorted by
-their geometry; what makes no regular grid (missing or duplicate slices, a tilted gantry) is refused by name. Names of
-cases and files tell nothing of the patient; --list shows which folder each series lies in."""
+DESCRIPTION = """Write DICOM series as images CASE_0000.nii.gz that nnU-Net's commands read; predict and reconstruct
+take DICOM folders themselves. Each study is a case: its largest CT, or the series that --series names. Slices are
+sorted by their geometry; what makes no regular grid (missing or duplicate slices, a tilted gantry) is refused by name.
+Names of cases and files tell nothing of the patient; --list shows which folder each series lies in."""
 EXAMPLES = """examples:
   impulse_nnunet convert_dicom -i DICOM --list
   impulse_nnunet convert_dicom -i DICOM -o IMAGES

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-HELP = """DICOM series to take, by UID or name; default: the largest of each study (impulse_nnunet convert_dicom -i FOLDER
---list shows them)"""
+HELP = """DICOM series to take, by UID or name; default: the largest of each study (all are shown by
+impulse_nnunet convert_dicom -i FOLDER --list)"""
 
 
 def add_dicom_flags(parser: argparse.ArgumentParser) -> None:

@@ -10,9 +10,9 @@ from impulse_nnunet.cli.segment_flags import add_segment_flags, chosen_cases
 from impulse_nnunet.errors import CasesFailedError, InputError
 
 DESCRIPTION = """Write any label map as surfaces (STL, OBJ, GLB, 3MF, VTP) and as a segmentation of 3D Slicer
-(seg.nrrd) or DICOM (dcmseg), with the names of its dataset.json and one hue a lobe. Neighbouring surfaces share their border; each is
-closed. Points are in mm, in LPS (as DICOM has it) unless --space says RAS; the files say which. Not a medical
-device."""
+(seg.nrrd) or DICOM (dcmseg), with the names of its dataset.json and one hue a lobe. Neighbouring surfaces share their
+border; each is closed. Points are in mm, in LPS (as DICOM has it) unless --space says RAS; the files say which. Not a
+medical device."""
 EXAMPLES = """examples:
   impulse_nnunet export PREDICTIONS -o meshes --format stl glb
   impulse_nnunet export lung_007.nii.gz -o slicer --format seg.nrrd
@@ -32,8 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="FORMAT",
         help="stl (CASE/NAME.stl, one a label), obj, glb, 3mf, vtp (CASE.obj ..., one scene), seg.nrrd (3D Slicer), "
-        "dcmseg (CASE.dcm, a DICOM label map segmentation), dcmseg_binary (CASE_binary.dcm, for PACS and viewers that do "
-        "not know those yet)",
+        "dcmseg (CASE.dcm, a DICOM label map segmentation), dcmseg_binary (CASE_binary.dcm, for PACS and viewers that "
+        "do not know those yet)",
     )
     parser.add_argument(
         "--smooth",
@@ -44,7 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--space", default="LPS", metavar="LPS|RAS", help="axes of the surfaces' points (default: LPS)")
     parser.add_argument(
-        "--dicom", metavar="FOLDER", help="DICOM series that the segments were made from, in sub-folders too; for dcmseg"
+        "--dicom",
+        metavar="FOLDER",
+        help="DICOM series that the segments were made from, sub-folders too; for dcmseg",
     )
     parser.add_argument("--overwrite", action="store_true", help="write files again that are up to date")
 

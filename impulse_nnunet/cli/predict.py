@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from impulse_nnunet.nnunet.output_options import OutputOptions
     from impulse_nnunet.nnunet.predictor import ImPulSePredictor
 
-DESCRIPTION = """Predict the images of a folder (named CASE_0000.nii.gz, ... as nnU-Net asks, or DICOM series). The labels are those that
-nnUNetv2_predict writes; files appear only when they are whole, and one bad case does not stop the others. Cases that an
-earlier call made with the same model and options from the same image are kept, by records in OUTPUT/records."""
+DESCRIPTION = """Predict the images of a folder (named CASE_0000.nii.gz, ... as nnU-Net asks, or DICOM series). The
+labels are those that nnUNetv2_predict writes; files appear only when they are whole, and one bad case does not stop the
+others. Cases that an earlier call made with the same model and options from the same image are kept, by records in
+OUTPUT/records."""
 EXAMPLES = """examples:
   impulse_nnunet predict -d 704 -f 0 -i IMAGES -o LABELS
   impulse_nnunet predict -m MODEL_FOLDER -f 0 1 2 3 4 -i IMAGES -o LABELS

@@ -1,4 +1,4 @@
-"""The cases of a user's input folder: images with nnU-Net's names, or DICOM series, which become such images for a while."""
+"""The cases of a user's input folder: images with nnU-Net's names, or DICOM, which become such images for a while."""
 
 from __future__ import annotations
 
@@ -60,7 +60,8 @@ class InputCases:
             return
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=CONVERTED, dir=folder) as place:
-            made, bad = convert({case: self.series[case] for case in chosen if case in self.series}, Path(place), ending)
+            wanted = {case: self.series[case] for case in chosen if case in self.series}
+            made, bad = convert(wanted, Path(place), ending)
             failures |= bad
             try:
                 yield {case: [str(path)] for case, path in made.items()}

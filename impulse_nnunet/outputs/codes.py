@@ -86,7 +86,7 @@ SEGMENTS: Mapping[tuple[str, str], Code] = {  # by side and Boyden's number; rig
 
 
 def coded(name: str) -> CodedName:
-    """The code of a label's name, e.g. ``right S1``, ``LS1+2``, ``lung_upper_lobe_left``, ``left lung``, ``trachea``."""
+    """The code of a label's name, e.g. ``right S1``, ``LS1+2``, ``lung_upper_lobe_left``, ``left lung``."""
     text = name.strip().lower()
     segment = SEGMENT.fullmatch(text)
     if segment is not None:
@@ -95,19 +95,15 @@ def coded(name: str) -> CodedName:
         whole = text[-1].isdigit()  # S1a is a part of the segment
         return CodedName(known if known and whole else _private(name))
     lobe = lobe_by_name(name)
-    if lobe is not None:
+    if lobe is not None and lobe != "left middle lobe":
         side, level, _ = lobe.split()
-        return CodedName(LOBES[level], None if level == "middle" else SIDES[side]) if _exists(lobe) else CodedName(_private(name))
+        return CodedName(LOBES[level], None if level == "middle" else SIDES[side])
     words = WORD.findall(text)
     sides = [word for word in words if word in SIDES]
     kind = STRUCTURES.get(" ".join(word for word in words if word not in SIDES)) if not re.search(r"\d", text) else None
     if kind is None or len(sides) > 1:
         return CodedName(_private(name))
     return CodedName(kind, SIDES[sides[0]] if sides else None)
-
-
-def _exists(lobe: str) -> bool:
-    return lobe != "left middle lobe"
 
 
 def _private(name: str) -> Code:

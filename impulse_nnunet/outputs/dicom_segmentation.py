@@ -59,8 +59,8 @@ def write_dicom_segmentation(
     headers, grid = in_order(source)
     turned = turned_like(label_map, grid)
     check_same_grid(turned.grid, grid, str(label_map.path), f"the DICOM series {source.name}")
-    table = np.zeros(int(turned.labels.max(initial=0)) + 1, np.uint8 if labels[-1] < 256 and kind == LABELMAP else np.uint16)
     numbers = list(labels) if kind == LABELMAP else list(range(1, len(labels) + 1))
+    table = np.zeros(int(turned.labels.max(initial=0)) + 1, np.min_scalar_type(numbers[-1]))
     table[list(labels)] = numbers
     segments = [_segment(number, label, style) for number, label in zip(numbers, labels, strict=True)]
     if not headers[0].text("frame_of_reference"):
@@ -195,4 +195,3 @@ def _segment(number: int, label: int, style: LabelStyle) -> SegmentDescription:
 def _concept(code: Code) -> Any:
     highdicom, _ = _libraries()
     return highdicom.sr.CodedConcept(code.value, code.scheme, code.meaning)
-

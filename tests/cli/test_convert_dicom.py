@@ -39,7 +39,7 @@ def test_bad_series_are_named_and_the_others_written(tmp_path, capfd):
     printed = capfd.readouterr()
     assert len(list((tmp_path / "out").iterdir())) == 1
     assert "3 of 4 cases failed:" in printed.err
-    assert "1 file(s) beside its slices that cannot be read" in printed.err
+    assert "1 unreadable file(s) beside its slices" in printed.err
     assert "MUELLER" not in printed.out + printed.err  # in no warning of ITK either
 
 

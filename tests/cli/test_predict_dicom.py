@@ -137,8 +137,10 @@ def test_reconstruct_takes_dicom(tmp_path, model, capsys):
 def test_what_the_model_does_not_take_is_one_line(tmp_path, model, capsys):
     scan(modality="MR").write(tmp_path / "mr")
     assert predict(model, tmp_path / "mr", tmp_path / "out") == 2
-    assert capsys.readouterr().err.splitlines()[-1].endswith(
-        "found 1 series of MR, expected CT, which the model takes; give a folder with such a series"
+    assert (
+        capsys.readouterr()
+        .err.splitlines()[-1]
+        .endswith("found 1 series of MR, expected CT, which the model takes; give a folder with such a series")
     )
     content = json.loads((Path(model) / "dataset.json").read_text())
     assert content["channel_names"] == {"0": "CT"}

@@ -20,7 +20,10 @@ def places(label_map):
     """Place of each voxel -> its label."""
     indices = np.argwhere(np.ones(label_map.labels.shape))
     world = (np.c_[indices, np.ones(len(indices))] @ label_map.grid.to_world.T)[:, :3]
-    return {tuple(np.round(place, 4)): int(label_map.labels[tuple(index)]) for place, index in zip(world, indices, strict=True)}
+    return {
+        tuple(np.round(place, 4)): int(label_map.labels[tuple(index)])
+        for place, index in zip(world, indices, strict=True)
+    }
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))

@@ -62,10 +62,12 @@ def export(segments, output, dicom, *formats):
 
 
 def labels_by_the_standard(path, made):
-    """Label of each voxel of the series, from frames, their places (C.7.6.16) and segments (C.8.20), by pydicom alone."""
+    """Label of each voxel of the series by pydicom alone: frames, their places (C.7.6.16) and segments (C.8.20)."""
     found = np.zeros(made.voxels.shape, int)
     file = pydicom.dcmread(path)
-    label = {int(s.SegmentNumber): int(s.SegmentDescription.split()[1]) for s in file.SegmentSequence if s.SegmentNumber}
+    label = {
+        int(s.SegmentNumber): int(s.SegmentDescription.split()[1]) for s in file.SegmentSequence if s.SegmentNumber
+    }
     frames = file.pixel_array
     shared = file.SharedFunctionalGroupsSequence[0]
     np.testing.assert_allclose(shared.PlaneOrientationSequence[0].ImageOrientationPatient, made.orientation, atol=1e-6)
@@ -176,7 +178,13 @@ def test_labels_above_255(tmp_path):
 
 def test_a_series_without_names_and_dates(tmp_path):
     gone = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID")
-    gone += ("SliceThickness", "AccessionNumber", "ReferringPhysicianName", "SeriesNumber", "PositionReferenceIndicator")
+    gone += (
+        "SliceThickness",
+        "AccessionNumber",
+        "ReferringPhysicianName",
+        "SeriesNumber",
+        "PositionReferenceIndicator",
+    )
     made = scan((5, 6, 7), tags=dict.fromkeys(gone))
     made.write(tmp_path / "dicom")
     assert export(write_labels(tmp_path / "in", made, labels_for(made)), tmp_path / "out", tmp_path / "dicom") == 0
@@ -187,7 +195,9 @@ def test_an_element_that_cannot_be_made_up_is_one_line(tmp_path, capsys):
     made = scan((5, 6, 7), tags={"FrameOfReferenceUID": None})
     made.write(tmp_path / "dicom")
     assert export(write_labels(tmp_path / "in", made, labels_for(made)), tmp_path / "out", tmp_path / "dicom") == 2
-    assert "found headers without FrameOfReferenceUID, expected what a DICOM segmentation takes" in capsys.readouterr().err
+    assert (
+        "found headers without FrameOfReferenceUID, expected what a DICOM segmentation takes" in capsys.readouterr().err
+    )
 
 
 def test_the_series_is_found_by_the_cases_name_or_by_its_grid(tmp_path, capsys):
@@ -218,7 +228,10 @@ def test_one_of_several_series_on_its_grid(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"spacing_mm": (2.0, 0.7, 0.9)}, r"found spacing \(2, 0.7, 0.9\) mm, expected \(2, 0.7, 0.8\) mm as in the DICOM"),
+        (
+            {"spacing_mm": (2.0, 0.7, 0.9)},
+            r"found spacing \(2, 0.7, 0.9\) mm, expected \(2, 0.7, 0.8\) mm as in the DICOM",
+        ),
         ({"origin": (-12.5, 32.0, -100.0)}, "found origin"),
         ({"orientation": (1, 0, 0, 0, 0.96, 0.28)}, "found direction"),
         ({"voxels": np.zeros((5, 6, 9), np.uint16)}, r"found shape \(5, 6, 9\), expected \(5, 6, 7\) as in the DICOM"),
@@ -247,8 +260,9 @@ def test_bad_series_and_no_series_are_one_line(tmp_path, capsys):
     assert export(segments, tmp_path / "out", tmp_path / "dicom", "dcmseg") == 2
     assert "found 1 missing slice(s)" in capsys.readouterr().err
     assert export(segments, tmp_path / "out", None, "dcmseg") == 2
-    assert "case: found no DICOM series, expected the one that a DICOM segmentation belongs to; give its folder by --dicom" in (
-        capsys.readouterr().err
+    assert (
+        "case: found no DICOM series, expected the one that a DICOM segmentation belongs to; give its folder by --dicom"
+        in (capsys.readouterr().err)
     )
     (tmp_path / "empty").mkdir()
     assert export(segments, tmp_path / "out", tmp_path / "empty", "dcmseg") == 2

@@ -17,6 +17,7 @@ SAME_SPACING = 1e-3  # relative, of the pixels of two slices
 SAME_PLACE_MM = 0.01  # two slices that near are two of one place
 IRREGULAR = 0.1  # of the slice spacing, or of a pixel: positions are rounded to 0.1 mm or so in some files
 TILTED_DEGREES = math.degrees(math.asin(LARGEST_SHEAR))
+COPY = "copy the series again"
 REMEDY = "leave the series out, or convert it to an image by a tool that resamples it"
 
 
@@ -27,15 +28,15 @@ def in_order(series: Series) -> tuple[list[Header], FileGrid]:
         series: Of single-frame images.
 
     Returns:
-        Headers by their place along the normal of rows and columns, never by file name or number; the grid of (x, y, z),
-        x along a row, y along a column, z along the normal.
+        Headers by their place along the normal of rows and columns, never by file name or number; the grid of
+        (x, y, z), x along a row, y along a column, z along the normal.
 
     Raises:
         InputError: Naming the series by its case, and what is wrong with it.
     """
     name, headers = series.name, list(series.headers)
     if series.unreadable:
-        raise _refused(name, f"{series.unreadable} file(s) beside its slices that cannot be read", "whole files", "copy the series again")
+        raise _refused(name, f"{series.unreadable} unreadable file(s) beside its slices", "whole files", COPY)
     if any(header.number("frames", 1) > 1 for header in headers):
         raise _refused(name, "multi-frame files (enhanced DICOM)", "one file a slice", REMEDY)
     if len(headers) < FEWEST_SLICES:
@@ -90,7 +91,8 @@ def _check_gaps(name: str, gaps: np.ndarray) -> None:
     steps = np.rint(gaps / usual)
     if steps.max() > 1 and np.all(np.abs(gaps - steps * usual) <= IRREGULAR * usual * steps) and steps.min() > 0:
         missing, where = int((steps - 1).sum()), int(steps.argmax())
-        raise _refused(name, f"{missing} missing slice(s), after slice {where + 1} of {len(gaps) + 1}", "all slices", "copy the series again")
+        found = f"{missing} missing slice(s), after slice {where + 1} of {len(gaps) + 1}"
+        raise _refused(name, found, "all slices", COPY)
 
 
 def _step(name: str, positions: np.ndarray, axes: np.ndarray, pixel_mm: Sequence[float]) -> np.ndarray:

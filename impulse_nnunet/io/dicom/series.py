@@ -12,6 +12,7 @@ from impulse_nnunet.io.dicom.headers import IMAGES_OF, Header, dicom_files, dige
 
 LOCALIZER = "LOCALIZER"
 FEWEST_SLICES = 3
+TWICE = "the same series of two patients or studies"
 logger = logging.getLogger(__name__)
 
 
@@ -81,7 +82,8 @@ def series_in(folder: Path) -> list[Series]:
             unreadable[path.parent] = unreadable.get(path.parent, 0) + 1
     if not groups:
         raise InputError(str(folder), "no DICOM image that can be read", "a series of slices", "check the path")
-    return [_with_neighbours(headers, unreadable) for _, headers in sorted(groups.items(), key=lambda item: item[0][::-1])]
+    in_order = sorted(groups.items(), key=lambda item: item[0][::-1])
+    return [_with_neighbours(headers, unreadable) for _, headers in in_order]
 
 
 def choose(
@@ -105,18 +107,15 @@ def choose(
         return {series.name: series for series in (_named(folder, found, modality, text) for text in wanted)}, {}
     usable = [series for series in found if series.modality == modality]
     if not usable:
-        raise InputError(
-            str(folder), f"{_modalities(found)}", f"{modality}, which the model takes", "give a folder with such a series"
-        )
+        wants = f"{modality}, which the model takes"
+        raise InputError(str(folder), _modalities(found), wants, "give a folder with such a series")
     studies: dict[tuple[str, str], list[Series]] = {}
     for series in usable:
         studies.setdefault(series.study, []).append(series)
-    cases = {}
-    for several in studies.values():
-        largest = _largest(several)
+    cases: dict[str, Series] = {}
+    for largest in map(_largest, studies.values()):
         if largest.name in cases:
-            found_twice = "the same series of two patients or studies"
-            raise InputError(largest.name, found_twice, "one", "keep one of them in the folder")
+            raise InputError(largest.name, TWICE, "one", "keep one of them in the folder")
         cases[largest.name] = largest
     return dict(sorted(cases.items())), _without(found, usable, modality)
 
@@ -132,17 +131,18 @@ def _named(folder: Path, found: Sequence[Series], modality: str, text: str) -> S
         names = ", ".join(one.name for one in found if one.modality == modality) or f"no {modality}"
         raise InputError(f"`series` {text:.64}", "no such series", f"one in {folder} ({names:.300})", "correct it")
     if len(series) > 1:
-        raise InputError(series[0].name, "the same series of two patients or studies", "one", "keep one of them")
+        raise InputError(series[0].name, TWICE, "one", "keep one of them in the folder")
     if series[0].modality != modality:
-        raise InputError(
-            f"`series` {text:.64}", f"a series of {series[0].modality}", f"{modality}, which the model takes", "choose another"
-        )
+        there, wants = f"a series of {series[0].modality}", f"{modality}, which the model takes"
+        raise InputError(f"`series` {text:.64}", there, wants, "choose another")
     return series[0]
 
 
 def _largest(several: Sequence[Series]) -> Series:
     """The largest series but scouts; of equal ones that with the lowest number."""
-    order = sorted(several, key=lambda one: (one.is_localizer, -one.voxels, one.headers[0].number("series_number"), one.uid))
+    order = sorted(
+        several, key=lambda one: (one.is_localizer, -one.voxels, one.headers[0].number("series_number"), one.uid)
+    )
     others = [one for one in order[1:] if not one.is_localizer and len(one.headers) >= FEWEST_SLICES]
     if others:
         names = ", ".join(f"{one.name} ({len(one.headers)})" for one in others)

@@ -9,7 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.io.dicom.geometry import in_order
+from impulse_nnunet.io.dicom.geometry import COPY, in_order
 from impulse_nnunet.io.dicom.headers import Header, quiet
 from impulse_nnunet.io.dicom.series import Series
 from impulse_nnunet.io.grid import FileGrid
@@ -17,6 +17,7 @@ from impulse_nnunet.io.grid import FileGrid
 AIR_HU = -1024
 LARGEST_HU = 3071  # of 12 bits; what lies beyond on either side is no tissue
 SIXTEEN_BITS = 1 << 16
+OTHER = "choose another by `series`"
 INT16 = np.iinfo(np.int16)
 logger = logging.getLogger(__name__)
 
@@ -50,16 +51,16 @@ def read_volume(series: Series) -> tuple[np.ndarray, FileGrid]:
 
 
 def _check_values(series: Series, header: Header) -> None:
-    if header.number("samples", 1) != 1 or header.text("photometric") not in ("MONOCHROME2", ""):
-        raise InputError(series.name, f"{header.text('photometric')} pixels", "MONOCHROME2", "choose another by `series`")
+    photometric, unit = header.text("photometric"), header.text("unit")
+    if header.number("samples", 1) != 1 or photometric not in ("MONOCHROME2", ""):
+        raise InputError(series.name, f"{photometric} pixels", "MONOCHROME2", OTHER)
     if series.modality != "CT":
         return
     slope, intercept = header.numbers("slope"), header.numbers("intercept")
     if len(slope) != 1 or len(intercept) != 1 or slope[0] == 0:
-        found = "a slice without rescale slope and intercept"
-        raise InputError(series.name, found, "Hounsfield units", "choose another by `series`")
-    if header.text("unit") not in ("HU", "US", ""):
-        raise InputError(series.name, f"values in {header.text('unit'):.16}", "Hounsfield units", "choose another by `series`")
+        raise InputError(series.name, "a slice without rescale slope and intercept", "Hounsfield units", OTHER)
+    if unit not in ("HU", "US", ""):
+        raise InputError(series.name, f"values in {unit:.16}", "Hounsfield units", OTHER)
 
 
 def _read_slice(series: Series, header: Header, grid: FileGrid) -> np.ndarray:
@@ -67,9 +68,7 @@ def _read_slice(series: Series, header: Header, grid: FileGrid) -> np.ndarray:
     reader = sitk.ImageFileReader()
     reader.SetImageIO("GDCMImageIO")
     reader.SetFileName(str(header.file))
-    problem = InputError(
-        series.name, "a slice whose pixels cannot be read", "pixels that GDCM decompresses", "copy the series again"
-    )
+    problem = InputError(series.name, "a slice whose pixels cannot be read", "pixels that GDCM decompresses", COPY)
     try:
         with quiet():
             voxels = sitk.GetArrayFromImage(reader.Execute())
@@ -81,7 +80,7 @@ def _read_slice(series: Series, header: Header, grid: FileGrid) -> np.ndarray:
 
 
 def _takes_padding_as_air(series: Series, headers: Sequence[Header]) -> bool:
-    """Whether no slice's padding is a value that tissue has; what is padding and what tissue cannot be told apart then."""
+    """Whether no slice's padding is a value that tissue has; padding and tissue cannot be told apart then."""
     paddings = [padding for padding in map(_padding, headers) if padding is not None]
     if all(padding[1] <= AIR_HU + 1 or padding[0] > LARGEST_HU for padding in paddings):
         return True
@@ -90,7 +89,7 @@ def _takes_padding_as_air(series: Series, headers: Sequence[Header]) -> bool:
 
 
 def _padding(header: Header) -> tuple[float, float] | None:
-    """Lowest and highest value of padding after rescaling, with half a stored number on either side; None without any."""
+    """Lowest and highest value of padding after rescaling, with half a stored number on either side."""
     limits = [*header.numbers("padding")[:1], *header.numbers("padding_limit")[:1]]
     if not header.numbers("padding"):
         return None

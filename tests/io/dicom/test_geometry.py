@@ -122,7 +122,9 @@ def test_mixed_orientations(tmp_path):
 def test_slices_of_two_sizes(tmp_path):
     made = scan(series="1.2.3")
     made.write(tmp_path)
-    scan((3, 4, 4), series="1.2.3", study=made.study, frame_of_reference=made.frame_of_reference, origin=(-12.5, 30, 0)).write(tmp_path, "other{}")
+    scan(
+        (3, 4, 4), series="1.2.3", study=made.study, frame_of_reference=made.frame_of_reference, origin=(-12.5, 30, 0)
+    ).write(tmp_path, "other{}")
     assert "found slices of 2 sizes, expected one size" in refusal(tmp_path)
 
 

@@ -19,7 +19,9 @@ def test_each_study_is_a_case_its_largest_ct(tmp_path, caplog):
     scan((9, 4, 4), study=study).write(tmp_path / "a" / "thick")
     thin = scan((12, 4, 4), study=study)
     thin.write(tmp_path / "a" / "thin")
-    scan((3, 90, 90), study=study, tags={"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}).write(tmp_path / "a" / "scout")
+    scan((3, 90, 90), study=study, tags={"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}).write(
+        tmp_path / "a" / "scout"
+    )
     scan((20, 4, 4), study=study, modality="MR").write(tmp_path / "a" / "mr")
     scan((5, 4, 4)).write(tmp_path / "b")
     with caplog.at_level("WARNING", "impulse_nnunet"):
@@ -83,7 +85,9 @@ def test_a_patient_without_a_ct_is_named_and_the_others_go_on(tmp_path):
 
 def test_a_series_that_is_not_there(tmp_path):
     scan().write(tmp_path)
-    with pytest.raises(InputError, match=r"`series` 1\.2\.3: found no such series, expected one in .* \(ct_[0-9a-f]{12}\)"):
+    with pytest.raises(
+        InputError, match=r"`series` 1\.2\.3: found no such series, expected one in .* \(ct_[0-9a-f]{12}\)"
+    ):
         chosen(tmp_path, wanted=["1.2.3"])
 
 
