@@ -87,7 +87,7 @@ def find_source(case: str, label_map: LabelMap, folder: Path) -> Series:
     Raises:
         InputError: None, or several.
     """
-    found = _series_of(folder)
+    found = series_of_images(folder)
     named = [series for series in found if series.name == case]
     if len(named) == 1:
         return named[0]
@@ -105,7 +105,7 @@ def find_source(case: str, label_map: LabelMap, folder: Path) -> Series:
 
 
 @cache
-def _series_of(folder: Path) -> tuple[Series, ...]:
+def series_of_images(folder: Path) -> tuple[Series, ...]:
     """The series of images in a folder; read once for all cases of a process."""
     return tuple(series for series in series_in(folder) if series.modality in IMAGES_OF)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -21,6 +22,8 @@ from impulse_nnunet.outputs.stl import write_stl
 from impulse_nnunet.outputs.surfaces import default_smooth_mm, label_surfaces
 from impulse_nnunet.outputs.three_mf import write_three_mf
 from impulse_nnunet.outputs.vtp import write_vtp
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +120,8 @@ def _dicom_segmentation(kind: str, ending: str) -> Writer:
             found, remedy = "no DICOM series", "give its folder by `dicom`"
             raise InputError(content.case, found, "the one that a DICOM segmentation belongs to", remedy)
         path, segments = folder / f"{content.case}{ending}", content.segments
+        if content.trees:
+            logger.warning("%s: its DICOM segmentation holds the labels, not the trees", content.case)
         source = find_source(content.case, segments.label_map, content.dicom)
         write_dicom_segmentation(segments.label_map, content.style, segments.labels, source, path, kind)
         return [path]
