@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -65,12 +66,12 @@ def write_dicom_segmentation(
     segments = [_segment(number, label, style) for number, label in zip(numbers, labels, strict=True)]
     if not headers[0].text("frame_of_reference"):
         raise _incomplete(source, "FrameOfReferenceUID")
-    slices = [_read(header.file, float(grid.spacing_mm[2])) for header in headers]
     try:
-        segmentation = _segmentation(slices, table[turned.labels], segments, kind)
-        with whole_file(path) as temporary:
-            segmentation.save_as(temporary)
-    except (AttributeError, ValueError) as error:  # their texts may quote a patient's name
+        with warnings.catch_warnings(), whole_file(path) as temporary:
+            warnings.simplefilter("ignore")  # pydicom's, which may quote a patient's data, as errors may
+            slices = [_read(header.file, float(grid.spacing_mm[2])) for header in headers]
+            _segmentation(slices, table[turned.labels], segments, kind).save_as(temporary)
+    except (AttributeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
         raise _incomplete(source, getattr(error, "name", None) or "valid elements") from None

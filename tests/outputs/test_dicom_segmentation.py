@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import warnings
 
 import highdicom
 import nibabel
@@ -297,3 +298,28 @@ def test_a_patients_name_beyond_ascii_is_copied(tmp_path):
     made.write(tmp_path / "dicom")
     assert export(write_labels(tmp_path / "in", made, labels_for(made)), tmp_path / "out", tmp_path / "dicom") == 0
     assert str(pydicom.dcmread(tmp_path / "out" / "case.dcm").PatientName) == "Müller^Jürgen"
+
+
+def test_trees_are_not_written_and_this_is_said(tmp_path, capsys):
+    made = scan((5, 6, 7))
+    made.write(tmp_path / "dicom")
+    labels = labels_for(made)
+    segments = write_labels(tmp_path / "in", made, labels)
+    (tmp_path / "trees").mkdir()
+    write_labels(tmp_path / "trees" / "vein", made, (labels == 2).astype(np.uint8))
+    command = ["export", str(segments), "-o", str(tmp_path / "out"), "--format", "dcmseg", "-np", "1"]
+    assert main([*command, "--dicom", str(tmp_path / "dicom"), "--trees", str(tmp_path / "trees")]) == 0
+    assert "case: its DICOM segmentation holds the labels, not the trees" in capsys.readouterr().err
+    np.testing.assert_array_equal(labels_by_the_standard(tmp_path / "out" / "case.dcm", made), labels)
+
+
+def test_no_warning_quotes_the_header(tmp_path, capfd):
+    made = scan((5, 6, 7))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made.tags["PatientBirthDate"] = "1950.30.02"  # no date
+        made.write(tmp_path / "dicom")
+    segments = write_labels(tmp_path / "in", made, labels_for(made))
+    export(segments, tmp_path / "out", tmp_path / "dicom")
+    printed = capfd.readouterr()
+    assert "1950" not in printed.out + printed.err

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
+from impulse_nnunet.errors import InputError
+
 PREAMBLE_BYTES = 128
 MAGIC = b"DICM"
 HEAD_BYTES = 1024  # the group of file meta elements begins with the storage class
@@ -87,8 +89,15 @@ def dicom_files(folder: Path) -> Iterator[tuple[Path, str]]:
     """Files below a folder, in order, that begin as DICOM files do, with their storage class; no DICOMDIR.
 
     Files that are empty or may not be read count too, without a storage class: they may be a series' last slice.
+
+    Raises:
+        InputError: A folder in it that may not be read.
     """
-    for base, folders, names in os.walk(folder):
+
+    def refuse(_: OSError) -> None:
+        raise InputError(str(folder), "a folder in it that may not be read", "folders that may", "change its rights")
+
+    for base, folders, names in os.walk(folder, onerror=refuse):
         folders.sort()
         for name in sorted(names):
             path = Path(base, name)

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 from pydicom.uid import generate_uid
 
@@ -114,6 +116,20 @@ def test_a_damaged_file_counts_for_the_series_beside_it(tmp_path, left):
     scan().write(tmp_path / "b")
     files[-1].write_bytes(files[-1].read_bytes()[:left])
     assert sorted(series.unreadable for series in series_in(tmp_path)) == [0, 1]
+
+
+def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
+    scan().write(tmp_path / "a")
+    scandir = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("a"):
+            raise PermissionError(path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(InputError, match="found a folder in it that may not be read"):
+        series_in(tmp_path)
 
 
 def test_folders_without_dicom(tmp_path):
