@@ -69,6 +69,12 @@ def read_segments(path: Path, names: LabelNames, wanted: Sequence[int] | None = 
     stamps = stamps_of([path])
     label_map = read_label_map(path)
     check_unchanged(stamps, str(path))
+    return segments_of(label_map, names, wanted)
+
+
+def segments_of(label_map: LabelMap, names: LabelNames, wanted: Sequence[int] | None = None) -> Segments:
+    """See what a label map holds; as :func:`read_segments`."""
+    path = label_map.path
     counts = count_values(label_map.labels)
     present = [int(label) for label in np.flatnonzero(counts) if label not in (0, names.ignore_label)]
     if not present:
