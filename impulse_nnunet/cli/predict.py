@@ -96,7 +96,6 @@ def run(options: argparse.Namespace) -> int:
     from impulse_nnunet.io.input_cases import find_input_cases, quickest_ending
     from impulse_nnunet.laterality.judgement import prediction_summary
     from impulse_nnunet.nnunet.models import trained_folds
-    from impulse_nnunet.nnunet.output_options import OutputOptions
     from impulse_nnunet.nnunet.predictor import ImPulSePredictor
 
     shard = shard_from(options) or Shard()
@@ -104,14 +103,7 @@ def run(options: argparse.Namespace) -> int:
     folds = None if options.f is None else tuple(fold_of(text) for text in options.f)
     model = _model_folder(options)
     predictor.initialize_from_trained_model_folder(str(model), folds, options.chk)
-    wanted = OutputOptions(
-        probabilities=options.save_probabilities,
-        displacement=options.save_displacement,
-        spacing_mm=tuple(options.spacing) if options.spacing else None,
-        like=options.like,
-        meshes=tuple(dict.fromkeys(options.mesh or ())),
-        mesh_spacing_mm=options.mesh_spacing,
-    )
+    wanted = _wanted(options)
     ending = predictor.dataset_json["file_ending"]
     inputs = find_input_cases(Path(options.i), ending, channel_names(predictor.dataset_json), options.series)
     cases = shard.of(inputs.names)
@@ -127,6 +119,19 @@ def run(options: argparse.Namespace) -> int:
     share = f" (shard {shard})" if shard.count > 1 else ""
     print(f"{len(done)} case(s) predicted into {options.o}{kept}{share}")
     return 0
+
+
+def _wanted(options: argparse.Namespace) -> OutputOptions:
+    from impulse_nnunet.nnunet.output_options import OutputOptions
+
+    return OutputOptions(
+        probabilities=options.save_probabilities,
+        displacement=options.save_displacement,
+        spacing_mm=tuple(options.spacing) if options.spacing else None,
+        like=options.like,
+        meshes=tuple(dict.fromkeys(options.mesh or ())),
+        mesh_spacing_mm=options.mesh_spacing,
+    )
 
 
 def _predict_missing(
