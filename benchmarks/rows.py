@@ -307,12 +307,12 @@ def evaluation(name: str) -> Callable[[torch.device], Job]:
 
 
 def output(name: str) -> Callable[[torch.device], Job]:
-    """A job of :mod:`benchmarks.surfaces`."""
+    """A job of :mod:`benchmarks.surfaces` or :mod:`benchmarks.dicom`."""
 
     def make(_: torch.device) -> Job:
-        from benchmarks import surfaces
+        from benchmarks import dicom, surfaces
 
-        return Job(run=surfaces.JOBS[name](), note="18 labels, 300 x 512 x 512", runs=3, warm=False)
+        return Job(run=(surfaces.JOBS | dicom.JOBS)[name](), note="18 labels, 300 x 512 x 512", runs=3, warm=False)
 
     return make
 
@@ -360,6 +360,9 @@ ROWS: dict[str, Row] = {
     "write_3mf": Row(output("write_3mf"), devices=("cpu",)),
     "write_obj": Row(output("write_obj"), devices=("cpu",)),
     "write_seg_nrrd": Row(output("write_seg_nrrd"), devices=("cpu",)),
+    "read_dicom": Row(output("read_dicom"), devices=("cpu",)),
+    "write_dcmseg": Row(output("write_dcmseg"), devices=("cpu",)),
+    "write_dcmseg_binary": Row(output("write_dcmseg_binary"), devices=("cpu",)),
     "measure": Row(output("measure"), devices=("cpu",)),
 }
 

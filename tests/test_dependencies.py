@@ -49,8 +49,9 @@ def undeclared(files, declared):
 
 def test_what_the_package_imports_is_declared():
     assert len(packages_imported_by(SOURCES)) > 10
-    # TensorBoard and submitit are asked for by extras, and imported only where they are used
-    assert undeclared(SOURCES, names(DIRECT) | {"tensorboard", "submitit"} | WITH_TORCH) == {}
+    # these are asked for by extras, and imported only where they are used
+    extras = {"tensorboard", "submitit", "highdicom", "pydicom"}
+    assert undeclared(SOURCES, names(DIRECT) | extras | WITH_TORCH) == {}
 
 
 def test_what_tests_and_benchmarks_import_is_declared():

@@ -10,13 +10,14 @@ from impulse_nnunet.cli.segment_flags import add_segment_flags, chosen_cases
 from impulse_nnunet.errors import CasesFailedError, InputError
 
 DESCRIPTION = """Write any label map as surfaces (STL, OBJ, GLB, 3MF, VTP) and as a segmentation of 3D Slicer
-(seg.nrrd), with the names of its dataset.json and one hue a lobe. Neighbouring surfaces share their border; each is
-closed. Points are in mm, in LPS (as DICOM has it) unless --space says RAS; the files say which. Not a medical
-device."""
+(seg.nrrd) or DICOM (dcmseg), with the names of its dataset.json and one hue a lobe. Neighbouring surfaces share their
+border; each is closed. Points are in mm, in LPS (as DICOM has it) unless --space says RAS; the files say which. Not a
+medical device."""
 EXAMPLES = """examples:
   impulse_nnunet export PREDICTIONS -o meshes --format stl glb
   impulse_nnunet export lung_007.nii.gz -o slicer --format seg.nrrd
   impulse_nnunet export labels.nrrd -o print --format 3mf --labels "right S2" 3 --names names.csv --smooth 0
+  impulse_nnunet export SEGMENTS -o seg --format dcmseg --dicom DICOM
 """
 
 
@@ -30,7 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         required=True,
         metavar="FORMAT",
-        help="stl (CASE/NAME.stl, one a label), obj, glb, 3mf, vtp (CASE.obj ..., one scene), seg.nrrd (3D Slicer)",
+        help="stl (CASE/NAME.stl, one a label), obj, glb, 3mf, vtp (CASE.obj ..., one scene), seg.nrrd (3D Slicer), "
+        "dcmseg (CASE.dcm, a DICOM label map segmentation), dcmseg_binary (CASE_binary.dcm, for PACS and viewers that "
+        "do not know those yet)",
     )
     parser.add_argument(
         "--smooth",
@@ -45,6 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also the trees in this folder's folders airway, artery, vein and interseg (label maps of the cases)",
     )
     parser.add_argument("--space", default="LPS", metavar="LPS|RAS", help="axes of the surfaces' points (default: LPS)")
+    parser.add_argument(
+        "--dicom",
+        metavar="FOLDER",
+        help="DICOM series that the segments were made from, sub-folders too; for dcmseg",
+    )
     parser.add_argument("--overwrite", action="store_true", help="write files again that are up to date")
 
 
@@ -63,6 +71,7 @@ def run(options: argparse.Namespace) -> int:
         smooth_mm=options.smooth,
         space=options.space,
         trees=find_trees(Path(options.trees)) if options.trees else {},
+        dicom=None if options.dicom is None else Path(options.dicom),
         start_over=options.overwrite,
     )
     if export.output.exists() and not export.output.is_dir():

@@ -40,6 +40,7 @@ COMMANDS = {
     "build_inputs": "join CT, lobes, bronchi, arteries and veins into a data set of the segment stage",
     "pipeline": "everything: both stages from raw CTs and segments to evaluated segments, resumable",
     "reconstruct": "CT in, segments out: bronchi, arteries, veins and lobes first, then the segments",
+    "convert_dicom": "write DICOM series as images that nnU-Net reads, or list them",
     "convert_lung3d": "make a data set of the segment stage from Lung3D's folders or .npz files",
     "describe": "print the parts of a network, their parameters and the memory of a training step",
     "check_model": "say whether a model, folder or zip file, is safe and complete",

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from impulse_nnunet.cli.dicom_flags import add_dicom_flags
 from impulse_nnunet.errors import USER_ERROR, InputError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="FOLDER", help="where summary.json belongs: the folder of the predictions")
     parser.add_argument("-o", metavar="FILE", help="the -o of evaluate (default: FOLDER/summary.json)")
     parser.add_argument("-i", metavar="IMAGES", help="images that all should have labels in FOLDER")
+    add_dicom_flags(parser)
     parser.add_argument("--verbose", action="store_true", help="tracebacks of errors")
 
 
@@ -43,18 +45,21 @@ def run(options: argparse.Namespace) -> int:
     output = Path(options.o) if options.o else folder / "summary.json"
     whole = True
     if options.i:
-        whole = _check_predictions(Path(options.i), folder)
+        whole = _check_predictions(Path(options.i), folder, options.series)
         if not parts_folder(output).is_dir():
             return 0 if whole else USER_ERROR
     return 0 if _merge(output) and whole else USER_ERROR
 
 
-def _check_predictions(images: Path, folder: Path) -> bool:
-    from impulse_nnunet.io.dataset_json import read_dataset_json
-    from impulse_nnunet.io.listing import cases_in, list_cases
+def _check_predictions(images: Path, folder: Path, series: Sequence[str]) -> bool:
+    from impulse_nnunet.io.dataset_json import channel_names, read_dataset_json
+    from impulse_nnunet.io.input_cases import find_input_cases
+    from impulse_nnunet.io.listing import cases_in
 
-    ending = read_dataset_json(folder / "dataset.json").get("file_ending", ".nii.gz")
-    cases, done = list_cases(images, ending), cases_in(folder, ending)
+    content = read_dataset_json(folder / "dataset.json")
+    ending = content.get("file_ending", ".nii.gz")
+    first = channel_names(content)[:1]  # a model may take more than it is given: reconstruct makes the others
+    cases, done = find_input_cases(images, ending, first, series).names, cases_in(folder, ending)
     missing = [case for case in cases if case not in done]
     if missing:
         _say(

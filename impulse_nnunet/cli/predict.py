@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from impulse_nnunet import __version__
 from impulse_nnunet.cli.device import add_device_flag, chosen_device
+from impulse_nnunet.cli.dicom_flags import add_dicom_flags
 from impulse_nnunet.cli.reading_flags import add_reading_flags
 from impulse_nnunet.cli.resume_flags import add_resume_flags
 from impulse_nnunet.cli.shard_flags import add_shard_flags, shard_from
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
     from impulse_nnunet.nnunet.output_options import OutputOptions
     from impulse_nnunet.nnunet.predictor import ImPulSePredictor
 
-DESCRIPTION = """Predict the images of a folder (named CASE_0000.nii.gz, ... as nnU-Net asks). The labels are those that
-nnUNetv2_predict writes; files appear only when they are whole, and one bad case does not stop the others. Cases that an
-earlier call made with the same model and options from the same image are kept, by records in OUTPUT/records."""
+DESCRIPTION = """Predict the images of a folder (named CASE_0000.nii.gz, ... as nnU-Net asks, or DICOM series). The
+labels are those that nnUNetv2_predict writes; files appear only when they are whole, and one bad case does not stop the
+others. Cases that an earlier call made with the same model and options from the same image are kept, by records in
+OUTPUT/records."""
 EXAMPLES = """examples:
   impulse_nnunet predict -d 704 -f 0 -i IMAGES -o LABELS
   impulse_nnunet predict -m MODEL_FOLDER -f 0 1 2 3 4 -i IMAGES -o LABELS
@@ -33,13 +35,14 @@ EXAMPLES = """examples:
   impulse_nnunet predict -d 704 -f 0 -i IMAGES -o LABELS --mesh glb 3mf --mesh_spacing 0.3
   impulse_nnunet predict -d 704 -f 0 -i IMAGES -o LABELS --shard auto
   impulse_nnunet predict -d 704 -f 0 -i IMAGES -o LABELS --like OTHER_IMAGE.nii.gz --save_displacement
+  impulse_nnunet predict -d 704 -f 0 -i DICOM -o LABELS --series ct_3f9a0c2b71de
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags; those with one dash, and the first ones with two, are nnU-Net's own."""
     add_reading_flags(parser)
-    parser.add_argument("-i", required=True, metavar="FOLDER", help="images")
+    parser.add_argument("-i", required=True, metavar="FOLDER", help="images, or DICOM in sub-folders too")
     parser.add_argument("-o", required=True, metavar="FOLDER", help="labels; made if it does not exist")
     model = parser.add_mutually_exclusive_group(required=True)
     model.add_argument(
@@ -53,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-f", nargs="+", default=None, metavar="FOLD", help="folds to average (default: all that are trained)"
     )
     parser.add_argument("-chk", default="checkpoint_final.pth", metavar="NAME", help="default: checkpoint_final.pth")
+    add_dicom_flags(parser)
     add_device_flag(parser)
     parser.add_argument("-npp", type=int, default=2, help="threads that read and write (default: 2)")
     add_shard_flags(parser)
@@ -88,10 +92,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Predict."""
-    from impulse_nnunet.io.listing import list_cases
+    from impulse_nnunet.io.dataset_json import channel_names
+    from impulse_nnunet.io.input_cases import find_input_cases, quickest_ending
     from impulse_nnunet.laterality.judgement import prediction_summary
     from impulse_nnunet.nnunet.models import trained_folds
-    from impulse_nnunet.nnunet.output_options import OutputOptions
     from impulse_nnunet.nnunet.predictor import ImPulSePredictor
 
     shard = shard_from(options) or Shard()
@@ -99,18 +103,14 @@ def run(options: argparse.Namespace) -> int:
     folds = None if options.f is None else tuple(fold_of(text) for text in options.f)
     model = _model_folder(options)
     predictor.initialize_from_trained_model_folder(str(model), folds, options.chk)
-    wanted = OutputOptions(
-        probabilities=options.save_probabilities,
-        displacement=options.save_displacement,
-        spacing_mm=tuple(options.spacing) if options.spacing else None,
-        like=options.like,
-        meshes=tuple(dict.fromkeys(options.mesh or ())),
-        mesh_spacing_mm=options.mesh_spacing,
-    )
-    cases = dict(shard.of(list(list_cases(Path(options.i), predictor.dataset_json["file_ending"]).items())))
+    wanted = _wanted(options)
+    ending = predictor.dataset_json["file_ending"]
+    inputs = find_input_cases(Path(options.i), ending, channel_names(predictor.dataset_json), options.series)
+    cases = shard.of(inputs.names)
     settings = _settings(model_identity(model, folds or trained_folds(model, options.chk), options.chk), wanted)
     try:
-        done = _predict_missing(predictor, cases, wanted, settings, options)
+        with inputs.files(cases, Path(options.o), quickest_ending(ending)) as files:
+            done = _predict_missing(predictor, files, wanted, settings, options)
     finally:
         sides = prediction_summary(predictor.side_agreements)
         if sides:
@@ -119,6 +119,19 @@ def run(options: argparse.Namespace) -> int:
     share = f" (shard {shard})" if shard.count > 1 else ""
     print(f"{len(done)} case(s) predicted into {options.o}{kept}{share}")
     return 0
+
+
+def _wanted(options: argparse.Namespace) -> OutputOptions:
+    from impulse_nnunet.nnunet.output_options import OutputOptions
+
+    return OutputOptions(
+        probabilities=options.save_probabilities,
+        displacement=options.save_displacement,
+        spacing_mm=tuple(options.spacing) if options.spacing else None,
+        like=options.like,
+        meshes=tuple(dict.fromkeys(options.mesh or ())),
+        mesh_spacing_mm=options.mesh_spacing,
+    )
 
 
 def _predict_missing(

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from impulse_nnunet.cli.device import add_device_flag, chosen_device
+from impulse_nnunet.cli.dicom_flags import add_dicom_flags
 from impulse_nnunet.cli.predict import fold_of
 from impulse_nnunet.cli.reading_flags import add_reading_flags
 from impulse_nnunet.cli.resume_flags import add_resume_flags
@@ -19,7 +20,8 @@ EXAMPLES = """examples:
   impulse_nnunet reconstruct -i CTS -o SEGMENTS --bav_model BAV_MODEL --segment_model MODEL
   impulse_nnunet reconstruct -i CTS -o SEGMENTS --segment_model MODEL_OF_CT_ALONE
   impulse_nnunet reconstruct -i CTS -o SEGMENTS --bav_model A --lobe_model B --segment_model C -device cpu --keep_masks
-a MODEL is nnUNet_results/DATASET/TRAINER__PLANS__CONFIGURATION; CTs are named CASE_0000.nii.gz
+a MODEL is nnUNet_results/DATASET/TRAINER__PLANS__CONFIGURATION; CTs are named CASE_0000.nii.gz, or
+are DICOM series
 """
 
 
@@ -27,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags; those with one dash are nnU-Net's own."""
     add_reading_flags(parser)
     add = parser.add_argument
-    add("-i", required=True, metavar="FOLDER", help="CTs")
+    add("-i", required=True, metavar="FOLDER", help="CTs, or DICOM in sub-folders too")
     add("-o", required=True, metavar="FOLDER", help="segments; made if it does not exist")
     add("--segment_model", required=True, metavar="FOLDER", help="model of the segment stage")
     add("--bav_model", metavar="FOLDER", help="model of bronchi, arteries and veins")
@@ -36,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--bav_folds", nargs="+", metavar="FOLD", help="folds of --bav_model (default: all that are trained)")
     add("--lobe_folds", nargs="+", metavar="FOLD", help="folds of --lobe_model (default: all that are trained)")
     add("-chk", default="checkpoint_final.pth", metavar="NAME", help="of all models (default: checkpoint_final.pth)")
+    add_dicom_flags(parser)
     add_device_flag(parser)
     add("--disable_tta", action="store_true", help="predict the masks without mirroring: faster, a little worse")
     add("-npp", type=int, default=2, help="threads and processes that read and write (default: 2)")
@@ -77,6 +80,7 @@ def run(options: argparse.Namespace) -> int:
             keep_masks=options.keep_masks,
             overwrite=options.overwrite,
             shard=shard_from(options) or Shard(),
+            series=tuple(options.series),
             progress=not options.disable_progress_bar,
         ),
     )

@@ -123,7 +123,8 @@ def _own_arguments(command_line: Sequence[str]) -> list[str]:
 def _closing_task(options: argparse.Namespace) -> ShardJob:
     if options.command == "evaluate":
         return ShardJob(tuple(merge_command(output_of(options))))
-    return ShardJob(("merge", options.o, "-i", options.i))
+    series = ("--series", *options.series) if options.series else ()
+    return ShardJob(("merge", options.o, "-i", options.i, *series))
 
 
 def _cores(options: argparse.Namespace, index: int, cpus: int) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from impulse_nnunet import __version__
 from impulse_nnunet.errors import CasesFailedError, InputError
 from impulse_nnunet.io.dataset_json import read_dataset_json
 from impulse_nnunet.io.images import read_case
-from impulse_nnunet.io.listing import list_cases
+from impulse_nnunet.io.input_cases import find_input_cases
 from impulse_nnunet.io.nnunet import reader_for
 from impulse_nnunet.jobs.case_records import RECORDS, CaseRecords, model_identity
 from impulse_nnunet.jobs.shards import Shard
@@ -42,6 +42,7 @@ class ReconstructOptions:
         keep_masks: Leave the predicted anatomy masks and the channels made of them in ``masks``.
         overwrite: Start over; else cases that an earlier call made from the same CT with the same models are kept.
         shard: The share of the cases that this call takes.
+        series: DICOM series to take, by UID or name; the largest CT of each study by default.
         progress: Show bars.
     """
 
@@ -54,6 +55,7 @@ class ReconstructOptions:
     keep_masks: bool = False
     overwrite: bool = False
     shard: Shard = field(default_factory=Shard)
+    series: tuple[str, ...] = ()
     progress: bool = True
 
 
@@ -79,7 +81,7 @@ class _ShapeStage:
 def reconstruct(
     input_folder: Path, output: Path, predictor: ImPulSePredictor, options: ReconstructOptions
 ) -> list[str]:
-    """Predict the segments of the CTs of a folder (``CASE_0000.nii.gz``).
+    """Predict the segments of the CTs of a folder (``CASE_0000.nii.gz``, or DICOM series).
 
     Args:
         input_folder: CTs.
@@ -98,21 +100,23 @@ def reconstruct(
     ending = dataset_json["file_ending"]
     stages = _shape_stages(kind, options, ending)
     predictor.initialize_from_trained_model_folder(str(options.segment_model), options.folds, options.checkpoint)
-    cases = dict(options.shard.of(list(list_cases(input_folder, ending).items())))
+    inputs = find_input_cases(input_folder, ending, ["CT"], options.series)
     records = CaseRecords(output / RECORDS, _settings(stages, options))
     work = output / (MASKS_FOLDER if options.shard.count == 1 else f"{MASKS_FOLDER}_{options.shard.index}")
     if options.overwrite:  # masks that are kept may be of other CTs with the same names
         shutil.rmtree(work, ignore_errors=True)
 
-    def reconstruct_cases(todo: list[str]) -> list[str]:
-        chosen = {case: cases[case] for case in todo}
-        done, failures = _reconstruct_cases(chosen, output, work, predictor, dataset_json, kind, stages, options)
-        if failures:
-            raise CasesFailedError(dict(sorted(failures.items())), len(cases))
-        return done
+    with inputs.files(options.shard.of(inputs.names), output, ending) as cases:
 
-    sources = {case: [Path(file) for file in files] for case, files in cases.items()}
-    return records.resume(sources, lambda case: [output / f"{case}{ending}"], reconstruct_cases, options.overwrite)
+        def reconstruct_cases(todo: list[str]) -> list[str]:
+            chosen = {case: cases[case] for case in todo}
+            done, failures = _reconstruct_cases(chosen, output, work, predictor, dataset_json, kind, stages, options)
+            if failures:
+                raise CasesFailedError(dict(sorted(failures.items())), len(cases))
+            return done
+
+        sources = {case: [Path(file) for file in files] for case, files in cases.items()}
+        return records.resume(sources, lambda case: [output / f"{case}{ending}"], reconstruct_cases, options.overwrite)
 
 
 def _settings(stages: list[_ShapeStage], options: ReconstructOptions) -> dict[str, Any]:

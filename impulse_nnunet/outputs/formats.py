@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -9,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from impulse_nnunet.errors import InputError
 from impulse_nnunet.outputs.cases import Segments
 from impulse_nnunet.outputs.colours import LabelStyle, tree_colour
+from impulse_nnunet.outputs.dicom_segmentation import BINARY, LABELMAP, find_source, write_dicom_segmentation
 from impulse_nnunet.outputs.glb import write_glb
 from impulse_nnunet.outputs.obj import write_obj
 from impulse_nnunet.outputs.scene import LPS, Part, Scene, scene_of
@@ -19,6 +22,8 @@ from impulse_nnunet.outputs.stl import write_stl
 from impulse_nnunet.outputs.surfaces import default_smooth_mm, label_surfaces
 from impulse_nnunet.outputs.three_mf import write_three_mf
 from impulse_nnunet.outputs.vtp import write_vtp
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +114,21 @@ def _seg_nrrd(content: Content, folder: Path) -> list[Path]:
     return [path]
 
 
+def _dicom_segmentation(kind: str, ending: str) -> Writer:
+    def to_folder(content: Content, folder: Path) -> list[Path]:
+        if content.dicom is None:
+            found, remedy = "no DICOM series", "give its folder by `dicom`"
+            raise InputError(content.case, found, "the one that a DICOM segmentation belongs to", remedy)
+        path, segments = folder / f"{content.case}{ending}", content.segments
+        if content.trees:
+            logger.warning("%s: its DICOM segmentation holds the labels, not the trees", content.case)
+        source = find_source(content.case, segments.label_map, content.dicom)
+        write_dicom_segmentation(segments.label_map, content.style, segments.labels, source, path, kind)
+        return [path]
+
+    return to_folder
+
+
 FORMATS: Mapping[str, Writer] = {
     "stl": _stl,
     "obj": _obj,
@@ -116,4 +136,6 @@ FORMATS: Mapping[str, Writer] = {
     "3mf": _of_scene(write_three_mf, ".3mf"),
     "vtp": _of_scene(write_vtp, ".vtp"),
     "seg.nrrd": _seg_nrrd,
+    "dcmseg": _dicom_segmentation(LABELMAP, ".dcm"),
+    "dcmseg_binary": _dicom_segmentation(BINARY, "_binary.dcm"),
 }
