@@ -181,7 +181,7 @@ def test_a_shard_that_runs_again_keeps_what_it_found(folders, monkeypatch):
 
     original = folder.evaluate_files
     monkeypatch.setattr(
-        folder, "evaluate_files", lambda files, *rest: read.append(files.case) or original(files, *rest)
+        folder, "evaluate_files", lambda files, **rest: read.append(files.case) or original(files, **rest)
     )
     assert evaluate("--shard", "0/1") == 0
     assert read == ["b", "d"]
