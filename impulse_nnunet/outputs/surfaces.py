@@ -97,4 +97,5 @@ def _part_of(label: int, net: Net, mirrored: bool) -> Surface:
     number[used] = np.arange(len(used))
     own = number[own]
     source, own = separated(net.corners[used], own[:, ::-1] if mirrored else own)
-    return Surface(label, net.points[used[source]], own[:, ::-1] if mirrored else own)
+    points = net.points[used[source]].mean(axis=1)
+    return Surface(label, points, own[:, ::-1] if mirrored else own)
