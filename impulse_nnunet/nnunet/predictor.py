@@ -282,7 +282,7 @@ class ImPulSePredictor(nnUNetPredictor):
         """Decode a case now; returns what is left to do, writing, for another thread."""
 
         def decode(encoded: EncodedBox, block: int) -> DecodedCase:
-            self._note(prepared.case, encoded.findings)
+            self.findings.add(prepared.case, encoded.findings)  # the encoder has logged them
             return outputs.decode(encoded, block, prepared)
 
         decoded = predict_volume(

@@ -83,7 +83,7 @@ def _decode(
     recorded: StockCase,
     with_probabilities: bool,
 ) -> CasePrediction:
-    recorded.note(encoded.findings)
+    recorded.findings.add(recorded.name, encoded.findings)  # the encoder has logged them
     properties = item["data_properties"]
     return decode_case(encoded, block_points, properties, predictor.plans_manager, with_probabilities)
 
