@@ -49,7 +49,7 @@ class Misled(torch.nn.Module):
 
 
 def chest(seed):
-    """Labels (d, h, w): two ellipsoids, of different size and place for each seed, some of which touch the image's face."""
+    """Labels (d, h, w): two ellipsoids, of another size and place for each seed; some touch the image's faces."""
     rng = np.random.default_rng(seed)
     place = np.stack(np.meshgrid(*[(np.arange(n) + 0.5) / n for n in SHAPE], indexing="ij"), -1)
     labels = np.zeros(SHAPE, np.uint8)
@@ -158,7 +158,7 @@ def test_a_label_that_the_patient_lacks_changes_nothing_but_the_time():
 
 
 def test_faces_of_the_image_are_no_reason_to_enlarge():
-    network, ensemble = make()
+    _, ensemble = make()
     volume = torch.ones(2, *SHAPE).half()
     region = RegionEncoder(ensemble=ensemble, volume=volume, settings=SETTINGS, case="a")
     box = Box.from_faces([-1, -0.5, -1], [1, 1, 0.5])
