@@ -52,8 +52,12 @@ def run(options: argparse.Namespace) -> int:
 def _check_predictions(images: Path, folder: Path) -> bool:
     from impulse_nnunet.io.dataset_json import read_dataset_json
     from impulse_nnunet.io.listing import cases_in, list_cases
+    from impulse_nnunet.io.not_read import not_read
 
     ending = read_dataset_json(folder / "dataset.json").get("file_ending", ".nii.gz")
+    others = not_read(images, ending) if images.is_dir() else []
+    for one in others:
+        _say(f"not read: {one}")
     cases, done = list_cases(images, ending), cases_in(folder, ending)
     missing = [case for case in cases if case not in done]
     if missing:
@@ -63,7 +67,7 @@ def _check_predictions(images: Path, folder: Path) -> bool:
         )
     else:
         print(f"{len(cases)} image(s), each with labels in {folder}")
-    return not missing
+    return not missing and not any(one.is_patient for one in others)
 
 
 def _merge(output: Path) -> bool:

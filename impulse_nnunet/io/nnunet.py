@@ -145,10 +145,16 @@ def lists_of_files(
     """
     files = channel_files(folder, file_ending)
     if identifiers is None:
-        identifiers = utils.get_identifiers_from_splitted_dataset_folder(folder, file_ending)
+        identifiers = identifiers_of_files(folder, file_ending)
     return [files.get(str(identifier), []) for identifier in identifiers]
+
+
+def identifiers_of_files(folder: str, file_ending: str) -> list[str]:
+    """Case identifiers of a folder of images, as nnU-Net lists them, without what operating systems leave there."""
+    return sorted(case for case in channel_files(folder, file_ending) if case)
 
 
 def list_without_processes() -> None:
     """Let all of nnU-Net's planning and preprocessing in this process list that way."""
     utils.create_lists_from_splitted_dataset_folder = lists_of_files
+    utils.get_identifiers_from_splitted_dataset_folder = identifiers_of_files

@@ -23,6 +23,7 @@ PREDICTION_FILE = "prediction.json"
 ENTRIES = "entries"
 LEFT_OUT = Path("input") / "left_out.json"  # in a folder: a case may have any name
 FORMAT = 1
+INPUT = "input"  # entry of a run: where its images lie
 OK, WARNED, FAILED = "ok", "warned", "failed"
 NO_RECORD = Finding("no_record", "the labels are those of an earlier version, which kept no findings")
 
@@ -67,9 +68,10 @@ class PredictionFile:
             write_json({str(input_folder / name): why for name, why in files.items()}, path)
 
     def forget_failures(self, known: Collection[str]) -> None:
-        """Drop failed cases that the input folder no longer holds."""
+        """Drop cases that failed in a run of the same ``input``, which no longer holds them."""
         for path in self.folder.glob("*.json"):
-            if path.stem not in known and _read(path).get("state") == FAILED:
+            entry = {} if path.stem in known else _read(path)
+            if entry.get("state") == FAILED and entry["run"].get(INPUT) == self.run.get(INPUT):
                 path.unlink(missing_ok=True)
 
     def join(self) -> None:
@@ -112,3 +114,9 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def findings_of(output: Path) -> dict[str, list[Finding]]:
+    """Findings of each case of a folder of labels, by its ``prediction.json``; none without one."""
+    cases = _read(output / PREDICTION_FILE).get("cases", {})
+    return {case: [Finding(**found) for found in entry["findings"]] for case, entry in cases.items()}

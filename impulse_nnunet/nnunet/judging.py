@@ -17,6 +17,7 @@ from torch import Tensor
 from impulse_nnunet.inference.ensemble import settings_of
 from impulse_nnunet.io.grid import reader_to_world
 from impulse_nnunet.io.images import RawCase
+from impulse_nnunet.io.upright import own_grid
 from impulse_nnunet.laterality.asymmetry import asymmetry, decode
 from impulse_nnunet.laterality.judgement import looks_mirrored, prediction_warning
 from impulse_nnunet.preprocessing.survey import image_to_judge, mask_channels
@@ -24,7 +25,7 @@ from impulse_nnunet.runtime.findings import Finding
 
 logger = logging.getLogger(__name__)
 
-MIRRORED = "mirrored"
+MIRRORED, CROPPED = "mirrored", "cropped"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +67,7 @@ def judge_image(
 
 def judge_labels(predictor: nnUNetPredictor, labelled: LabelledCase) -> list[Finding]:
     """What the predicted labels of a case say, before they are written."""
-    return []
+    return _judge_crop(predictor, labelled)
 
 
 def log_findings(case: str, found: Iterable[Finding]) -> None:
@@ -91,3 +92,18 @@ def _judge_sides(predictor: nnUNetPredictor, case: str, raw: RawCase, agreements
     if not looks_mirrored(agreements[case]):
         return []
     return [Finding(MIRRORED, prediction_warning(case, agreements[case]).removeprefix(f"{case}: "))]
+
+
+def _judge_crop(predictor: nnUNetPredictor, labelled: LabelledCase) -> list[Finding]:
+    """Labels that end where preprocessing cropped the image; not of oblique files, whose axes are not the crop's."""
+    if not labelled.own_grid or own_grid(labelled.properties) is not None:
+        return []
+    labels = labelled.labels.transpose(predictor.plans_manager.transpose_forward)
+    reached = 0
+    for axis, (lower, upper) in enumerate(labelled.properties["bbox_used_for_cropping"]):
+        layers = [lower] * (lower > 0) + [upper - 1] * (upper < labels.shape[axis])
+        reached += sum(bool(labels.take(layer, axis).any()) for layer in layers)
+    if not reached:
+        return []
+    text = f"labels reach {reached} face(s) of the box of nonzero voxels, to which images are cropped; they may be cut"
+    return [Finding(CROPPED, text)]

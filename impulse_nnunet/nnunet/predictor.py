@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
@@ -33,7 +33,7 @@ from impulse_nnunet.network import ImPulSeNet
 from impulse_nnunet.nnunet.case_input import preprocessed, read_to_predict
 from impulse_nnunet.nnunet.cases import PreparedCase, decode_case
 from impulse_nnunet.nnunet.judging import judge_image, judge_labels, log_findings
-from impulse_nnunet.nnunet.models import load_model, trained_folds
+from impulse_nnunet.nnunet.models import check_model_folder, load_model, trained_folds
 from impulse_nnunet.nnunet.output_options import OutputOptions
 from impulse_nnunet.nnunet.outputs import DecodedCase, Outputs
 from impulse_nnunet.nnunet.run_description import describe_run
@@ -45,7 +45,6 @@ from impulse_nnunet.settings import ImPulSeSettings
 
 logger = logging.getLogger(__name__)
 
-CHECK_MODEL = "check `model_training_output_dir`, or `dataset`, `trainer`, `plans` and `configuration`"
 PREFETCH = 2
 T = TypeVar("T")
 
@@ -89,9 +88,7 @@ class ImPulSePredictor(nnUNetPredictor):
     ) -> None:
         """As nnU-Net's, but no code in the files can run; what is missing or does not fit is named in one line."""
         folder = Path(model_training_output_dir)
-        for name in ("dataset.json", "plans.json"):
-            if not (folder / name).is_file():
-                raise InputError(str(folder), f"no {name}", "a folder of a trained model", CHECK_MODEL)
+        check_model_folder(folder)
         folds = use_folds or trained_folds(folder, checkpoint_name)
         for fold in folds:
             if not (folder / f"fold_{fold}" / checkpoint_name).is_file():
@@ -102,6 +99,7 @@ class ImPulSePredictor(nnUNetPredictor):
                     "train it, or choose other `use_folds` or `checkpoint_name`",
                 )
         ensure_variables()
+        logger.info("folds %s of %s, %s", ", ".join(str(fold) for fold in folds), folder.name, checkpoint_name)
         with suppress_output(self.verbose):
             model = load_model(folder, folds, checkpoint_name)
         trainer = model.folds[0].trainer
@@ -148,8 +146,12 @@ class ImPulSePredictor(nnUNetPredictor):
         options: OutputOptions | None = None,
         overwrite: bool = True,
         workers: int = 2,
+        noted: Mapping[str, Sequence[Finding]] | None = None,
     ) -> list[str]:
-        """Predict cases given as identifier -> channel files; see :meth:`predict_folder`."""
+        """Predict cases given as identifier -> channel files; see :meth:`predict_folder`.
+
+        ``noted`` holds what was found of cases before, when their files were made.
+        """
         options = options or OutputOptions()
         if options.displacement and not ensemble_of(self, all_folds=False).network.decoder.moves_points:
             raise InputError(
@@ -164,6 +166,9 @@ class ImPulSePredictor(nnUNetPredictor):
         todo = [case for case in cases if overwrite or not all(file.is_file() for file in outputs.files(case))]
         recorded = self.prediction_file(output, options)
         recorded.begin(todo)
+        for case in todo:
+            self.findings.forget(case)
+            self.findings.add(case, (noted or {}).get(case, ()))
         try:
             failures = self._predict_all({case: cases[case] for case in todo}, outputs, recorded, workers)
             for case, reason in failures.items():
@@ -230,25 +235,14 @@ class ImPulSePredictor(nnUNetPredictor):
             (d, h, w) labels, or labels and probabilities.
         """
         check_image("image", image, len(self._channels()))
-        preprocessor = self.configuration_manager.preprocessor_class(verbose=False)
-        data, _, properties = preprocessor.run_case_npy(
-            image,
-            None,
-            {"spacing": list(spacing_mm)},
-            self.plans_manager,
-            self.configuration_manager,
-            self.dataset_json,
-        )
-
+        data, properties = preprocessed(self, image, {"spacing": list(spacing_mm)})
         decode = partial(
             decode_case,
             properties=properties,
             plans_manager=self.plans_manager,
             with_probabilities=with_probabilities,
         )
-        prediction = predict_volume(
-            ensemble_of(self), torch.from_numpy(data), settings_of(self), decode, encode=self.encode
-        )
+        prediction = predict_volume(ensemble_of(self), data, settings_of(self), decode, encode=self.encode)
         return (prediction.labels, prediction.probabilities) if with_probabilities else prediction.labels
 
     def _channels(self) -> Any:
@@ -265,10 +259,9 @@ class ImPulSePredictor(nnUNetPredictor):
             InputError: Naming the file and what is wrong with it.
         """
         stamps = stamps_of(files)
-        self.findings.forget(case)
         raw = read_to_predict(self, case, files)
         self._note(case, judge_image(self, case, raw, self.side_agreements))
-        image, properties = preprocessed(self, raw)
+        image, properties = preprocessed(self, raw.images, raw.properties)
         return PreparedCase(case=case, files=files, image=image, properties=properties, stamps=stamps)
 
     def _note(self, case: str, found: Sequence[Finding]) -> None:

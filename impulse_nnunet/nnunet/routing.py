@@ -1,6 +1,6 @@
 """Routing nnU-Net's own predictor to ours, for our network only (docs/decisions/0002-routing-stock-prediction.md).
 
-``nnUNetPredictor`` slides windows and builds logits for the whole volume. Four of its methods are wrapped: where the
+``nnUNetPredictor`` slides windows and builds logits for the whole volume. Five of its methods are wrapped: where the
 predictor carries an :class:`~impulse_nnunet.network.ImPulSeNet` they decode points, for every other network the
 original runs untouched. The wrapping happens when ``impulse_nnunet.trainers`` is imported, which stock prediction does
 when it looks up the trainer's name.
@@ -12,6 +12,7 @@ import functools
 import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from impulse_nnunet.network import ImPulSeNet
 from impulse_nnunet.network.wrapping import bare_network
 from impulse_nnunet.nnunet.case_input import FINDINGS, iterate_files
 from impulse_nnunet.nnunet.cases import CasePrediction, decode_case, write_case
+from impulse_nnunet.nnunet.input_folder import look_into
 from impulse_nnunet.nnunet.stock_records import StockCase, StockRecords
 from impulse_nnunet.runtime.threads import limit_cpu_threads
 from impulse_nnunet.settings import ImPulSeSettings
@@ -39,6 +41,7 @@ ROUTED_MARK = "_routed_by_impulse_nnunet"
 def route_stock_predictor() -> None:
     """Wrap the methods, once."""
     for name, ours in (
+        ("_manage_input_and_output_lists", manage_input_and_output_lists),
         ("_internal_get_data_iterator_from_lists_of_filenames", iterate_files),
         ("predict_from_data_iterator", predict_from_data_iterator),
         ("predict_logits_from_preprocessed_data", predict_logits_from_preprocessed_data),
@@ -47,6 +50,23 @@ def route_stock_predictor() -> None:
         stock = getattr(nnUNetPredictor, name)
         if not hasattr(stock, ROUTED_MARK):
             setattr(nnUNetPredictor, name, _routed(stock, ours))
+
+
+_stock_lists = nnUNetPredictor._manage_input_and_output_lists
+
+
+def manage_input_and_output_lists(
+    predictor: nnUNetPredictor, list_of_lists_or_source_folder: str | list[list[str]], *args: Any, **kwargs: Any
+) -> Any:
+    """As nnU-Net's; what of a folder is not read is said in the log and in ``prediction.json``."""
+    source = list_of_lists_or_source_folder
+    if isinstance(source, str):
+        images = look_into(Path(source), predictor.dataset_json)
+        target = args[0] if args else kwargs.get("output_folder_or_list_of_truncated_output_files")
+        if isinstance(target, str):
+            StockRecords(predictor).file(Path(target)).leave_out(images.folder, images.left_out)
+        source = list(images.cases.values())
+    return _stock_lists(predictor, source, *args, **kwargs)
 
 
 def predict_from_data_iterator(

@@ -44,3 +44,9 @@ class Findings:
         """Drop what was noted of a case, which is going to be predicted again."""
         with self._lock:
             self._found.pop(case, None)
+
+    def by_kind(self) -> dict[str, list[str]]:
+        """Kind -> the cases that have such a finding."""
+        with self._lock:
+            pairs = [(finding.kind, case) for case, found in sorted(self._found.items()) for finding in found]
+        return {kind: list(dict.fromkeys(case for one, case in pairs if one == kind)) for kind in dict(pairs)}

@@ -33,15 +33,26 @@ def test_a_grid_to_be_like_is_looked_for_at_once(tmp_path):
 
 
 def test_trained_folds(tmp_path):
-    for fold in ("fold_0", "fold_3", "fold_all", "fold_4"):
+    for fold in ("fold_0", "fold_3", "fold_10", "fold_all"):
         (tmp_path / fold).mkdir()
     with pytest.raises(InputError, match=r"found no fold with c\.pth, expected a trained model"):
         trained_folds(tmp_path, "c.pth")
     (tmp_path / "fold_all/c.pth").touch()
     assert trained_folds(tmp_path, "c.pth") == ("all",)
-    for fold in ("fold_0", "fold_3"):
+    for fold in ("fold_0", "fold_3", "fold_10"):
         (tmp_path / fold / "c.pth").touch()
-    assert trained_folds(tmp_path, "c.pth") == (0, 3)
+    assert trained_folds(tmp_path, "c.pth") == (0, 3, 10)
+
+
+def test_a_fold_that_is_not_finished_is_not_left_out_without_a_word(tmp_path):
+    for fold in (0, 1, 4):
+        (tmp_path / f"fold_{fold}").mkdir()
+        (tmp_path / f"fold_{fold}/c.pth").touch()
+    (tmp_path / "fold_2").mkdir()
+    (tmp_path / "fold_2/checkpoint_latest.pth").touch()
+    message = r"fold_2: found no c\.pth, expected every fold trained to its end; finish its training, or .* 0 1 4$"
+    with pytest.raises(InputError, match=message):
+        trained_folds(tmp_path, "c.pth")
 
 
 def test_a_part_that_does_not_exist_is_refused(tmp_path):
