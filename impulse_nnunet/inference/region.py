@@ -55,6 +55,8 @@ class RegionEncoder:
     def encode(self, box: Box) -> EncodedBox:
         """Encode an upright box, or a larger one."""
         encoded = self._encode(box)
+        if _is_whole(box):
+            return encoded
         touched = self.touched_faces(encoded)
         if touched.any():
             del encoded  # two at once need not fit
@@ -64,7 +66,7 @@ class RegionEncoder:
                 encoded = self._encode(Box.whole())
             return self._noted(encoded, box, f"labels reached {touched.sum()} face(s) of the region of interest")
         missing = self._missing(encoded)
-        if not missing or _is_whole(box):
+        if not missing:
             return encoded
         del encoded
         encoded = self._encode(Box.whole())

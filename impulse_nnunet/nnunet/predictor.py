@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +21,7 @@ from impulse_nnunet.errors import CasesFailedError, InputError
 from impulse_nnunet.inference.encoding import encode_image
 from impulse_nnunet.inference.ensemble import Ensemble, ensemble_of, settings_of
 from impulse_nnunet.inference.volume import predict_volume
-from impulse_nnunet.inference.writers import Writers
+from impulse_nnunet.inference.writers import Writers, in_order, timed
 from impulse_nnunet.io.dataset_json import channel_names
 from impulse_nnunet.io.files import check_unchanged, remove_leftovers, stamps_of, write_json
 from impulse_nnunet.io.images import check_image
@@ -44,9 +43,6 @@ from impulse_nnunet.runtime.output import suppress_output
 from impulse_nnunet.settings import ImPulSeSettings
 
 logger = logging.getLogger(__name__)
-
-PREFETCH = 2
-T = TypeVar("T")
 
 
 class ImPulSePredictor(nnUNetPredictor):
@@ -197,11 +193,11 @@ class ImPulSePredictor(nnUNetPredictor):
         failures: dict[str, str] = {}
         with ThreadPoolExecutor(max(1, workers)) as readers, Writers(workers) as writers:
             pending: dict[str, Future[object]] = {}
-            prepared = _in_order(readers, lambda case: _timed(partial(self.prepare, case, cases[case])), todo)
+            prepared = in_order(readers, lambda case: timed(partial(self.prepare, case, cases[case])), todo)
             for case, future in tqdm(prepared, "Predicting", len(todo), unit="case", disable=not self.allow_tqdm):
                 try:
                     ready, reading_s = future.result()
-                    write, seconds = _timed(partial(self._predict_one, ensemble, ready, outputs))
+                    write, seconds = timed(partial(self._predict_one, ensemble, ready, outputs))
                     pending[case] = writers.submit(partial(self._write_one, case, write, recorded, reading_s + seconds))
                 except DeviceLostError as error:
                     failures |= {left: f"{left}: not predicted" for left in todo[todo.index(case) :]}
@@ -286,21 +282,5 @@ class ImPulSePredictor(nnUNetPredictor):
         return lambda: [write() for write in decoded.writes]
 
 
-def _timed(work: Callable[[], T]) -> tuple[T, float]:
-    """What some work returns, and its seconds."""
-    start = time.perf_counter()
-    return work(), time.perf_counter() - start
-
-
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
-
-
-def _in_order(pool: ThreadPoolExecutor, function: Any, items: list[str]) -> Iterator[tuple[str, Future[Any]]]:
-    """Futures of a function in the items' order, a few ahead of their use."""
-    futures: list[Future[Any]] = []
-    for position, item in enumerate(items):
-        while len(futures) <= min(position + PREFETCH, len(items) - 1):
-            futures.append(pool.submit(function, items[len(futures)]))
-        yield item, futures[position]
-        futures[position] = Future()  # lets go of the image

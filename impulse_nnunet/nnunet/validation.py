@@ -116,12 +116,12 @@ def summarise(
         manager.foreground_labels,
         manager.ignore_label,
     )
-    cases = _on_processes(measure, names, default_num_processes, str(folder))
-    labels = {label: _means(cases, label) for label in manager.foreground_labels}
+    scored = _on_processes(measure, names, default_num_processes, str(folder))
+    labels = {label: _means(scored, label) for label in manager.foreground_labels}
     metrics = next(iter(labels.values()))
     foreground = {name: float(np.mean([values[name] for values in labels.values()])) for name in metrics}
-    result: dict[str, Any] = {"metric_per_case": cases, "mean": labels, "foreground_mean": foreground}
-    for part in (*cases, labels, foreground):
+    result: dict[str, Any] = {"metric_per_case": scored, "mean": labels, "foreground_mean": foreground}
+    for part in (*scored, labels, foreground):
         recursive_fix_for_json_export(part)
     with whole_file(folder / "summary.json") as path:
         save_summary_json(result, str(path))

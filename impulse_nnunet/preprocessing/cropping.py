@@ -38,7 +38,7 @@ def planned_margins(excess_mm: Sequence[np.ndarray]) -> tuple[float, ...]:
 
 
 def margin_box(
-    images: np.ndarray, spacing_mm: Sequence[float], margins_mm: Sequence[float]
+    images: np.ndarray, spacing_mm: Sequence[float], margins_mm: Sequence[float] | np.ndarray
 ) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
     """First and last (excluded) voxels (d, h, w) of the nonzero box with margins, within the image.
 
