@@ -133,7 +133,7 @@ def _record(path: Path) -> dict[str, Any]:
 def _case(name: str, file: Path | None, entry: Mapping[str, Any] | None) -> PredictedCase:
     state = UNKNOWN if entry is None else str(entry.get("state", UNKNOWN))
     notes = [NO_ENTRY] if entry is None else [str(found.get("text", "")) for found in entry.get("findings", ())]
-    notes += [str(entry["reason"])] if entry and "reason" in entry else []
+    notes += [str(entry["reason"]).removeprefix(f"{name}: ")] if entry and "reason" in entry else []
     measured: dict[int, float] = {}
     if state == FAILED:
         file = None  # labels of an earlier call, if there are any, are not those of these images

@@ -79,22 +79,31 @@ def make():
     return network, Ensemble(network, None, torch.device("cpu"))
 
 
-def test_no_random_box_cuts_a_label():
-    rng = np.random.default_rng(0)
+def try_random_boxes(number, seed):
+    """Chests with localizers that find random boxes.
+
+    Returns:
+        How many cut a label, how many regions were enlarged, and the encodings of each.
+    """
+    rng = np.random.default_rng(seed)
     network, ensemble = make()
     cut, enlarged, calls = 0, 0, []
-    for seed in range(BOXES):
-        labels = chest(seed)
+    for case in range(number):
+        labels = chest(1000 * seed + case)
         network.localizer.encoder.block = random_block(rng, labels)
         network.encoder.calls = 0
-        encoded = encode_working_volume(ensemble, image_of(labels), SETTINGS, f"case_{seed}")
+        encoded = encode_working_volume(ensemble, image_of(labels), SETTINGS, f"case_{case}")
         calls.append(network.encoder.calls)
         found = decode_labels(encoded, OutputGrid.native(SHAPE), 10**6)
         # a voxel that has only its own label around it cannot be lost to interpolation
         sure = np.stack([ndimage.binary_erosion(labels == label, np.ones((3, 3, 3))) for label in (1, 2)])
-        lost = [bool((sure[label - 1] & (found != label)).any()) for label in (1, 2)]
-        cut += any(lost)
+        cut += any(bool((sure[label - 1] & (found != label)).any()) for label in (1, 2))
         enlarged += len(encoded.findings)
+    return cut, enlarged, calls
+
+
+def test_no_random_box_cuts_a_label():
+    cut, enlarged, calls = try_random_boxes(BOXES, seed=0)
     assert cut == 0
     assert enlarged > BOXES / 2  # or the boxes were no test
     assert max(calls) == 3  # the first, and two more

@@ -7,6 +7,7 @@ import pytest
 import torch
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
+from impulse_nnunet.cli.main import main
 from impulse_nnunet.errors import CasesFailedError, InputError
 from impulse_nnunet.laterality.judgement import learn
 from impulse_nnunet.nnunet.predictor import ImPulSePredictor
@@ -76,3 +77,66 @@ def test_a_case_that_cannot_be_read_failed_in_both(model, images, tmp_path):
     with pytest.raises(InputError, match=r"good_0001\.nii\.gz"):
         stock_predictor(model).predict_from_files(str(images), str(tmp_path / "stock"))
     assert states(tmp_path / "stock")["good"] == ["failed"]  # where stock prediction ends
+
+
+def predict(model, images, output, *flags):
+    quiet = ("-device", "cpu", "--disable_progress_bar", "-npp", "1")
+    return main(["predict", "-m", str(model), "-i", str(images), "-o", str(output), *quiet, *flags])
+
+
+def test_patients_who_are_not_read_are_named_first_and_the_exit_code_says_so(model, images, tmp_path, capsys):
+    (images / "p_0000.nrrd").touch()
+    (images / "good.nii.gz").touch()  # beside a case that is read
+    (images / "half_0001.nii.gz").touch()
+    (images / "._good_0000.nii.gz").write_bytes(b"\0\5\26\7")
+    output = tmp_path / "out"
+    assert predict(model, images, output) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line]
+    read = [
+        f"WARNING: {images}: {text}"
+        for text in (
+            "not read: good.nii.gz: no channel's number in its name; name it good_0000.nii.gz",
+            "not read: p_0000.nrrd: the ending .nrrd, expected .nii.gz; convert it",
+            "case half cannot be predicted: channels _0001, expected _0000, _0001",
+        )
+    ]
+    assert lines[:3] == read
+    assert lines[3].startswith(f"INFO: folds 0 of {model.name}, checkpoint_final.pth")
+    assert "1 of 3 cases failed:" in lines[-2]
+    assert lines[-1].strip().startswith("half: found 1 channel(s)")
+    assert states(output) == {"good": ["ok"], "half": ["failed"], "turned": ["warned", "mirrored"]}
+    content = json.loads((output / "prediction.json").read_text())
+    assert {path.rsplit("/", 1)[1] for path in content["left_out"]} == {"p_0000.nrrd", "good.nii.gz"}
+    (images / "half_0001.nii.gz").unlink()  # its failure is of no interest any more
+    assert predict(model, images, output) == 2
+    captured = capsys.readouterr()
+    assert "0 case(s) predicted" in captured.out
+    assert "2 kept" in captured.out
+    assert captured.err.splitlines()[-1].startswith(
+        f"impulse_nnunet: 1 file or folder of {images} left out: p_0000.nrrd;"
+    )
+    assert states(output) == {"good": ["ok"], "turned": ["warned", "mirrored"]}
+    (images / "p_0000.nrrd").unlink()
+    (images / "good.nii.gz").unlink()
+    assert predict(model, images, output) == 0
+    assert json.loads((output / "prediction.json").read_text())["left_out"] == {}
+
+
+def test_shards_write_one_file(model, images, tmp_path):
+    (images / "p.mha").touch()
+    output = tmp_path / "out"
+    assert predict(model, images, output, "--shard", "1/2") == 0  # the first shard says what is left out
+    assert states(output) == {"turned": ["warned", "mirrored"]}
+    assert predict(model, images, output, "--shard", "0/2") == 2
+    assert states(output) == {"good": ["ok"], "turned": ["warned", "mirrored"]}
+
+
+@pytest.mark.filterwarnings("default")
+def test_stock_prediction_names_what_it_does_not_read(model, images, tmp_path, caplog):
+    (images / "p.mha").touch()
+    (images / "._good_0000.nii.gz").write_bytes(b"\0\5\26\7")
+    stock_predictor(model).predict_from_files(str(images), str(tmp_path / "stock"))
+    assert f"{images}: not read: p.mha: the ending .mha, expected .nii.gz; convert it" in caplog.messages
+    assert set(states(tmp_path / "stock")) == {"good", "turned"}
+    content = json.loads((tmp_path / "stock/prediction.json").read_text())
+    assert list(content["left_out"]) == [str(images / "p.mha")]

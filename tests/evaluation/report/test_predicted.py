@@ -89,7 +89,7 @@ def test_the_page(folder, capsys):
     assert "4 cases: 1 ok, 1 warned, 1 failed, 1 unknown" in page
     assert "nothing on this page says how right the labels are" in page
     assert "the image looks &lt;mirrored&gt;" in page
-    assert "c: found 1 channel" in page
+    assert "<li><b>c</b>: found 1 channel</li>" in page
     assert "x.nrrd</b>: the ending .nrrd" in page
     assert page.count("data:image/png") == 6  # three planes of two cases
     assert "wrong voxels" not in page
