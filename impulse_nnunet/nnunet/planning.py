@@ -190,7 +190,7 @@ def survey_raw_dataset(name: str, workers: int, progress_bar: bool) -> dict[str,
     dataset_json = read_raw_dataset_json(raw)
     cases = get_filenames_of_train_images_and_targets(str(raw), dataset_json)
     if not cases:
-        raise InputError(str(raw / "imagesTr"), "no case", "training images", "see nnU-Net's dataset format")
+        _refuse_no_case(raw / "imagesTr", dataset_json["file_ending"])
     _refuse_labels_without_images(raw, dataset_json, cases)
     for one in not_read(raw / "imagesTr", dataset_json["file_ending"]) if "dataset" not in dataset_json else []:
         logger.warning("%s: not read: %s", raw / "imagesTr", one)
@@ -199,6 +199,13 @@ def survey_raw_dataset(name: str, workers: int, progress_bar: bool) -> dict[str,
     for line in training_warnings(gaps, asymmetries_of(survey)):
         logger.warning("%s", line)
     return survey
+
+
+def _refuse_no_case(images: Path, ending: str) -> None:
+    others = not_read(images, ending) if images.is_dir() else []
+    found = f"no case, and {others[0]}" if others else "no case"
+    remedy = "correct the files' names, or file_ending in dataset.json; see nnU-Net's dataset format"
+    raise InputError(str(images), found, f"training images CASE_0000{ending}", remedy)
 
 
 def _refuse_labels_without_images(raw: Path, dataset_json: Mapping[str, Any], cases: Container[str]) -> None:
@@ -227,6 +234,9 @@ def read_raw_dataset_json(raw: Path) -> dict[str, Any]:
     path = raw / "dataset.json"
     content = read_dataset_json(path, RAW_ENTRIES, "see nnU-Net's dataset format")
     check_channel_order(content, path)
+    ending = content["file_ending"]
+    if not isinstance(ending, str) or not ending.startswith("."):
+        raise InputError(str(path), f"file_ending {ending!r}", "an ending with its dot, e.g. '.nii.gz'", "correct it")
     try:
         labels = allowed_labels(content)
     except (RuntimeError, AssertionError, TypeError, ValueError, AttributeError) as error:
