@@ -1,4 +1,4 @@
-"""What ``reconstruct`` leaves of each case; both stages with trained models are in tests/end_to_end/test_two_stages.py."""
+"""What ``reconstruct`` leaves of each case; with trained models of both stages: end_to_end/test_two_stages.py."""
 
 import json
 from pathlib import Path
