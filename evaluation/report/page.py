@@ -24,7 +24,9 @@ from impulse_nnunet.evaluation.report.metrics import is_nsd
 from impulse_nnunet.evaluation.report.pictures import Picture
 from impulse_nnunet.evaluation.report.summaries import Evaluation, read_evaluations
 from impulse_nnunet.io.files import whole_file
+from impulse_nnunet.jobs.prediction_file import findings_of
 
+NAMED = 10
 FEW_CASES = 20  # below, bootstrap intervals are noticeably too narrow
 
 
@@ -151,12 +153,24 @@ def _notes(methods: Sequence[Evaluation]) -> list[str]:
             f"The methods have different cases ({counts}; {len(everywhere)} in all of them), "
             "and means are over a method's own cases."
         )
+    notes += [line for method in methods if (line := _found_at_prediction(method))]
     fewest = min(len(method.cases) for method in methods)
     if fewest < FEW_CASES:
         notes.append(f"With so few cases ({fewest}) bootstrap intervals are somewhat too narrow.")
     if any(int(method.settings.get("min_size") or 1) > 1 for method in methods):
         notes.append("Pictures also mark intrusions that are smaller than the evaluation's min_size.")
     return notes
+
+
+def _found_at_prediction(method: Evaluation) -> str:
+    """One line on the evaluated cases that were predicted with findings; empty if there are none."""
+    folders = {result.prediction_file.parent for result in method.cases.values()}
+    found = {case: noted for folder in folders for case, noted in findings_of(folder).items() if noted}
+    named = [f"{case} ({', '.join(one.kind for one in found[case])})" for case in method.cases if case in found]
+    if not named:
+        return ""
+    more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
+    return f"Cases of {method.name} that were predicted with findings: {', '.join(named[:NAMED])}{more}."
 
 
 def _box_plots(methods: Sequence[Evaluation], style: LabelStyle) -> list[Picture]:
