@@ -17,6 +17,7 @@ from tests.faults.mutations import Recipe, affine_of
 REFUSED = "refused"
 SOUND_CONTENTS = ("ct", "noise", "labels", "one label")
 LARGEST_COSINE = 0.01
+SAME_SPACING = 1e-3
 MM_PER_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
 CASE_NAME = re.compile(r"(.+)_\d{4}\.nii\.gz", re.DOTALL)
@@ -31,6 +32,9 @@ def expected_place(recipe: Recipe) -> np.ndarray | str | None:
         return REFUSED
     affine = affine_of(recipe)
     sheared = bool(recipe.shear)
+    stretch = np.abs(np.linalg.norm(affine[:3, :3], axis=0) / np.asarray(recipe.spacing) - 1).max()
+    if stretch > SAME_SPACING and sform > 0 and not recipe.lost_scale:
+        return REFUSED  # shear along a turned axis makes it longer than pixdim says
     if _largest_cosine(affine) > LARGEST_COSINE:
         return REFUSED if sform > 0 and not recipe.lost_scale else None
     if sheared and (sform == 0 or recipe.lost_scale):

@@ -25,6 +25,7 @@ def test_a_plain_file():
         ({"shear": 3.0}, REFUSED),
         ({"shear": 0.1}, REFUSED),  # a cosine of 0.0125
         ({"lost_scale": True, "codes": (1, 0)}, REFUSED),
+        ({"shear": 0.016, "angles": (44.9, 44.9, 10.0)}, REFUSED),  # an axis of 7.99 mm beside 8 in pixdim
         ({"file": "cut"}, None),
         ({"content": "nan"}, None),
     ],
