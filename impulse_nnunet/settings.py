@@ -224,7 +224,7 @@ class LateralitySettings:
         _require(known, "laterality.asymmetry", self.asymmetry[:20], "the planner's text, or an empty one")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ReadingSettings:
     """How the training images were read (docs/files.md).
 
@@ -232,16 +232,22 @@ class ReadingSettings:
         orientation: To where the axes of all images run, e.g. ``LPS``, if the reader does not turn them; else empty.
         assume_orientation: Whether some of them say nothing of their orientation, and the user let it be assumed.
         margins: Shares of the images' edges (d, h, w) below and above the body, medians; oblique images get the same.
+        crop_margins_mm: How much more than the box of nonzero voxels is kept below and above along (d, h, w); empty:
+            nothing more, as nnU-Net crops.
     """
 
     orientation: str = ""
     assume_orientation: bool = False
     margins: tuple[float, ...] = ()
+    crop_margins_mm: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         pairs = list(zip(self.margins[::2], self.margins[1::2], strict=False))
         ok = len(self.margins) in (0, 6) and all(min(pair) >= 0 and sum(pair) <= 0.9 for pair in pairs)
         _require(ok, "reading.margins", self.margins, "nothing, or three pairs of shares, together at most 0.9")
+        lengths = self.crop_margins_mm
+        ok = len(lengths) in (0, 6) and all(mm >= 0 and math.isfinite(mm) for mm in lengths)
+        _require(ok, "reading.crop_margins_mm", lengths, "nothing, or six lengths in mm, 0 or more")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -166,10 +166,11 @@ class ImPulSePlanner(ExperimentPlanner):
         return settings, network, sizes
 
     def _configuration(self, survey: Mapping[str, CaseSurvey]) -> dict[str, Any]:
-        cases = list(survey.values())
+        reading = reading_of(survey, self.determine_reader_writer())
+        cases = [case.cropped(reading.crop_margins_mm) for case in survey.values()]
         properties = self._properties(cases)
         settings, network, sizes = self._choose(properties, learn(asymmetries_of(survey)))
-        settings = replace(settings, reading=reading_of(survey, self.determine_reader_writer()))
+        settings = replace(settings, reading=reading)
         schemes, use_mask = self.determine_normalization_scheme_and_whether_mask_is_used_for_norm()
         shapes = [case.image_extent_mm / case.spacing_mm for case in cases]
         configuration = {

@@ -28,7 +28,7 @@ from impulse_nnunet.evaluation.report.slices import LONGEST_SIDE, draw_planes
 from impulse_nnunet.evaluation.report.summaries import Evaluation
 from impulse_nnunet.evaluation.report.tables import cases_by_dice
 from impulse_nnunet.evaluation.report.volumes import CaseVolumes
-from impulse_nnunet.outputs.colours import LabelStyle
+from impulse_nnunet.outputs.colours import LabelStyle, to_hex
 
 logger = logging.getLogger(__name__)
 
@@ -144,6 +144,24 @@ def slice_rows(planes: dict[str, dict[str, Picture]]) -> list[PictureRow]:
             )
         ]
     return [PictureRow(f"Slices, {plane}", list(pictures.items()), LONGEST_SIDE) for plane, pictures in planes.items()]
+
+
+def legend_of(style: LabelStyle, labels: Sequence[int]) -> list[tuple[str, list[tuple[str, str, str]]]]:
+    """Lobe -> (colour, short name, name) of its labels; one nameless group without lobes."""
+    groups = {lobe: [label for label in members if label in labels] for lobe, members in style.lobes.items()}
+    grouped = {label for members in groups.values() for label in members}
+    groups["other" if groups else ""] = [label for label in labels if label not in grouped]
+    return [
+        (
+            lobe,
+            [
+                (to_hex(style.colour(label)), style.short.get(label, str(label)), style.names.get(label, str(label)))
+                for label in members
+            ],
+        )
+        for lobe, members in groups.items()
+        if members
+    ]
 
 
 def view_rows(volumes: CaseVolumes, views: dict[Key, Picture]) -> list[PictureRow]:

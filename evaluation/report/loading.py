@@ -22,6 +22,7 @@ from impulse_nnunet.io.label_maps import LabelMap, read_label_map
 from impulse_nnunet.io.same_grid import check_same_grid, is_same_grid
 
 MARGIN_MM = 8.0
+PREDICTION = "prediction"
 
 
 class NoPictureError(Exception):
@@ -105,6 +106,35 @@ def load_case(
         },
         image=None if image is None else frame.show(image),
         notes=notes,
+    )
+
+
+def load_predicted(case: str, file: Path | None, images: Path | None = None) -> CaseVolumes:
+    """Load a case that has no reference: its predicted labels stand in the reference's place.
+
+    Raises:
+        NoPictureError: The label map is gone or cannot be used.
+    """
+    if file is None:
+        raise NoPictureError("there are no labels")
+    try:
+        label_map = read_label_map(file)
+    except InputError as error:
+        raise NoPictureError(str(error)) from error
+    notes: list[str] = []
+    frame = Frame.around(label_map, [])
+    image = None if images is None else _image(case, images, label_map, notes)
+    labels = frame.show(label_map.labels)
+    return CaseVolumes(
+        spacing_mm=frame.spacing_mm,
+        origin_mm=frame.origin_mm,
+        reference=labels,
+        predictions={PREDICTION: labels},
+        trees={},
+        own={},
+        image=None if image is None else frame.show(image),
+        notes=notes,
+        scored=False,
     )
 
 

@@ -18,13 +18,15 @@ from impulse_nnunet.evaluation.comparison.methods import Method
 from impulse_nnunet.evaluation.report import tables
 from impulse_nnunet.evaluation.report.boxplots import box_plots
 from impulse_nnunet.evaluation.report.cells import Cell, Table, words
-from impulse_nnunet.evaluation.report.gallery import Gallery, choose_cases
+from impulse_nnunet.evaluation.report.gallery import Gallery, choose_cases, legend_of
 from impulse_nnunet.evaluation.report.metrics import is_nsd
 from impulse_nnunet.evaluation.report.pictures import Picture
 from impulse_nnunet.evaluation.report.summaries import Evaluation, read_evaluations
 from impulse_nnunet.io.files import whole_file
-from impulse_nnunet.outputs.colours import INTRUSION, TREE, LabelStyle, label_style, to_hex
+from impulse_nnunet.jobs.prediction_file import findings_of
+from impulse_nnunet.outputs.colours import INTRUSION, TREE, LabelStyle, label_style
 
+NAMED = 10
 FEW_CASES = 20  # below, bootstrap intervals are noticeably too narrow
 
 
@@ -57,12 +59,24 @@ def write_report(folders: Sequence[str], output: Path, options: ReportOptions | 
         InputError: A folder without a summary of ours, an unknown case, no folder of images, or ``output`` is a folder.
     """
     options = options or ReportOptions()
+    check_output(output, options)
+    return write_page("template.html", _content(read_evaluations(folders), options), output)
+
+
+def check_output(output: Path, options: ReportOptions) -> None:
+    """Refuse a folder in place of the report's file, and images that are no folder.
+
+    Raises:
+        InputError: Naming it.
+    """
     if output.is_dir():
         raise InputError("`output`", f"{output}, a folder", "a file", f"e.g. `output` {output / 'report.html'}")
     if options.images is not None and not options.images.is_dir():
         raise InputError("`images`", f"no folder {options.images}", "a folder of CASE_0000.* files", "check the path")
-    methods = read_evaluations(folders)
-    content = _content(methods, options)
+
+
+def write_page(template: str, content: Mapping[str, Any], output: Path) -> Path:
+    """Fill a template of this folder and write it."""
     environment = Environment(
         loader=PackageLoader("impulse_nnunet.evaluation.report", ""),
         autoescape=True,
@@ -70,7 +84,7 @@ def write_report(folders: Sequence[str], output: Path, options: ReportOptions | 
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page = environment.get_template("template.html").render(content)
+    page = environment.get_template(template).render(content)
     with whole_file(output) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return output
@@ -84,10 +98,8 @@ def _content(methods: Sequence[Evaluation], options: ReportOptions) -> dict[str,
     gallery = Gallery(methods=methods, style=style, images=options.images, views=options.views)
     sections = [gallery.section(case, why) for case, why in chosen.items()]
     names = ", ".join(tables.names_of(methods))
-    return {
+    return made_by() | {
         "title": options.title or f"Evaluation of {names}",
-        "made": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"),
-        "version": __version__,
         "methods": methods,
         "number_of_cases": len(tables.cases_by_dice(methods)),
         "number_of_labels": len(tables.evaluated_labels(methods)),
@@ -99,7 +111,7 @@ def _content(methods: Sequence[Evaluation], options: ReportOptions) -> dict[str,
         "labels": tables.label_table(methods, style),
         "case_table": tables.case_table(methods),
         "box_plots": _box_plots(methods, style),
-        "legend": _legend(methods, style),
+        "legend": legend_of(style, tables.evaluated_labels(methods)),
         "sections": sections,
         "no_views": gallery.no_views,
         "with_trees": bool(tables.tree_names(methods)),
@@ -108,9 +120,14 @@ def _content(methods: Sequence[Evaluation], options: ReportOptions) -> dict[str,
     }
 
 
+def made_by() -> dict[str, str]:
+    """When and by which version a page is made."""
+    return {"made": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"), "version": __version__}
+
+
 def settings_table(methods: Sequence[Evaluation]) -> Table:
     """Every setting of the evaluation, with those in bold that differ."""
-    flat = [_flat(method.settings) for method in methods]
+    flat = [flat_settings(method.settings) for method in methods]
     rows = []
     for name in tables.union(flat):
         values = [settings.get(name, "not set") for settings in flat]
@@ -136,12 +153,24 @@ def _notes(methods: Sequence[Evaluation]) -> list[str]:
             f"The methods have different cases ({counts}; {len(everywhere)} in all of them), "
             "and means are over a method's own cases."
         )
+    notes += [line for method in methods if (line := _found_at_prediction(method))]
     fewest = min(len(method.cases) for method in methods)
     if fewest < FEW_CASES:
         notes.append(f"With so few cases ({fewest}) bootstrap intervals are somewhat too narrow.")
     if any(int(method.settings.get("min_size") or 1) > 1 for method in methods):
         notes.append("Pictures also mark intrusions that are smaller than the evaluation's min_size.")
     return notes
+
+
+def _found_at_prediction(method: Evaluation) -> str:
+    """One line on the evaluated cases that were predicted with findings; empty if there are none."""
+    folders = {result.prediction_file.parent for result in method.cases.values()}
+    found = {case: noted for folder in folders for case, noted in findings_of(folder).items() if noted}
+    named = [f"{case} ({', '.join(one.kind for one in found[case])})" for case in method.cases if case in found]
+    if not named:
+        return ""
+    more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
+    return f"Cases of {method.name} that were predicted with findings: {', '.join(named[:NAMED])}{more}."
 
 
 def _box_plots(methods: Sequence[Evaluation], style: LabelStyle) -> list[Picture]:
@@ -155,30 +184,12 @@ def _lobes(methods: Sequence[Evaluation]) -> dict[str, list[int]]:
     return next((method.lobes for method in methods if method.lobes), {})
 
 
-def _legend(methods: Sequence[Evaluation], style: LabelStyle) -> list[tuple[str, list[tuple[str, str, str]]]]:
-    """Lobe -> (colour, short name, name) of its labels; one nameless group without lobes."""
-    labels = tables.evaluated_labels(methods)
-    groups = {lobe: [label for label in members if label in labels] for lobe, members in style.lobes.items()}
-    grouped = {label for members in groups.values() for label in members}
-    groups["other" if groups else ""] = [label for label in labels if label not in grouped]
-    return [
-        (
-            lobe,
-            [
-                (to_hex(style.colour(label)), style.short.get(label, str(label)), style.names.get(label, str(label)))
-                for label in members
-            ],
-        )
-        for lobe, members in groups.items()
-        if members
-    ]
-
-
-def _flat(settings: Mapping[str, Any], above: str = "") -> dict[str, str]:
+def flat_settings(settings: Mapping[str, Any], above: str = "") -> dict[str, str]:
+    """Nested settings by dotted names, as text."""
     flat: dict[str, str] = {}
     for name, value in settings.items():
         if isinstance(value, Mapping) and value:
-            flat.update(_flat(value, f"{above}{name}."))
+            flat.update(flat_settings(value, f"{above}{name}."))
         else:
             flat[f"{above}{name}"] = value if isinstance(value, str) else json.dumps(value)
     return flat

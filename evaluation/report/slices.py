@@ -80,9 +80,10 @@ def slice_content(volumes: CaseVolumes, plane: Plane, index: int, method: str) -
     slab = volumes.slab(plane.axis, index)
     rows_mm, columns_mm = (step for axis, step in enumerate(volumes.spacing_mm) if axis != plane.axis)
     longest_mm = max(n * step for n, step in zip(volumes.reference.shape, volumes.spacing_mm, strict=True))
+    prediction = slab.predictions[method] if volumes.scored else np.zeros_like(slab.reference)  # outlined once
     return SliceContent(
         reference=plane.seen(slab.reference),
-        prediction=plane.seen(slab.predictions[method]),
+        prediction=plane.seen(prediction),
         tree=plane.seen(slab.any_tree()),
         intruding=plane.seen(slab.any_intruding(method)),
         image=None if slab.image is None else plane.seen(slab.image),
@@ -99,7 +100,9 @@ def _draw_plane(volumes: CaseVolumes, plane: Plane, index: int, style: LabelStyl
         content = slice_content(volumes, plane, index, method)
         counts = f"{(content.reference != content.prediction).sum()} wrong voxels"
         counts += f", {content.intruding.sum()} intruding" if volumes.own else ""
-        caption = f"{plane.name}, {'zyx'[plane.axis]} = {place_mm:.1f} mm: {counts}"
-        alt = f"{case}, {method}: outlines of reference and predicted labels; {caption}"
+        caption = f"{plane.name}, {'zyx'[plane.axis]} = {place_mm:.1f} mm"
+        caption += f": {counts}" if volumes.scored else ""
+        outlines = "reference and predicted labels" if volumes.scored else "predicted labels"
+        alt = f"{case}, {method}: outlines of {outlines}; {caption}"
         pictures[method] = draw_slice(content, style, plane.letters, alt, caption)
     return pictures

@@ -25,6 +25,7 @@ class CaseVolumes:
             segments of their own (intersegmental veins have none).
         image: Grey values, or None.
         notes: What is missing and why.
+        scored: Whether there is a reference; without one, ``reference`` is the prediction.
     """
 
     spacing_mm: tuple[float, float, float]
@@ -35,6 +36,7 @@ class CaseVolumes:
     own: dict[str, np.ndarray]
     image: np.ndarray | None
     notes: list[str]
+    scored: bool = True
 
     @cached_property
     def grey_range(self) -> tuple[float, float]:

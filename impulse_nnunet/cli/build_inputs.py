@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="values of bronchus, artery, vein and none, "
         "or totalsegmentator (its lung_vessels; default: by the dataset.json beside the files)",
     )
-    add("--bav_folds", nargs="+", metavar="FOLD", help="folds of the model (default: all that are trained)")
+    add("--bav_folds", nargs="+", metavar="FOLD", help="folds of the model (default: all, which must be trained)")
     add("--lobes", metavar="SOURCE", help=f"{sources}; ground_truth joins the segments")
     add(
         "--lobe_labels",
@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="values of RUL, RML, RLL, LUL, LLL and "
         "none, or totalsegmentator (its total; default: by the dataset.json beside the files)",
     )
-    add("--lobe_folds", nargs="+", metavar="FOLD", help="folds of the model (default: all that are trained)")
+    add("--lobe_folds", nargs="+", metavar="FOLD", help="folds of the model (default: all, which must be trained)")
     add(
         "--labels",
         default="segments",

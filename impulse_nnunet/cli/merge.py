@@ -53,11 +53,14 @@ def run(options: argparse.Namespace) -> int:
 
 def _check_predictions(images: Path, folder: Path, series: Sequence[str]) -> bool:
     from impulse_nnunet.io.dataset_json import channel_names, read_dataset_json
-    from impulse_nnunet.io.input_cases import find_input_cases
+    from impulse_nnunet.io.input_cases import find_input_cases, not_read_of
     from impulse_nnunet.io.listing import cases_in
 
     content = read_dataset_json(folder / "dataset.json")
     ending = content.get("file_ending", ".nii.gz")
+    others = not_read_of(images, ending)
+    for one in others:
+        _say(f"not read: {one}")
     first = channel_names(content)[:1]  # a model may take more than it is given: reconstruct makes the others
     cases, done = find_input_cases(images, ending, first, series).names, cases_in(folder, ending)
     missing = [case for case in cases if case not in done]
@@ -68,7 +71,7 @@ def _check_predictions(images: Path, folder: Path, series: Sequence[str]) -> boo
         )
     else:
         print(f"{len(cases)} image(s), each with labels in {folder}")
-    return not missing
+    return not missing and not any(one.is_patient for one in others)
 
 
 def _merge(output: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -14,20 +15,25 @@ from impulse_nnunet.cli.dicom_flags import add_dicom_flags
 from impulse_nnunet.cli.reading_flags import add_reading_flags
 from impulse_nnunet.cli.resume_flags import add_resume_flags
 from impulse_nnunet.cli.shard_flags import add_shard_flags, shard_from
-from impulse_nnunet.errors import InputError
-from impulse_nnunet.jobs.case_records import RECORDS, CaseRecords, model_identity
+from impulse_nnunet.errors import USER_ERROR, InputError
+from impulse_nnunet.jobs.case_records import RECORDS, CaseRecords
 from impulse_nnunet.jobs.content import Contents
+from impulse_nnunet.jobs.prediction_file import INPUT, PREDICTION_FILE, PredictionFile
 from impulse_nnunet.jobs.shards import Shard
 from impulse_nnunet.settings import CONFIGURATION, PLANS
 
 if TYPE_CHECKING:
+    from impulse_nnunet.nnunet.input_folder import InputFolder
     from impulse_nnunet.nnunet.output_options import OutputOptions
     from impulse_nnunet.nnunet.predictor import ImPulSePredictor
 
 DESCRIPTION = """Predict the images of a folder (named CASE_0000.nii.gz, ... as nnU-Net asks, or DICOM series). The
 labels are those that nnUNetv2_predict writes; files appear only when they are whole, and one bad case does not stop the
 others. Cases that an earlier call made with the same model and options from the same image are kept, by records in
-OUTPUT/records."""
+OUTPUT/records. OUTPUT/prediction.json says of each case whether it is ok, warned (of what) or failed (why), and how it
+was made. Exit code 2 where a case failed or a file that looks like a patient's image was not read; the others are
+done."""
+SHOWN = 10  # cases of a kind of finding; all of them stand in the file
 EXAMPLES = """examples:
   impulse_nnunet predict -d 704 -f 0 -i IMAGES -o LABELS
   impulse_nnunet predict -m MODEL_FOLDER -f 0 1 2 3 4 -i IMAGES -o LABELS
@@ -53,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-tr", default="nnUNetTrainerImPulSe", metavar="TRAINER", help="default: nnUNetTrainerImPulSe")
     parser.add_argument("-c", default=CONFIGURATION, metavar="CONFIGURATION", help=f"default: {CONFIGURATION}")
     parser.add_argument(
-        "-f", nargs="+", default=None, metavar="FOLD", help="folds to average (default: all that are trained)"
+        "-f", nargs="+", default=None, metavar="FOLD", help="folds to average (default: all, which must be trained)"
     )
     parser.add_argument("-chk", default="checkpoint_final.pth", metavar="NAME", help="default: checkpoint_final.pth")
     add_dicom_flags(parser)
@@ -92,33 +98,61 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Predict."""
-    from impulse_nnunet.io.dataset_json import channel_names
-    from impulse_nnunet.io.input_cases import find_input_cases, quickest_ending
-    from impulse_nnunet.laterality.judgement import prediction_summary
-    from impulse_nnunet.nnunet.models import trained_folds
+    from impulse_nnunet.io.input_cases import quickest_ending
+    from impulse_nnunet.nnunet.input_folder import look_into
+    from impulse_nnunet.nnunet.models import check_model_folder, describe
     from impulse_nnunet.nnunet.predictor import ImPulSePredictor
 
     shard = shard_from(options) or Shard()
-    predictor = ImPulSePredictor(chosen_device(options.device), not options.disable_progress_bar, options.verbose)
+    device, model = chosen_device(options.device), _model_folder(options)
+    check_model_folder(model)
+    images = look_into(Path(options.i), describe(model).dataset_json, options.series)
+    predictor = ImPulSePredictor(device, not options.disable_progress_bar, options.verbose)
     folds = None if options.f is None else tuple(fold_of(text) for text in options.f)
-    model = _model_folder(options)
     predictor.initialize_from_trained_model_folder(str(model), folds, options.chk)
     wanted = _wanted(options)
-    ending = predictor.dataset_json["file_ending"]
-    inputs = find_input_cases(Path(options.i), ending, channel_names(predictor.dataset_json), options.series)
-    cases = shard.of(inputs.names)
-    settings = _settings(model_identity(model, folds or trained_folds(model, options.chk), options.chk), wanted)
+    cases = shard.of(images.inputs.names)
+    settings = _settings(predictor.model_files, wanted)
+    recorded = note_input(predictor, Path(options.o), images, wanted)
+    ending = quickest_ending(predictor.dataset_json["file_ending"])
     try:
-        with inputs.files(cases, Path(options.o), quickest_ending(ending)) as files:
+        with images.files(cases, Path(options.o), ending, recorded) as files:
             done = _predict_missing(predictor, files, wanted, settings, options)
     finally:
-        sides = prediction_summary(predictor.side_agreements)
-        if sides:
-            print(sides)
+        print_findings(predictor, Path(options.o))
     kept = f", {len(cases) - len(done)} kept" if len(done) < len(cases) else ""
     share = f" (shard {shard})" if shard.count > 1 else ""
     print(f"{len(done)} case(s) predicted into {options.o}{kept}{share}")
-    return 0
+    return exit_code(images.left_out_line, shard)
+
+
+def note_input(predictor: ImPulSePredictor, output: Path, images: InputFolder, wanted: OutputOptions) -> PredictionFile:
+    """Note in ``prediction.json`` what is not read; failures of cases that are gone are forgotten."""
+    predictor.run[INPUT] = str(images.folder)
+    recorded = predictor.prediction_file(output, wanted)
+    recorded.leave_out(images.folder, images.left_out)
+    recorded.forget_failures(images.inputs.names)
+    return recorded
+
+
+def exit_code(left_out: str, shard: Shard) -> int:
+    """0, or 2 if patients were left out, said in one line; of several shards the first one says it."""
+    if not left_out or shard.index > 0:
+        return 0
+    print(f"impulse_nnunet: {left_out}; the reasons stand above and in {PREDICTION_FILE}", file=sys.stderr)
+    return USER_ERROR
+
+
+def print_findings(predictor: ImPulSePredictor, output: Path) -> None:
+    """What the run noted, one line for each kind."""
+    from impulse_nnunet.laterality.judgement import prediction_summary
+
+    sides = prediction_summary(predictor.side_agreements)
+    if sides:
+        print(sides)
+    for kind, cases in predictor.findings.by_kind().items():
+        more = f" and {len(cases) - SHOWN} more" if len(cases) > SHOWN else ""
+        print(f"{kind}: {', '.join(cases[:SHOWN])}{more} (see {output / PREDICTION_FILE})")
 
 
 def _wanted(options: argparse.Namespace) -> OutputOptions:
@@ -142,14 +176,15 @@ def _predict_missing(
     options: argparse.Namespace,
 ) -> list[str]:
     """Predict the cases that no record proves done; returns them."""
-    output, ending = Path(options.o), predictor.dataset_json["file_ending"]
+    output = Path(options.o)
 
     def predict(todo: list[str]) -> list[str]:
+        predictor.prediction_file(output, wanted).kept(case for case in cases if case not in set(todo))
         return predictor.predict_cases({case: cases[case] for case in todo}, output, wanted, workers=options.npp)
 
     return CaseRecords(output / RECORDS, settings).resume(
         {case: [Path(file) for file in files] for case, files in cases.items()},
-        lambda case: wanted.files(output, case, ending),
+        predictor.outputs(output, wanted).files,
         predict,
         options.overwrite,
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from impulse_nnunet.cli.device import add_device_flag, chosen_device
 from impulse_nnunet.cli.dicom_flags import add_dicom_flags
-from impulse_nnunet.cli.predict import fold_of
+from impulse_nnunet.cli.predict import exit_code, fold_of, print_findings
 from impulse_nnunet.cli.reading_flags import add_reading_flags
 from impulse_nnunet.cli.resume_flags import add_resume_flags
 from impulse_nnunet.cli.shard_flags import add_shard_flags, shard_from
@@ -15,7 +15,7 @@ from impulse_nnunet.jobs.shards import Shard
 
 DESCRIPTION = """CT in, segments out. What the segment model takes (CT, bronchi, arteries and veins, lobes) is read from
 its dataset.json; anatomy masks are predicted first by their own models, any that nnU-Net trained. One
-bad case does not stop the others."""
+bad case does not stop the others. OUTPUT/prediction.json and the exit code are those of impulse_nnunet predict."""
 EXAMPLES = """examples:
   impulse_nnunet reconstruct -i CTS -o SEGMENTS --bav_model BAV_MODEL --segment_model MODEL
   impulse_nnunet reconstruct -i CTS -o SEGMENTS --segment_model MODEL_OF_CT_ALONE
@@ -34,9 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--segment_model", required=True, metavar="FOLDER", help="model of the segment stage")
     add("--bav_model", metavar="FOLDER", help="model of bronchi, arteries and veins")
     add("--lobe_model", metavar="FOLDER", help="model of the lobes")
-    add("-f", nargs="+", metavar="FOLD", help="folds of the segment model (default: all that are trained)")
-    add("--bav_folds", nargs="+", metavar="FOLD", help="folds of --bav_model (default: all that are trained)")
-    add("--lobe_folds", nargs="+", metavar="FOLD", help="folds of --lobe_model (default: all that are trained)")
+    add("-f", nargs="+", metavar="FOLD", help="folds of the segment model (default: all, which must be trained)")
+    add("--bav_folds", nargs="+", metavar="FOLD", help="folds of --bav_model (default: all, which must be trained)")
+    add("--lobe_folds", nargs="+", metavar="FOLD", help="folds of --lobe_model (default: all, which must be trained)")
     add("-chk", default="checkpoint_final.pth", metavar="NAME", help="of all models (default: checkpoint_final.pth)")
     add_dicom_flags(parser)
     add_device_flag(parser)
@@ -51,6 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Reconstruct."""
+    from impulse_nnunet.io.input_cases import not_read_of
+    from impulse_nnunet.io.not_read import left_out_line
     from impulse_nnunet.lungs.prediction import PredictionOptions
     from impulse_nnunet.lungs.reconstruct import ReconstructOptions, reconstruct
     from impulse_nnunet.lungs.sources import SourceOptions
@@ -66,23 +68,24 @@ def run(options: argparse.Namespace) -> int:
         source = SourceOptions(part=part, source=place, folds=chosen, checkpoint=options.chk) if place else None
         sources[part] = source
     predictor = ImPulSePredictor(device, not options.disable_progress_bar, options.verbose)
-    done = reconstruct(
-        Path(options.i),
-        Path(options.o),
-        predictor,
-        ReconstructOptions(
-            segment_model=Path(options.segment_model),
-            bav=sources["bav"],
-            lobes=sources["lobes"],
-            folds=None if options.f is None else tuple(fold_of(text) for text in options.f),
-            checkpoint=options.chk,
-            prediction=PredictionOptions(options.device, options.disable_tta, options.npp),
-            keep_masks=options.keep_masks,
-            overwrite=options.overwrite,
-            shard=shard_from(options) or Shard(),
-            series=tuple(options.series),
-            progress=not options.disable_progress_bar,
-        ),
+    shard = shard_from(options) or Shard()
+    wanted = ReconstructOptions(
+        segment_model=Path(options.segment_model),
+        bav=sources["bav"],
+        lobes=sources["lobes"],
+        folds=None if options.f is None else tuple(fold_of(text) for text in options.f),
+        checkpoint=options.chk,
+        prediction=PredictionOptions(options.device, options.disable_tta, options.npp),
+        keep_masks=options.keep_masks,
+        overwrite=options.overwrite,
+        shard=shard,
+        series=tuple(options.series),
+        progress=not options.disable_progress_bar,
     )
+    try:
+        done = reconstruct(Path(options.i), Path(options.o), predictor, wanted)
+    finally:
+        print_findings(predictor, Path(options.o))
     print(f"{len(done)} case(s) reconstructed into {options.o}")
-    return 0
+    ending = predictor.dataset_json["file_ending"]
+    return exit_code(left_out_line(Path(options.i), not_read_of(Path(options.i), ending)), shard)

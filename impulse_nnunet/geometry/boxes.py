@@ -63,6 +63,19 @@ def region_box(foreground_faces: np.ndarray, margin: float) -> Box:
     return Box.from_faces(np.maximum(lower - grow, -1), np.minimum(upper + grow, 1))
 
 
+def moved_out(box: Box, faces: np.ndarray, share: float) -> Box:
+    """An upright box with some of its faces moved outwards, clipped to the image.
+
+    Args:
+        box: The box.
+        faces: (3, 2) bool, the lower and upper faces that move.
+        share: Of the box's edge.
+    """
+    lower, upper = box.faces
+    step = share * (upper - lower)
+    return Box.from_faces(np.maximum(lower - step * faces[:, 0], -1), np.minimum(upper + step * faces[:, 1], 1))
+
+
 def faces_from_indices(lower: np.ndarray, upper: np.ndarray, shape: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """Faces, in image positions, of the voxels ``lower`` (included) to ``upper`` (excluded) of an image."""
     size = np.asarray(shape, np.float64)

@@ -11,11 +11,13 @@ from torch import Tensor
 from impulse_nnunet.decoding import EncodedBox, OutputGrid, decode_labels
 from impulse_nnunet.geometry.boxes import Box, bounding_box, faces_from_indices, region_box
 from impulse_nnunet.inference.ensemble import Ensemble
+from impulse_nnunet.inference.region import RegionEncoder, coarse_grid
 from impulse_nnunet.inference.upload import uploaded, working_volume_on
+from impulse_nnunet.runtime.findings import Finding
 from impulse_nnunet.settings import ImPulSeSettings
 
 SMALLEST_COMPONENT = 0.02  # of the foreground that the first pass finds; smaller ones do not widen the box
-COARSE_FROM = 64  # voxels of the input grid from which on every second is enough to find the box
+NO_REGION = Finding("no_region", "the first pass found no foreground; the whole image is used")
 
 logger = logging.getLogger(__name__)
 
@@ -31,22 +33,27 @@ def encode_working_volume(
 ) -> EncodedBox:
     """Encode a working volume; in ``two_pass``, the box of the foreground, which a first pass over the whole finds.
 
-    Nothing but the image is used. Where the first pass finds no foreground the whole image is encoded, with a warning.
+    Nothing but the image is used. Where the first pass finds no foreground the whole image is encoded, and where its
+    box would cut labels a larger one (:mod:`impulse_nnunet.inference.region`), with a finding.
     """
     volume = uploaded(volume, ensemble.device)
     if settings.region.mode == "whole":
         return ensemble.encode(volume, Box.whole(), settings.grid.input_grid, case)
     if settings.search_grid is None:
         first = ensemble.encode(volume, Box.whole(), settings.grid.input_grid, case)
-        grid = OutputGrid.native([n // 2 if n >= COARSE_FROM else n for n in settings.grid.input_grid])
+        grid = coarse_grid(settings.grid.input_grid)
     else:
         first = ensemble.search(volume, settings.search_grid, case)
         grid = OutputGrid.native(settings.search_grid)
     faces = foreground_faces(decode_labels(first, grid, settings.inference.block_points) > 0)
+    del first
     if faces is None:
-        logger.warning("%s: the first pass found no foreground; the whole image is used", case)
-    box = Box.whole() if faces is None else region_box(faces, settings.region.margin)
-    return ensemble.encode(volume, box, settings.grid.input_grid, case)
+        encoded = ensemble.encode(volume, Box.whole(), settings.grid.input_grid, case)
+        encoded.findings = (NO_REGION,)
+        logger.warning("%s: %s", case, NO_REGION.text)
+        return encoded
+    region = RegionEncoder(ensemble=ensemble, volume=volume, settings=settings, case=case)
+    return region.encode(region_box(faces, settings.region.margin))
 
 
 def foreground_faces(mask: np.ndarray) -> np.ndarray | None:

@@ -16,6 +16,7 @@ from impulse_nnunet.io.dicom.volume import read_volume
 from impulse_nnunet.io.formats import is_nifti
 from impulse_nnunet.io.label_maps import FAST, write_on_grid
 from impulse_nnunet.io.listing import channel_files, list_cases
+from impulse_nnunet.io.not_read import NotRead, not_read
 
 CONVERTED = ".dicom_"
 logger = logging.getLogger(__name__)
@@ -83,8 +84,7 @@ def find_input_cases(folder: Path, ending: str, channels: Sequence[str], series:
     Raises:
         InputError: No case, or DICOM for a model of several channels.
     """
-    has_images = folder.is_dir() and bool(channel_files(folder, ending))
-    if has_images or not (folder.is_dir() and holds_dicom(folder)):
+    if not _is_dicom_folder(folder, ending):
         if series:
             raise InputError("`series`", ", ".join(series)[:80], "a folder of DICOM", f"leave it out for {folder}")
         return InputCases(images=list_cases(folder, ending))
@@ -94,6 +94,16 @@ def find_input_cases(folder: Path, ending: str, channels: Sequence[str], series:
     chosen, failures = choose(folder, series_in(folder), "CT" if channels[0] == "CT" else "MR", series)
     logger.info("%d DICOM case(s): %s", len(chosen), ", ".join(chosen))
     return InputCases(series=chosen, failures=failures)
+
+
+def not_read_of(folder: Path, ending: str) -> list[NotRead]:
+    """What is not read of a folder; of DICOM series nothing is said here: reading them names what is wrong."""
+    return not_read(folder, ending) if folder.is_dir() and not _is_dicom_folder(folder, ending) else []
+
+
+def _is_dicom_folder(folder: Path, ending: str) -> bool:
+    """Whether a folder holds DICOM and no image."""
+    return folder.is_dir() and not channel_files(folder, ending) and holds_dicom(folder)
 
 
 def convert(cases: Mapping[str, Series], folder: Path, ending: str) -> tuple[dict[str, Path], dict[str, str]]:

@@ -13,12 +13,17 @@ CHANNEL = r"_(\d{4})"  # nnU-Net's CASE_0000.nii.gz
 CHANNEL_OF_FILE = re.compile(rf"{CHANNEL}\.[A-Za-z][A-Za-z.]*$")
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a file is none of the user's: ``._NAME``, ``.DS_Store``, ``Thumbs.db``, ours on their way."""
+    return name.startswith(".") or name == "Thumbs.db"
+
+
 def channel_files(folder: str | os.PathLike[str], file_ending: str) -> dict[str, list[str]]:
     """Case identifier -> channel files in order, of all files with nnU-Net's names in a folder."""
     files: dict[str, list[str]] = {}
     pattern = re.compile(rf"(.*){CHANNEL}{re.escape(file_ending)}", re.DOTALL)
     for name in sorted(os.listdir(folder)):  # names only: a cohort's folder may hold 100 000 files
-        match = pattern.fullmatch(name)
+        match = None if is_hidden(name) else pattern.fullmatch(name)
         if match is not None:
             files.setdefault(match[1], []).append(os.path.join(folder, name))
     return files
@@ -57,7 +62,7 @@ def cases_in(folder: Path, ending: str | None = None) -> dict[str, Path]:
         raise InputError(str(folder), "no such folder", "a folder of label maps", "check the path")
     cases: dict[str, Path] = {}
     with os.scandir(folder) as entries:  # the listing tells files from folders: no look at each of 100 000 files
-        names = sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file())
+        names = sorted(entry.name for entry in entries if not is_hidden(entry.name) and entry.is_file())
     for name in names:
         found = next((e for e in ([ending] if ending else LABEL_MAP_ENDINGS) if name.endswith(e)), None)
         if found is None:

@@ -6,6 +6,7 @@ fault harness met this. The pool also compares every file with every case, which
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -26,7 +27,7 @@ from nnunetv2.utilities import utils
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.io.formats import is_nifti
-from impulse_nnunet.io.listing import channel_files
+from impulse_nnunet.io.listing import channel_files, is_hidden
 from impulse_nnunet.io.nifti import as_stored, read_plain_nifti
 from impulse_nnunet.io.nifti_place import image_on_geometry, read_place
 from impulse_nnunet.io.text_headers import check_text_header
@@ -145,10 +146,21 @@ def lists_of_files(
     """
     files = channel_files(folder, file_ending)
     if identifiers is None:
-        identifiers = utils.get_identifiers_from_splitted_dataset_folder(folder, file_ending)
+        identifiers = identifiers_of_files(folder, file_ending)
     return [files.get(str(identifier), []) for identifier in identifiers]
+
+
+def identifiers_of_files(folder: str, file_ending: str) -> list[str]:
+    """Case identifiers of a folder of images as nnU-Net has them, without what operating systems leave there.
+
+    A name without a channel's number makes an identifier without files, which is refused when the case is read.
+    """
+    crop = len(file_ending) + len("_0000")
+    names = (name for name in os.listdir(folder) if name.endswith(file_ending) and not is_hidden(name))
+    return sorted({name[:-crop] for name in names})
 
 
 def list_without_processes() -> None:
     """Let all of nnU-Net's planning and preprocessing in this process list that way."""
     utils.create_lists_from_splitted_dataset_folder = lists_of_files
+    utils.get_identifiers_from_splitted_dataset_folder = identifiers_of_files

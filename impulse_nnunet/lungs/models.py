@@ -16,6 +16,7 @@ from impulse_nnunet.errors import InputError
 from impulse_nnunet.io.dataset_json import read_dataset_json
 from impulse_nnunet.io.json_files import read_json_object
 from impulse_nnunet.nnunet.datasets import SPLITS, read_splits
+from impulse_nnunet.nnunet.models import trained_folds
 
 SPLIT_IN_LOG = re.compile(r"This split has (\d+) training and (\d+) validation cases")
 
@@ -176,7 +177,7 @@ def read_model(folder: Path, setting: str, folds: Sequence[str] | None, checkpoi
     Args:
         folder: Folder of the model.
         setting: Name of the argument that gives it, for messages.
-        folds: Folds to use; all that have the checkpoint by default.
+        folds: Folds to use; by default all, which must have the checkpoint.
         checkpoint: Name of the checkpoints.
 
     Raises:
@@ -185,7 +186,6 @@ def read_model(folder: Path, setting: str, folds: Sequence[str] | None, checkpoi
     plans = read_json_object(folder / "plans.json", "that of a trained model", f"check `{setting}`")
     dataset_json = read_dataset_json(folder / "dataset.json", ("labels", "file_ending"), f"check `{setting}`")
     trained = sorted(path.parent.name.removeprefix("fold_") for path in folder.glob(f"fold_*/{checkpoint}"))
-    numbered = [fold for fold in trained if fold.isdigit()]
     missing = [fold for fold in folds or () if fold not in trained]
     if missing or not trained:
         raise InputError(
@@ -196,7 +196,7 @@ def read_model(folder: Path, setting: str, folds: Sequence[str] | None, checkpoi
         )
     name = str(plans["dataset_name"])
     splits, cases = _preprocessed_facts(name, dataset_json["file_ending"])
-    chosen = tuple(folds or numbered or ["all"])
+    chosen = tuple(folds or map(str, trained_folds(folder, checkpoint, f"{setting.removesuffix('s')}_folds")))
     return ShapeModel(
         folder=folder,
         setting=setting,

@@ -12,18 +12,21 @@ from impulse_nnunet import __version__
 from impulse_nnunet.errors import CasesFailedError, InputError
 from impulse_nnunet.io.dataset_json import read_dataset_json
 from impulse_nnunet.io.images import read_case
-from impulse_nnunet.io.input_cases import find_input_cases
 from impulse_nnunet.io.nnunet import reader_for
 from impulse_nnunet.jobs.case_records import RECORDS, CaseRecords, model_identity
+from impulse_nnunet.jobs.prediction_file import INPUT, findings_of
 from impulse_nnunet.jobs.shards import Shard
 from impulse_nnunet.lungs.inputs import kind_of, needs_bav, needs_lobes, write_channels
 from impulse_nnunet.lungs.label_mapping import LabelMapping
 from impulse_nnunet.lungs.models import ShapeModel
 from impulse_nnunet.lungs.prediction import PredictionOptions, predict_unseen
 from impulse_nnunet.lungs.sources import AnatomyMasks, SourceOptions
+from impulse_nnunet.nnunet.input_folder import look_into
 from impulse_nnunet.nnunet.models import trained_folds
+from impulse_nnunet.nnunet.output_options import OutputOptions
 from impulse_nnunet.nnunet.predictor import ImPulSePredictor
 from impulse_nnunet.preprocessing.survey import for_all_cases
+from impulse_nnunet.runtime.findings import Finding
 
 MASKS_FOLDER = "masks"
 
@@ -98,19 +101,28 @@ def reconstruct(
     """
     dataset_json, kind = _segment_stage(options)
     ending = dataset_json["file_ending"]
+    images = look_into(input_folder, {"file_ending": ending, "channel_names": {"0": "CT"}}, options.series)
     stages = _shape_stages(kind, options, ending)
     predictor.initialize_from_trained_model_folder(str(options.segment_model), options.folds, options.checkpoint)
-    inputs = find_input_cases(input_folder, ending, ["CT"], options.series)
-    records = CaseRecords(output / RECORDS, _settings(stages, options))
+    settings = _settings(stages, options)
+    records = CaseRecords(output / RECORDS, settings)
+    predictor.run |= {"command": "impulse_nnunet reconstruct", INPUT: str(input_folder), "settings": settings}
+    recorded = predictor.prediction_file(output, OutputOptions())
+    recorded.leave_out(input_folder, images.left_out)
+    recorded.forget_failures(images.inputs.names)
     work = output / (MASKS_FOLDER if options.shard.count == 1 else f"{MASKS_FOLDER}_{options.shard.index}")
     if options.overwrite:  # masks that are kept may be of other CTs with the same names
         shutil.rmtree(work, ignore_errors=True)
 
-    with inputs.files(options.shard.of(inputs.names), output, ending) as cases:
+    with images.files(options.shard.of(images.inputs.names), output, ending, recorded) as cases:
 
         def reconstruct_cases(todo: list[str]) -> list[str]:
             chosen = {case: cases[case] for case in todo}
+            recorded.kept(case for case in cases if case not in chosen)
             done, failures = _reconstruct_cases(chosen, output, work, predictor, dataset_json, kind, stages, options)
+            for case, reason in failures.items():
+                recorded.failed(case, reason, predictor.findings.of(case))
+            recorded.join()
             if failures:
                 raise CasesFailedError(dict(sorted(failures.items())), len(cases))
             return done
@@ -147,12 +159,22 @@ def _reconstruct_cases(
         channels, more = _write_all_channels(kind, images, shapes, work / "channels", dataset_json, options)
         failures |= more
         try:
-            predictor.predict_cases(channels, output, workers=options.prediction.processes)
+            noted = _noted(stages, work)
+            predictor.predict_cases(channels, output, workers=options.prediction.processes, noted=noted)
         except CasesFailedError as error:
             failures |= error.failures
     if not options.keep_masks:
         shutil.rmtree(work, ignore_errors=True)
     return list(channels), failures
+
+
+def _noted(stages: list[_ShapeStage], work: Path) -> dict[str, list[Finding]]:
+    """What was found of the cases in the first stage, where its models are of this package."""
+    noted: dict[str, list[Finding]] = {}
+    for stage in stages:
+        for case, found in findings_of(work / stage.part).items():
+            noted.setdefault(case, []).extend(Finding(one.kind, f"{stage.part}: {one.text}") for one in found)
+    return noted
 
 
 def _segment_stage(options: ReconstructOptions) -> tuple[Mapping[str, Any], str]:

@@ -7,16 +7,23 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 import torch
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from torch import Tensor
 
+from impulse_nnunet.errors import InputError
 from impulse_nnunet.io.dataset_json import channel_names
 from impulse_nnunet.io.images import RawCase, read_case
+from impulse_nnunet.nnunet.judging import judge_image
+from impulse_nnunet.nnunet.stock_records import record_failure
+from impulse_nnunet.preprocessing.cropping import MarginPreprocessor
 from impulse_nnunet.preprocessing.framing import framed
 from impulse_nnunet.preprocessing.orientations import check_orientation
 from impulse_nnunet.preprocessing.survey import mask_channels
 from impulse_nnunet.settings import settings_from_configuration
+
+FINDINGS = "impulse_findings"  # beside nnU-Net's entries of an item of the iterator
 
 
 def read_to_predict(predictor: nnUNetPredictor, case: str, files: Sequence[str]) -> RawCase:
@@ -30,16 +37,23 @@ def read_to_predict(predictor: nnUNetPredictor, case: str, files: Sequence[str])
     raw = read_case(reader, case, files, len(channel_names(content)))
     reading = settings_from_configuration(predictor.configuration_manager.configuration).reading
     check_orientation(case, raw, reading)
-    return framed(raw, mask_channels(content), reading.margins)
+    return raw if reading.crop_margins_mm else framed(raw, mask_channels(content), reading.margins)
 
 
-def preprocessed(predictor: nnUNetPredictor, raw: RawCase) -> tuple[Tensor, dict[str, Any]]:
-    """The image (channel, d, h, w) as nnU-Net's preprocessing leaves it, and its properties."""
-    preprocessor = predictor.configuration_manager.preprocessor_class(verbose=False)
-    data, _, properties = preprocessor.run_case_npy(
-        raw.images,
+def preprocessed(
+    predictor: nnUNetPredictor, images: np.ndarray, properties: dict[str, Any]
+) -> tuple[Tensor, dict[str, Any]]:
+    """The image (channel, d, h, w) as preprocessing leaves it, at native resolution, and nnU-Net's properties.
+
+    Args:
+        predictor: With a model.
+        images: (channel, d, h, w) as nnU-Net's reader gives them.
+        properties: With ``spacing``, (d, h, w).
+    """
+    data, _, properties = MarginPreprocessor(verbose=False).run_case_npy(
+        images,
         None,
-        raw.properties,
+        properties,
         predictor.plans_manager,
         predictor.configuration_manager,
         predictor.dataset_json,
@@ -68,8 +82,14 @@ def iterate_files(
     def prepare(number: int) -> dict[str, Any]:
         files, target = input_list_of_lists[number], targets[number]
         case = os.path.basename(files[0] if target is None else target)
-        data, properties = preprocessed(predictor, read_to_predict(predictor, case, files))
-        return {"data": data, "data_properties": properties, "ofile": target}
+        try:
+            raw = read_to_predict(predictor, case, files)
+            found = judge_image(predictor, case, raw)
+            data, properties = preprocessed(predictor, raw.images, raw.properties)
+        except InputError as error:
+            record_failure(predictor, target, str(error))
+            raise
+        return {"data": data, "data_properties": properties, "ofile": target, FINDINGS: found}
 
     with ThreadPoolExecutor(1) as pool:
         ahead = [pool.submit(prepare, 0)] if targets else []

@@ -20,6 +20,7 @@ from impulse_nnunet.network.weight_names import with_current_names
 from impulse_nnunet.security.checkpoints import load_checkpoint
 from impulse_nnunet.security.plans import check_dataset_json, check_plans
 
+CHECK_MODEL = "check `model_training_output_dir`, or `dataset`, `trainer`, `plans` and `configuration`"
 LEAVE = "use the model folder as training left it"
 BUILDING_ERRORS = (RuntimeError, KeyError, ValueError, TypeError, AttributeError, ImportError, IndexError)
 
@@ -79,6 +80,17 @@ class LoadedModel:
     folds: list[Fold]
 
 
+def check_model_folder(folder: Path) -> None:
+    """Refuse what is no folder of a trained model.
+
+    Raises:
+        InputError: Naming what is missing.
+    """
+    for name in ("dataset.json", "plans.json"):
+        if not (folder / name).is_file():
+            raise InputError(str(folder), f"no {name}", "a folder of a trained model", CHECK_MODEL)
+
+
 def describe(folder: Path) -> Description:
     """Read and check plans.json and dataset.json.
 
@@ -116,13 +128,33 @@ def read_fold(path: Path) -> Fold:
     )
 
 
-def trained_folds(folder: Path, checkpoint_name: str) -> tuple[int | str, ...]:
-    """Folds of a model folder that have a checkpoint: the numbered ones, else ``all``."""
-    found = sorted(path.parent.name.removeprefix("fold_") for path in folder.glob(f"fold_*/{checkpoint_name}"))
-    numbered = tuple(int(fold) for fold in found if fold.isdigit())
-    if not numbered and "all" not in found:
+def trained_folds(folder: Path, checkpoint_name: str, setting: str = "use_folds") -> tuple[int | str, ...]:
+    """Folds of a model folder: the numbered ones, else ``all``; all of them have to be trained to the end.
+
+    Args:
+        folder: Of the model.
+        checkpoint_name: Of each fold.
+        setting: That chooses folds, for messages.
+
+    Raises:
+        InputError: There is none, or one without the checkpoint: an average of fewer folds must be asked for.
+    """
+    names = [path.name.removeprefix("fold_") for path in folder.glob("fold_*") if path.is_dir()]
+    trained = [name for name in names if (folder / f"fold_{name}" / checkpoint_name).is_file()]
+    numbered = sorted(int(name) for name in names if name.isdigit())
+    chosen: list[int | str] = [*numbered] if any(name.isdigit() for name in trained) else ["all"]
+    unfinished = [fold for fold in chosen if str(fold) not in trained]
+    if unfinished == ["all"]:
         raise InputError(str(folder), f"no fold with {checkpoint_name}", "a trained model", "finish a training")
-    return numbered or ("all",)
+    if unfinished:
+        some = " ".join(str(fold) for fold in chosen if fold not in unfinished)
+        raise InputError(
+            str(folder / f"fold_{unfinished[0]}"),
+            f"no {checkpoint_name}",
+            "every fold trained to its end",
+            f"finish its training, or choose the others with `{setting}` {some}",
+        )
+    return tuple(chosen)
 
 
 def load_model(folder: Path, folds: Sequence[int | str], checkpoint_name: str) -> LoadedModel:

@@ -21,7 +21,9 @@ from impulse_nnunet.errors import InputError
 from impulse_nnunet.io.dataset_json import check_channel_order, read_dataset_json
 from impulse_nnunet.io.files import copy_whole
 from impulse_nnunet.io.label_maps import holds_integers, read_label_map, write_label_map
+from impulse_nnunet.io.listing import is_hidden
 from impulse_nnunet.io.nnunet import list_without_processes, reader_for
+from impulse_nnunet.io.not_read import not_read
 from impulse_nnunet.laterality.judgement import training_warnings
 from impulse_nnunet.planners.impulse_planner import ImPulSePlanner, check_override_names
 from impulse_nnunet.preprocessing.fingerprint import FINGERPRINT, ReadAlikeFingerprintExtractor
@@ -188,8 +190,10 @@ def survey_raw_dataset(name: str, workers: int, progress_bar: bool) -> dict[str,
     dataset_json = read_raw_dataset_json(raw)
     cases = get_filenames_of_train_images_and_targets(str(raw), dataset_json)
     if not cases:
-        raise InputError(str(raw / "imagesTr"), "no case", "training images", "see nnU-Net's dataset format")
+        _refuse_no_case(raw / "imagesTr", dataset_json["file_ending"])
     _refuse_labels_without_images(raw, dataset_json, cases)
+    for one in not_read(raw / "imagesTr", dataset_json["file_ending"]) if "dataset" not in dataset_json else []:
+        logger.warning("%s: not read: %s", raw / "imagesTr", one)
     survey = survey_dataset(cases, reader_for(dataset_json), dataset_json, workers, progress_bar)
     gaps = {case: found.left_of_right_mm for case, found in survey.items() if found.left_of_right_mm is not None}
     for line in training_warnings(gaps, asymmetries_of(survey)):
@@ -197,12 +201,19 @@ def survey_raw_dataset(name: str, workers: int, progress_bar: bool) -> dict[str,
     return survey
 
 
+def _refuse_no_case(images: Path, ending: str) -> None:
+    others = not_read(images, ending) if images.is_dir() else []
+    found = f"no case, and {others[0]}" if others else "no case"
+    remedy = "correct the files' names, or file_ending in dataset.json; see nnU-Net's dataset format"
+    raise InputError(str(images), found, f"training images CASE_0000{ending}", remedy)
+
+
 def _refuse_labels_without_images(raw: Path, dataset_json: Mapping[str, Any], cases: Container[str]) -> None:
     """nnU-Net goes by the images and would train without the case whose image is missing or has a wrong name."""
     if "dataset" in dataset_json or not (raw / "labelsTr").is_dir():
         return
     ending = dataset_json["file_ending"]
-    labelled = [name for name in sorted(os.listdir(raw / "labelsTr")) if name.endswith(ending) and name[0] != "."]
+    labelled = [name for name in sorted(os.listdir(raw / "labelsTr")) if name.endswith(ending) and not is_hidden(name)]
     alone = [name for name in labelled if name.removesuffix(ending) not in cases]
     if alone:
         more = f" and {len(alone) - 1} more" if len(alone) > 1 else ""
@@ -223,6 +234,9 @@ def read_raw_dataset_json(raw: Path) -> dict[str, Any]:
     path = raw / "dataset.json"
     content = read_dataset_json(path, RAW_ENTRIES, "see nnU-Net's dataset format")
     check_channel_order(content, path)
+    ending = content["file_ending"]
+    if not isinstance(ending, str) or not ending.startswith("."):
+        raise InputError(str(path), f"file_ending {ending!r}", "an ending with its dot, e.g. '.nii.gz'", "correct it")
     try:
         labels = allowed_labels(content)
     except (RuntimeError, AssertionError, TypeError, ValueError, AttributeError) as error:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,38 +16,33 @@ from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from torch import Tensor
 from tqdm import tqdm
 
-from impulse_nnunet.decoding import EncodedBox, decode_displacement, decode_labels
+from impulse_nnunet.decoding import EncodedBox
 from impulse_nnunet.errors import CasesFailedError, InputError
 from impulse_nnunet.inference.encoding import encode_image
 from impulse_nnunet.inference.ensemble import Ensemble, ensemble_of, settings_of
 from impulse_nnunet.inference.volume import predict_volume
-from impulse_nnunet.inference.world import image_to_world, output_grid
-from impulse_nnunet.inference.writers import Writers
+from impulse_nnunet.inference.writers import Writers, in_order, timed
 from impulse_nnunet.io.dataset_json import channel_names
 from impulse_nnunet.io.files import check_unchanged, remove_leftovers, stamps_of, write_json
-from impulse_nnunet.io.grid import FileGrid, read_file_grid, reader_to_world
-from impulse_nnunet.io.images import RawCase, check_image
-from impulse_nnunet.io.label_maps import write_on_grid
+from impulse_nnunet.io.images import check_image
 from impulse_nnunet.io.listing import list_cases
-from impulse_nnunet.io.nnunet import ASSUMED
-from impulse_nnunet.laterality.asymmetry import asymmetry, decode
-from impulse_nnunet.laterality.judgement import looks_mirrored, prediction_warning
+from impulse_nnunet.jobs.case_records import model_identity
+from impulse_nnunet.jobs.prediction_file import PredictionFile
 from impulse_nnunet.network import ImPulSeNet
 from impulse_nnunet.nnunet.case_input import preprocessed, read_to_predict
-from impulse_nnunet.nnunet.cases import PreparedCase, decode_case, write_case
-from impulse_nnunet.nnunet.look_ahead import in_order
-from impulse_nnunet.nnunet.meshes import decode_fine, write_meshes
-from impulse_nnunet.nnunet.models import load_model, trained_folds
-from impulse_nnunet.nnunet.output_options import DISPLACEMENT_FOLDER, OutputOptions
-from impulse_nnunet.preprocessing.survey import image_to_judge, mask_channels
+from impulse_nnunet.nnunet.cases import PreparedCase, decode_case
+from impulse_nnunet.nnunet.judging import judge_image, judge_labels, log_findings
+from impulse_nnunet.nnunet.models import check_model_folder, load_model, trained_folds
+from impulse_nnunet.nnunet.output_options import OutputOptions
+from impulse_nnunet.nnunet.outputs import DecodedCase, Outputs
+from impulse_nnunet.nnunet.run_description import describe_run
 from impulse_nnunet.runtime.device_errors import DeviceLostError
 from impulse_nnunet.runtime.environment import ensure_variables
+from impulse_nnunet.runtime.findings import Finding, Findings
 from impulse_nnunet.runtime.output import suppress_output
 from impulse_nnunet.settings import ImPulSeSettings
 
 logger = logging.getLogger(__name__)
-
-CHECK_MODEL = "check `model_training_output_dir`, or `dataset`, `trainer`, `plans` and `configuration`"
 
 
 class ImPulSePredictor(nnUNetPredictor):
@@ -56,10 +52,19 @@ class ImPulSePredictor(nnUNetPredictor):
         device: Where to compute; CUDA if there is one.
         progress_bar: Show one.
         verbose: nnU-Net's own output.
+
+    Attributes:
+        findings: What was noted of the cases predicted so far.
+        side_agreements: How well their sides agree with the training cases', where that is known.
+        model_files: Digests of the model's files.
+        run: How labels are made, as ``prediction.json`` has it.
     """
 
     def __init__(self, device: torch.device | None = None, progress_bar: bool = True, verbose: bool = False) -> None:
-        self.side_agreements: dict[str, float] = {}  # of the cases predicted so far (impulse_nnunet.laterality)
+        self.findings = Findings()
+        self.side_agreements: dict[str, float] = {}
+        self.model_files: dict[str, str] = {}
+        self.run: dict[str, Any] = {}
         device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         with suppress_output(verbose):
             super().__init__(
@@ -79,9 +84,7 @@ class ImPulSePredictor(nnUNetPredictor):
     ) -> None:
         """Overrides nnU-Net's: no code in the files can run; what is missing or does not fit is named in one line."""
         folder = Path(model_training_output_dir)
-        for name in ("dataset.json", "plans.json"):
-            if not (folder / name).is_file():
-                raise InputError(str(folder), f"no {name}", "a folder of a trained model", CHECK_MODEL)
+        check_model_folder(folder)
         folds = use_folds or trained_folds(folder, checkpoint_name)
         for fold in folds:
             if not (folder / f"fold_{fold}" / checkpoint_name).is_file():
@@ -92,6 +95,7 @@ class ImPulSePredictor(nnUNetPredictor):
                     "train it, or choose other `use_folds` or `checkpoint_name`",
                 )
         ensure_variables()
+        logger.info("folds %s of %s, %s", ", ".join(str(fold) for fold in folds), folder.name, checkpoint_name)
         with suppress_output(self.verbose):
             model = load_model(folder, folds, checkpoint_name)
         trainer = model.folds[0].trainer
@@ -106,6 +110,9 @@ class ImPulSePredictor(nnUNetPredictor):
             trainer,
             model.folds[0].mirroring_axes,
         )
+        self.model_files = model_identity(folder, folds, checkpoint_name)
+        identity = {"configuration": model.folds[0].configuration, "folds": list(folds), "files": self.model_files}
+        self.run = describe_run(self, "impulse_nnunet predict", identity, {})
 
     def predict_folder(
         self,
@@ -135,8 +142,12 @@ class ImPulSePredictor(nnUNetPredictor):
         options: OutputOptions | None = None,
         overwrite: bool = True,
         workers: int = 2,
+        noted: Mapping[str, Sequence[Finding]] | None = None,
     ) -> list[str]:
-        """Predict cases given as identifier -> channel files; see :meth:`predict_folder`."""
+        """Predict cases given as identifier -> channel files; see :meth:`predict_folder`.
+
+        ``noted`` holds what was found of cases before, when their files were made.
+        """
         options = options or OutputOptions()
         if options.displacement and not ensemble_of(self, all_folds=False).network.decoder.moves_points:
             raise InputError(
@@ -147,15 +158,53 @@ class ImPulSePredictor(nnUNetPredictor):
         remove_leftovers(output)
         for name, content in (("dataset.json", self.dataset_json), ("plans.json", self.plans_manager.plans)):
             write_json(content, output / name)
-        todo = [case for case in cases if overwrite or not self._is_done(output / case, options)]
-        ensemble = ensemble_of(self)
+        outputs = self.outputs(output, options)
+        todo = [case for case in cases if overwrite or not all(file.is_file() for file in outputs.files(case))]
+        recorded = self.prediction_file(output, options)
+        recorded.begin(todo)
+        for case in todo:
+            self.findings.forget(case)
+            self.findings.add(case, (noted or {}).get(case, ()))
+        try:
+            failures = self._predict_all({case: cases[case] for case in todo}, outputs, recorded, workers)
+            for case, reason in failures.items():
+                recorded.failed(case, reason, self.findings.of(case))
+        finally:
+            recorded.join()
+        if failures:
+            raise CasesFailedError(failures, len(todo))
+        return todo
+
+    def outputs(self, folder: Path, options: OutputOptions) -> Outputs:
+        """The files of cases that are predicted into a folder."""
+        ending = self.dataset_json["file_ending"]
+        return Outputs(
+            folder=folder,
+            ending=ending,
+            plans_manager=self.plans_manager,
+            dataset_json=self.dataset_json,
+            options=options,
+        )
+
+    def prediction_file(self, folder: Path, options: OutputOptions) -> PredictionFile:
+        """What becomes of the cases of a folder: ``prediction.json`` there."""
+        settings = self.run.get("settings", {}) | asdict(options)
+        return PredictionFile(folder, self.dataset_json["file_ending"], self.run | {"settings": settings})
+
+    def _predict_all(
+        self, cases: dict[str, list[str]], outputs: Outputs, recorded: PredictionFile, workers: int
+    ) -> dict[str, str]:
+        """Predict cases one after the other, reading ahead and writing behind; why some failed."""
+        ensemble, todo = ensemble_of(self), list(cases)
         failures: dict[str, str] = {}
         with ThreadPoolExecutor(max(1, workers)) as readers, Writers(workers) as writers:
             pending: dict[str, Future[object]] = {}
-            prepared = in_order(readers, lambda case: self.prepare(case, cases[case]), todo)
+            prepared = in_order(readers, lambda case: timed(partial(self.prepare, case, cases[case])), todo)
             for case, future in tqdm(prepared, "Predicting", len(todo), unit="case", disable=not self.allow_tqdm):
                 try:
-                    pending[case] = writers.submit(self._predict_one(ensemble, future.result(), output, options))
+                    ready, reading_s = future.result()
+                    write, seconds = timed(partial(self._predict_one, ensemble, ready, outputs))
+                    pending[case] = writers.submit(partial(self._write_one, case, write, recorded, reading_s + seconds))
                 except DeviceLostError as error:
                     failures |= {left: f"{left}: not predicted" for left in todo[todo.index(case) :]}
                     failures[case] = str(error)
@@ -169,9 +218,12 @@ class ImPulSePredictor(nnUNetPredictor):
                     written.result()
                 except (InputError, OSError, RuntimeError) as error:
                     failures[case] = f"{case}: could not be written: {_one_line(error)}"
-        if failures:
-            raise CasesFailedError(failures, len(todo))
-        return todo
+        return failures
+
+    def _write_one(self, case: str, write: Callable[[], Any], recorded: PredictionFile, seconds: float) -> None:
+        """The entry of a case first, so that no labels lie there without it."""
+        recorded.done(case, self.findings.of(case), seconds)
+        write()
 
     def predict_array(self, image: np.ndarray, spacing_mm: Sequence[float], with_probabilities: bool = False) -> Any:
         """Predict one image in memory.
@@ -185,25 +237,14 @@ class ImPulSePredictor(nnUNetPredictor):
             (d, h, w) labels, or labels and probabilities.
         """
         check_image("image", image, len(self._channels()))
-        preprocessor = self.configuration_manager.preprocessor_class(verbose=False)
-        data, _, properties = preprocessor.run_case_npy(
-            image,
-            None,
-            {"spacing": list(spacing_mm)},
-            self.plans_manager,
-            self.configuration_manager,
-            self.dataset_json,
-        )
-
+        data, properties = preprocessed(self, image, {"spacing": list(spacing_mm)})
         decode = partial(
             decode_case,
             properties=properties,
             plans_manager=self.plans_manager,
             with_probabilities=with_probabilities,
         )
-        prediction = predict_volume(
-            ensemble_of(self), torch.from_numpy(data), settings_of(self), decode, encode=self.encode
-        )
+        prediction = predict_volume(ensemble_of(self), data, settings_of(self), decode, encode=self.encode)
         return (prediction.labels, prediction.probabilities) if with_probabilities else prediction.labels
 
     def _channels(self) -> Any:
@@ -221,88 +262,30 @@ class ImPulSePredictor(nnUNetPredictor):
         """
         stamps = stamps_of(files)
         raw = read_to_predict(self, case, files)
-        self._judge_sides(case, raw)
-        image, properties = preprocessed(self, raw)
+        self._note(case, judge_image(self, case, raw, self.side_agreements))
+        image, properties = preprocessed(self, raw.images, raw.properties)
         return PreparedCase(case=case, files=files, image=image, properties=properties, stamps=stamps)
 
-    def _judge_sides(self, case: str, raw: RawCase) -> None:
-        """Note how well the image's asymmetry agrees with the training cases', where the plans know theirs."""
-        learned, to_world = settings_of(self).laterality.asymmetry, reader_to_world(raw.properties)
-        if not learned or to_world is None:
-            return
-        found = asymmetry(image_to_judge(raw.images, mask_channels(self.dataset_json)), to_world)
-        self.side_agreements[case] = 0.0 if found is None else float(found @ decode(learned))
-        if looks_mirrored(self.side_agreements[case]):
-            logger.warning("%s", prediction_warning(case, self.side_agreements[case]))
+    def _note(self, case: str, found: Sequence[Finding]) -> None:
+        log_findings(case, self.findings.add(case, found))
 
     def encode(self, ensemble: Ensemble, image: Tensor, settings: ImPulSeSettings, case: str = "image") -> EncodedBox:
         """Encode a preprocessed image (channel, d, h, w); a subclass may look at the case in another way."""
         return encode_image(ensemble, image, settings, case)
 
-    def _predict_one(self, ensemble: Ensemble, prepared: PreparedCase, output: Path, options: OutputOptions) -> Any:
+    def _predict_one(self, ensemble: Ensemble, prepared: PreparedCase, outputs: Outputs) -> Callable[[], Any]:
         """Decode a case now; returns what is left to do, writing, for another thread."""
-        decode = partial(self._decode_one, prepared=prepared, output=output, options=options)
-        writes = predict_volume(
+
+        def decode(encoded: EncodedBox, block: int) -> DecodedCase:
+            self.findings.add(prepared.case, encoded.findings)  # the encoder has logged them
+            return outputs.decode(encoded, block, prepared)
+
+        decoded = predict_volume(
             ensemble, prepared.image, settings_of(self), decode, case=prepared.case, encode=self.encode
         )
+        self._note(prepared.case, judge_labels(self, decoded.labelled))
         check_unchanged(prepared.stamps, prepared.case)
-        return lambda: [write() for write in writes]
-
-    def _decode_one(
-        self, encoded: EncodedBox, block: int, prepared: PreparedCase, output: Path, options: OutputOptions
-    ) -> list[Callable[[], None]]:
-        properties, ending = prepared.properties, self.dataset_json["file_ending"]
-        target = output / prepared.case
-        writes: list[Callable[[], None]] = []
-        if options.own_grid:
-            prediction = decode_case(encoded, block, properties, self.plans_manager, options.probabilities)
-            writes.append(lambda: write_case(prediction, properties, self.plans_manager, ending, str(target)))
-        else:
-            grid = self._other_grid(prepared, options)
-            like = Path(options.like or prepared.files[0])
-            labels = decode_labels(encoded, output_grid(grid, self._to_world(properties)), block)
-            writes.append(lambda: write_on_grid(labels, grid, Path(f"{target}{ending}"), like=like))
-        if options.displacement:
-            own = read_file_grid(prepared.files[0])
-            field = self._world_displacement(encoded, own, properties, block)
-            path = output / DISPLACEMENT_FOLDER / f"{prepared.case}{ending}"
-            writes.append(lambda: write_on_grid(field, own, path, like=Path(prepared.files[0])))
-        if options.meshes:
-            writes.append(self._meshes(encoded, block, prepared, output, options))
-        return writes
-
-    def _meshes(
-        self, encoded: EncodedBox, block: int, prepared: PreparedCase, output: Path, options: OutputOptions
-    ) -> Callable[[], None]:
-        self._check_place(prepared)
-        image, to_world = read_file_grid(prepared.files[0]), self._to_world(prepared.properties)
-        fine = decode_fine(encoded, image, to_world, options.mesh_spacing_mm, block, prepared.case)
-        return partial(write_meshes, fine, self.dataset_json, prepared.case, options.meshes, output)
-
-    def _world_displacement(
-        self, encoded: EncodedBox, grid: FileGrid, properties: dict[str, Any], block: int
-    ) -> np.ndarray:
-        to_world = self._to_world(properties)
-        field = decode_displacement(encoded, output_grid(grid, to_world), block)
-        return field @ to_world[:3, :3].T.astype(np.float32)
-
-    def _to_world(self, properties: dict[str, Any]) -> np.ndarray:
-        return image_to_world(properties, self.plans_manager.transpose_forward)
-
-    def _check_place(self, prepared: PreparedCase) -> None:
-        if prepared.properties.get(ASSUMED):
-            expected, remedy = "one with a place for `spacing_mm`, `like` and `meshes`", "predict it on its own grid"
-            raise InputError(prepared.case, "an image whose orientation is assumed", expected, remedy)
-
-    def _other_grid(self, prepared: PreparedCase, options: OutputOptions) -> FileGrid:
-        self._check_place(prepared)
-        if options.like is not None:
-            return read_file_grid(options.like)
-        return read_file_grid(prepared.files[0]).with_spacing((options.spacing_mm or (1, 1, 1))[::-1])
-
-    def _is_done(self, truncated: Path, options: OutputOptions) -> bool:
-        files = options.files(truncated.parent, truncated.name, self.dataset_json["file_ending"])
-        return all(file.is_file() for file in files)
+        return lambda: [write() for write in decoded.writes]
 
 
 def _one_line(error: BaseException) -> str:

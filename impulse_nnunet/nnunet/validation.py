@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
@@ -28,6 +28,7 @@ from impulse_nnunet.inference.ensemble import Ensemble
 from impulse_nnunet.inference.volume import predict_volume
 from impulse_nnunet.inference.writers import Writers
 from impulse_nnunet.io.files import whole_file
+from impulse_nnunet.io.listing import is_hidden
 from impulse_nnunet.jobs.process_guard import end_with_parent
 from impulse_nnunet.nnunet.cases import decode_case, write_case
 from impulse_nnunet.settings import ImPulSeSettings
@@ -69,16 +70,44 @@ def predict_preprocessed(
             result.result()
 
 
+def remove_stale(folder: Path, cases: Collection[str], file_ending: str) -> list[str]:
+    """Remove what validations of other splits left: nnU-Net's later steps take all files of the folder for this fold's.
+
+    Args:
+        folder: Of the validation.
+        cases: That the fold validates.
+        file_ending: Of the label maps.
+
+    Returns:
+        The cases that were removed.
+    """
+    removed = set()
+    for ending in (file_ending, ".npz", ".pkl"):
+        for path in sorted(folder.glob(f"*{ending}")):
+            case = path.name[: -len(ending)]
+            if path.is_file() and not is_hidden(path.name) and case not in cases:
+                path.unlink()
+                removed.add(case)
+    return sorted(removed)
+
+
 def summarise(
-    folder: Path, reference: Path, plans_manager: PlansManager, dataset_json: dict[str, Any]
+    folder: Path, reference: Path, cases: Collection[str], plans_manager: PlansManager, dataset_json: dict[str, Any]
 ) -> dict[str, Any]:
-    """Score a folder with nnU-Net's metrics and write ``summary.json`` there, in nnU-Net's schema.
+    """Score a fold's validation with nnU-Net's metrics and write ``summary.json`` there, in nnU-Net's schema.
+
+    Args:
+        folder: Of the predictions.
+        reference: Folder of the references.
+        cases: That the fold validates: these are scored, whatever else lies in the folder.
+        plans_manager: nnU-Net's.
+        dataset_json: Of the data set.
 
     Raises:
         InputError: A worker was lost; nnU-Net's own pool would wait for it for ever.
     """
     manager = plans_manager.get_label_manager(dataset_json)
-    names = sorted(path.name for path in folder.glob(f"*{dataset_json['file_ending']}"))
+    names = [f"{case}{dataset_json['file_ending']}" for case in sorted(cases)]
     measure = partial(
         _measure,
         reference,
@@ -87,12 +116,12 @@ def summarise(
         manager.foreground_labels,
         manager.ignore_label,
     )
-    cases = _on_processes(measure, names, default_num_processes, str(folder))
-    labels = {label: _means(cases, label) for label in manager.foreground_labels}
+    scored = _on_processes(measure, names, default_num_processes, str(folder))
+    labels = {label: _means(scored, label) for label in manager.foreground_labels}
     metrics = next(iter(labels.values()))
     foreground = {name: float(np.mean([values[name] for values in labels.values()])) for name in metrics}
-    result: dict[str, Any] = {"metric_per_case": cases, "mean": labels, "foreground_mean": foreground}
-    for part in (*cases, labels, foreground):
+    result: dict[str, Any] = {"metric_per_case": scored, "mean": labels, "foreground_mean": foreground}
+    for part in (*scored, labels, foreground):
         recursive_fix_for_json_export(part)
     with whole_file(folder / "summary.json") as path:
         save_summary_json(result, str(path))

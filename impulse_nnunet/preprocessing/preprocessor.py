@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from batchgenerators.utilities.file_and_folder_operations import load_json
 from nnunetv2.paths import nnUNet_preprocessed, nnUNet_raw
-from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
 from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
@@ -22,16 +21,17 @@ from impulse_nnunet.io.dataset_json import channel_names, read_dataset_json
 from impulse_nnunet.io.files import check_unchanged, stamps_of
 from impulse_nnunet.io.images import RawCase, read_case, read_masks
 from impulse_nnunet.io.nnunet import Reader
+from impulse_nnunet.preprocessing.cropping import MarginPreprocessor
 from impulse_nnunet.preprocessing.framing import frame_of
 from impulse_nnunet.preprocessing.progress import FolderInProgress
 from impulse_nnunet.preprocessing.survey import allowed_labels, for_all_cases, ignore_label, mask_channels
-from impulse_nnunet.settings import settings_from_configuration
+from impulse_nnunet.settings import ReadingSettings, settings_from_configuration
 from impulse_nnunet.training.case_facts import FACTS_KEY, case_facts
 
 TREES_PROPERTY = "impulse_trees"
 
 
-class ImPulSePreprocessor(DefaultPreprocessor):
+class ImPulSePreprocessor(MarginPreprocessor):
     """Crops and normalises as nnU-Net does, then stores a working volume and the segmentation at native resolution."""
 
     @staticmethod
@@ -94,7 +94,7 @@ class ImPulSePreprocessor(DefaultPreprocessor):
                 return
             stamps = stamps_of(files)
             progress.begin(case, files)
-            raw = _read_framed(reader, case, entry, trees, dataset_json, settings.reading.margins)
+            raw = _read_framed(reader, case, entry, trees, dataset_json, settings.reading)
             check_unchanged(stamps, case)
             volume, segmentation, properties = self.run_case_npy(
                 raw.images, raw.segmentation, raw.properties, plans_manager, configuration, dataset_json
@@ -112,13 +112,13 @@ def _read_framed(
     entry: Mapping[str, Any],
     trees: Sequence[str],
     dataset_json: Mapping[str, Any],
-    margins: Sequence[float],
+    reading: ReadingSettings,
 ) -> RawCase:
     """Read a training case, oblique ones in their frame; the voxels of trees lie in the properties."""
     channels, labels = len(channel_names(dataset_json)), allowed_labels(dataset_json)
     raw = read_case(reader, case, entry["images"], channels, entry["label"], labels, ignore_label(dataset_json))
     joined = read_masks(reader, trees, raw) if trees else None
-    frame = frame_of(raw, mask_channels(dataset_json), margins)
+    frame = None if reading.crop_margins_mm else frame_of(raw, mask_channels(dataset_json), reading.margins)
     if frame is not None:
         raw, joined = frame.case(raw), None if joined is None else frame.cut(joined, False)
     if joined is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,6 +22,7 @@ from impulse_nnunet.io.images import read_case
 from impulse_nnunet.io.upright import OWN
 from impulse_nnunet.laterality.asymmetry import asymmetry
 from impulse_nnunet.laterality.labels import SidedLabels, left_of_right_mm, sided_labels
+from impulse_nnunet.preprocessing.cropping import planned_margins
 from impulse_nnunet.preprocessing.framing import framed, margins_of
 from impulse_nnunet.preprocessing.orientations import orientation_of, shared_orientation
 from impulse_nnunet.settings import ReadingSettings
@@ -43,6 +44,8 @@ class CaseSurvey:
         orientation: To where the array's axes x, y, z run, e.g. ``LPS``, where the file has a geometry.
         assumed_orientation: The file says nothing of it, and the user let it be assumed.
         margins: Shares of the edges below and above the body, of images that are not oblique.
+        excess_mm: (6,) how far labels exceed the nonzero box below and above along (d, h, w).
+        room_mm: (6,) from the nonzero box to the image's faces.
     """
 
     image_extent_mm: np.ndarray
@@ -53,6 +56,15 @@ class CaseSurvey:
     orientation: str | None = None
     assumed_orientation: bool = False
     margins: tuple[float, ...] | None = None
+    excess_mm: np.ndarray = field(default_factory=lambda: np.zeros(6))
+    room_mm: np.ndarray = field(default_factory=lambda: np.zeros(6))
+
+    def cropped(self, margins_mm: Sequence[float]) -> CaseSurvey:
+        """The same case, cropped with margins (6) beyond its nonzero voxels; empty: with none."""
+        if not margins_mm:
+            return self
+        more = np.minimum(self.room_mm, margins_mm).reshape(3, 2).sum(1)
+        return replace(self, image_extent_mm=self.image_extent_mm + more)
 
 
 def survey_dataset(
@@ -118,12 +130,22 @@ def survey_case(
         orientation=orientation_of(raw),
         assumed_orientation=raw.assumed_orientation,
         margins=margins,
+        excess_mm=_between(image, region, spacing),
+        room_mm=_between(image, (np.zeros(3, int), np.array(raw.images.shape[1:])), spacing),
     )
     to_world = reader_to_world(raw.properties)
     if sides is None or to_world is None or segmentation is None:
         return survey
     found = asymmetry(image_to_judge(raw.images, masks), to_world)
     return replace(survey, asymmetry=found, left_of_right_mm=left_of_right_mm(segmentation[0], sides, to_world))
+
+
+def _between(
+    inner: tuple[np.ndarray, np.ndarray], outer: tuple[np.ndarray, np.ndarray], spacing_mm: np.ndarray
+) -> np.ndarray:
+    """(6,) mm that a box exceeds another one by, below and above along each axis; 0 where it does not."""
+    below, above = inner[0] - outer[0], outer[1] - inner[1]
+    return np.asarray(np.maximum(np.stack([below, above], axis=1), 0) * spacing_mm[:, None]).ravel()
 
 
 def reading_of(survey: Mapping[str, CaseSurvey], reader_class: type[BaseReaderWriter]) -> ReadingSettings:
@@ -136,7 +158,10 @@ def reading_of(survey: Mapping[str, CaseSurvey], reader_class: type[BaseReaderWr
     known = [found.margins for found in survey.values() if found.margins is not None]
     margins = np.minimum(np.median(known, axis=0), LARGEST_MARGIN).round(4).tolist() if known else ()
     assumed = any(found.assumed_orientation for found in survey.values())
-    return ReadingSettings(orientation, assumed, tuple(margins))
+    crop = planned_margins([found.excess_mm for found in survey.values()])
+    return ReadingSettings(
+        orientation=orientation, assume_orientation=assumed, margins=tuple(margins), crop_margins_mm=crop
+    )
 
 
 def asymmetries_of(survey: Mapping[str, CaseSurvey]) -> dict[str, np.ndarray]:

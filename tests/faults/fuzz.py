@@ -25,6 +25,7 @@ from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from
 
 from impulse_nnunet.cli.main import main
 from tests.faults.mutations import LABELS, Recipe, recipes, write
+from tests.faults.oracle import disagreement, expected_place
 
 NUMBER = 77
 DATASET = f"Dataset{NUMBER:03d}_Fuzzed"
@@ -78,7 +79,7 @@ class Tally:
     @property
     def cases(self) -> int:
         """Mutated cases tried."""
-        return sum(self.ended.values())
+        return sum(number for end, number in self.ended.items() if not end.startswith("oracle"))
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,8 @@ class Fuzzer:
     def predict(self, recipes: Sequence[Recipe]) -> None:
         """``predict`` of a folder: each case has its labels on its own grid, or a message."""
         images, output = self._fresh("images"), self.folder / "output"
-        files = {write(recipe, images) for recipe in recipes}
+        written = [(write(recipe, images), recipe) for recipe in recipes]
+        files = {file for file, _ in written}
         ending = call(
             "predict",
             "-m",
@@ -158,7 +160,32 @@ class Fuzzer:
                 self._count("predict", "refused" if named else "not a case's name")
                 if case is not None:
                     self._expect(named, f"{file.name}: neither labels nor a message", recipes)
+                else:
+                    self._expect(file.name in ending.errors, f"{file.name}: left out without a word", recipes)
+                    self._expect(ending.code == 2, f"{file.name}: left out, and exit code {ending.code}", recipes)
+        self._check_places(written, output, made, recipes)
+        self._check_prediction_file(output, made, recipes)
         self._check_no_halves(output, recipes)
+
+    def _check_places(
+        self, written: Sequence[tuple[Path, Recipe]], output: Path, made: set[str], recipes: Sequence[Recipe]
+    ) -> None:
+        """The oracle's word on each image that clashes with no other."""
+        names = [recipe.name for recipe in recipes]
+        for _, recipe in written:
+            if names.count(recipe.name) > 1 or expected_place(recipe) is None:
+                continue
+            name = f"{recipe.name}.nii.gz"
+            wrong = disagreement(recipe, output / name if name in made else None)
+            self._count("oracle", "agrees" if not wrong else "disagrees", 1)
+            self._expect(not wrong, wrong, recipes)
+
+    def _check_prediction_file(self, output: Path, made: set[str], recipes: Sequence[Recipe]) -> None:
+        """``prediction.json`` speaks of exactly the cases that have labels, and of those that failed."""
+        file = output / "prediction.json"
+        entries = json.loads(file.read_text())["cases"] if file.is_file() else {}
+        sound = {entry["file"] for entry in entries.values() if entry["state"] != "failed"}
+        self._expect(sound == made, f"prediction.json has {sorted(sound)}, there are {sorted(made)}", recipes)
 
     def evaluate(self, recipes: Sequence[Recipe]) -> None:
         """``evaluate``: mutated predictions against whole references, or the other way round."""

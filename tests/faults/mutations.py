@@ -52,7 +52,9 @@ NAMES = (
     "'quoted'",
     "x" * 150,
 )
-ENDINGS = ("_0000.nii.gz",) * 8 + ("_0001.nii.gz", "_0000.nii", ".nii.gz", "_0000.NII.GZ", "_0000.mha", "_00.nii.gz")
+ENDINGS = ("_0000.nii.gz",) * 8 + (
+    *("_0001.nii.gz", "_0000.nii", ".nii.gz", "_0000.NII.GZ", "_0000.NII.gz", "_0000.mha", "_0000.nrrd", "_00.nii.gz"),
+)
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ class Recipe:
         angles: Degrees of an oblique rotation about each axis.
         shear: Added to the affine's first row.
         codes: ``sform_code`` and ``qform_code``.
+        units: ``xyzt_units``: 1 metre, 2 mm, 3 micrometre, 0 unknown.
+        lost_scale: The sform's columns have length 1, as some software leaves them.
         file: Of :data:`FILES`.
         seed: Of voxels and places of damage.
     """
@@ -88,6 +92,8 @@ class Recipe:
     angles: tuple[float, float, float] = (0.0, 0.0, 0.0)
     shear: float = 0.0
     codes: tuple[int, int] = (1, 1)
+    units: int = 2
+    lost_scale: bool = False
     file: str = "whole"
     seed: int = 0
 
@@ -110,8 +116,10 @@ def recipes(base: Recipe, contents: tuple[str, ...] = CONTENTS, changes: int = 3
         "spacing": st.tuples(*[st.sampled_from([8.0, 0.7, 1.25, 5.0, 1e-6, 1e5, 0.0, -8.0, float("nan")])] * 3),
         "orientation": st.sampled_from(ORIENTATIONS),
         "angles": st.tuples(*[st.sampled_from([0.0, 0.5, 10.0, 30.0, 44.9, 45.0, 80.0])] * 3),
-        "shear": st.sampled_from([1e-4, 0.1, 3.0]),
+        "shear": st.sampled_from([1e-4, 0.016, 0.1, 3.0]),
         "codes": st.sampled_from([(0, 0), (1, 0), (0, 1), (2, 3), (99, -1)]),
+        "units": st.sampled_from([0, 1, 3]),
+        "lost_scale": st.just(True),
         "file": st.sampled_from(FILES),
         "name": st.sampled_from(NAMES),
         "ending": st.sampled_from(ENDINGS),
@@ -213,7 +221,13 @@ def _nifti(recipe: Recipe) -> bytes:
     for axis in range(min(3, array.ndim)):
         zooms[axis] = recipe.spacing[axis]
     header["pixdim"][1 : 1 + array.ndim] = zooms
+    header["xyzt_units"] = recipe.units
     header["srow_x"], header["srow_y"], header["srow_z"] = affine[:3]
+    if recipe.lost_scale:
+        with np.errstate(all="ignore"):
+            lost = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+        for row, name in enumerate(("srow_x", "srow_y", "srow_z")):
+            header[name][:3] = lost[row]
     if np.isfinite(affine).all() and abs(np.linalg.det(affine[:3, :3])) > 0:
         header.set_qform(affine, code=1, strip_shears=True)
         header["pixdim"][1 : 1 + array.ndim] = zooms

@@ -20,8 +20,10 @@ from impulse_nnunet.phantom.simple_chest import write_dataset
 from tests.faults.fuzz import Fuzzer, Tally, fuzz
 from tests.faults.harness import Harness, Subject, Trial
 from tests.faults.subjects import all_subjects, make_lungs, write_fault_plans
+from tests.inference.test_region import try_random_boxes
 from tests.workplace import SIZE, TRAIN, Workplace, make_workplace, plan
 
+REGIONS = 10  # mutated files for each localizer that finds a random box
 LARGEST_NUMBER_OF_FAULTS = 3  # before the call that is left alone
 
 
@@ -89,6 +91,9 @@ def fuzz_files(folder: Path, workplace: Workplace, tally: Tally, cases: int, see
     for name in ("nnUNet_raw", "nnUNet_preprocessed"):
         os.environ[name] = str(folder / name)
     fuzz(Fuzzer(folder, workplace.model, tally), cases, seed)
+    cut, enlarged, calls = try_random_boxes(max(1, cases // REGIONS), seed)
+    tally.ended["region: enlarged"], tally.ended["region: as found"] = enlarged, len(calls) - enlarged
+    tally.wrong += [f"{cut} of {len(calls)} random regions cut a label"] if cut else []
     os.environ.update(workplace.environment)
 
 

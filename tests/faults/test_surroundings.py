@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.nnunet import predictor
+from impulse_nnunet.nnunet import outputs
 from impulse_nnunet.nnunet.validation import _on_processes
 from tests.faults.fuzz import call
 
@@ -50,14 +50,14 @@ def predict(trained, tmp_path, monkeypatch):
 
 def test_an_image_that_changes_while_it_is_predicted_gets_no_labels(predict, tmp_path, monkeypatch):
     run, images = predict
-    changed, decode = images / "chest_008_0000.nii.gz", predictor.decode_case
+    changed, decode = images / "chest_008_0000.nii.gz", outputs.decode_case
 
     def decode_and_change(*arguments):
         with changed.open("ab") as file:
             file.write(b"more")
         return decode(*arguments)
 
-    monkeypatch.setattr(predictor, "decode_case", decode_and_change)
+    monkeypatch.setattr(outputs, "decode_case", decode_and_change)
     ending = run(tmp_path / "out")
     assert ending.code == 2
     assert f"chest_008: found that {changed} changed while it was read" in ending.errors
@@ -67,7 +67,7 @@ def test_an_image_that_changes_while_it_is_predicted_gets_no_labels(predict, tmp
 def test_short_memory_gives_the_same_labels_from_smaller_blocks(predict, tmp_path, monkeypatch):
     run, _ = predict
     assert run(tmp_path / "wanted").code == 0
-    decode, blocks = predictor.decode_case, []
+    decode, blocks = outputs.decode_case, []
 
     def decode_if_small(encoded, block, *rest):
         blocks.append(block)
@@ -75,7 +75,7 @@ def test_short_memory_gives_the_same_labels_from_smaller_blocks(predict, tmp_pat
             raise torch.cuda.OutOfMemoryError("out of memory")
         return decode(encoded, block, *rest)
 
-    monkeypatch.setattr(predictor, "decode_case", decode_if_small)
+    monkeypatch.setattr(outputs, "decode_case", decode_if_small)
     ending = run(tmp_path / "found")
     assert ending.code == 0
     assert "chest_008: out of memory on cpu, going on with blocks of 1/4 on cpu" in ending.errors

@@ -8,7 +8,7 @@ from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO, SimpleITKIOWit
 from nnunetv2.utilities import utils
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.io.nnunet import lists_of_files, read_array, reader_for, write_segmentation
+from impulse_nnunet.io.nnunet import list_without_processes, lists_of_files, read_array, reader_for, write_segmentation
 
 # names that invite mistakes
 NAMES = (
@@ -31,7 +31,15 @@ def test_the_lists_are_nnunets(tmp_path):
     (tmp_path / "other_0000.nii").touch()
     stock = importlib.reload(utils).create_lists_from_splitted_dataset_folder  # ours may stand in its place
     assert lists_of_files(str(tmp_path), ".nii.gz") == stock(str(tmp_path), ".nii.gz", num_processes=1)
-    utils.create_lists_from_splitted_dataset_folder = lists_of_files
+    list_without_processes()
+
+
+def test_files_that_operating_systems_leave_are_no_cases(tmp_path):
+    for name in ("a_0000.nii.gz", "._a_0000.nii.gz", "._b_0000.nii.gz", ".DS_Store", "Thumbs.db"):
+        (tmp_path / name).touch()
+    list_without_processes()
+    assert utils.get_identifiers_from_splitted_dataset_folder(str(tmp_path), ".nii.gz") == ["a"]
+    assert lists_of_files(str(tmp_path), ".nii.gz") == [[str(tmp_path / "a_0000.nii.gz")]]
 
 
 @pytest.mark.parametrize(

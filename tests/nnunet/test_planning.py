@@ -90,8 +90,18 @@ def test_a_data_set_without_cases(nnunet_folders):
     raw = nnunet_folders / "nnUNet_raw" / "Dataset704_Made"
     write_content(raw, CONTENT)
     (raw / "imagesTr").mkdir()
-    with pytest.raises(InputError, match="imagesTr: found no case, expected training images; see nnU-Net's dataset"):
+    message = r"imagesTr: found no case, expected training images CASE_0000\.nii; .* see nnU-Net's dataset format"
+    with pytest.raises(InputError, match=message):
         survey_raw_dataset("Dataset704_Made", 1, False)
+    (raw / "imagesTr" / "a_0000.nrrd").touch()
+    with pytest.raises(InputError, match=r"imagesTr: found no case, and a_0000\.nrrd: the ending \.nrrd, expected"):
+        survey_raw_dataset("Dataset704_Made", 1, False)
+
+
+def test_the_ending_needs_its_dot(tmp_path):
+    write_content(tmp_path, CONTENT | {"file_ending": "nii.gz"})
+    with pytest.raises(InputError, match=r"found file_ending 'nii\.gz', expected an ending with its dot"):
+        read_raw_dataset_json(tmp_path)
 
 
 def test_a_label_map_whose_image_is_missing_or_no_file(nnunet_folders):

@@ -1,3 +1,4 @@
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -32,15 +33,26 @@ def test_a_grid_to_be_like_is_looked_for_at_once(tmp_path):
 
 
 def test_trained_folds(tmp_path):
-    for fold in ("fold_0", "fold_3", "fold_all", "fold_4"):
+    for fold in ("fold_0", "fold_3", "fold_10", "fold_all"):
         (tmp_path / fold).mkdir()
     with pytest.raises(InputError, match=r"found no fold with c\.pth, expected a trained model"):
         trained_folds(tmp_path, "c.pth")
     (tmp_path / "fold_all/c.pth").touch()
     assert trained_folds(tmp_path, "c.pth") == ("all",)
-    for fold in ("fold_0", "fold_3"):
+    for fold in ("fold_0", "fold_3", "fold_10"):
         (tmp_path / fold / "c.pth").touch()
-    assert trained_folds(tmp_path, "c.pth") == (0, 3)
+    assert trained_folds(tmp_path, "c.pth") == (0, 3, 10)
+
+
+def test_a_fold_that_is_not_finished_is_not_left_out_without_a_word(tmp_path):
+    for fold in (0, 1, 4):
+        (tmp_path / f"fold_{fold}").mkdir()
+        (tmp_path / f"fold_{fold}/c.pth").touch()
+    (tmp_path / "fold_2").mkdir()
+    (tmp_path / "fold_2/checkpoint_latest.pth").touch()
+    message = r"fold_2: found no c\.pth, expected every fold trained to its end; finish its training, or .* 0 1 4$"
+    with pytest.raises(InputError, match=message):
+        trained_folds(tmp_path, "c.pth")
 
 
 def test_a_part_that_does_not_exist_is_refused(tmp_path):
@@ -79,11 +91,11 @@ def test_a_lost_gpu_ends_the_run_and_what_was_predicted_is_written(tmp_path, mon
     monkeypatch.setattr("impulse_nnunet.nnunet.predictor.ensemble_of", lambda predictor: None)
     tried = []
 
-    def predict(ensemble, case, output, options):
+    def predict(ensemble, case, outputs):
         tried.append(case)
         if case == "b":
             raise device_lost(case, lost)
-        return lambda: (output / f"{case}.txt").write_text("labels")
+        return lambda: (outputs.folder / f"{case}.txt").write_text("labels")
 
     monkeypatch.setattr(predictor, "prepare", lambda case, files: case)
     monkeypatch.setattr(predictor, "_predict_one", predict)
@@ -95,3 +107,6 @@ def test_a_lost_gpu_ends_the_run_and_what_was_predicted_is_written(tmp_path, mon
     assert lines[0] == "3 of 4 cases failed:"
     assert lines[1].startswith("  b: found a CUDA error after which this process cannot use the GPU (CUDA error: an")
     assert lines[2:] == ["  c: not predicted", "  d: not predicted"]
+    entries = json.loads((tmp_path / "prediction.json").read_text())["cases"]
+    assert {case: entry["state"] for case, entry in entries.items()} == {"a": "ok"} | dict.fromkeys("bcd", "failed")
+    assert entries["b"]["reason"] == lines[1].strip()

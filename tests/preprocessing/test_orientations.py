@@ -51,6 +51,6 @@ def test_formats_without_a_place_have_no_orientation():
 def test_an_image_to_predict_must_be_stored_as_the_training_images_were(tmp_path):
     case = read_case(NibabelIO(), "a", [stored(tmp_path / "a_0000.nii.gz", "LAS")], 1)
     check_orientation("a", case, ReadingSettings())
-    check_orientation("a", case, ReadingSettings("LAS"))
+    check_orientation("a", case, ReadingSettings(orientation="LAS"))
     with pytest.raises(InputError, match="a: found an image stored in LAS, expected RAS as all training images, since"):
-        check_orientation("a", case, ReadingSettings("RAS"))
+        check_orientation("a", case, ReadingSettings(orientation="RAS"))

@@ -10,6 +10,8 @@ from impulse_nnunet.evaluation.report import scenes
 from impulse_nnunet.evaluation.report.gallery import choose_cases
 from impulse_nnunet.evaluation.report.page import ReportOptions, settings_table, write_report
 from impulse_nnunet.evaluation.report.summaries import read_evaluations
+from impulse_nnunet.jobs.prediction_file import PredictionFile
+from impulse_nnunet.runtime.findings import Finding
 from tests.evaluation.report.folders import case_entry, write_method, write_summary
 
 EMPTY_ELEMENTS = {"meta", "img", "br", "line", "rect"}
@@ -211,3 +213,13 @@ def test_choice_of_cases(tmp_path, dices, wanted, expected):
     chosen = choose_cases(methods, wanted)
     assert chosen == expected
     assert list(chosen) == list(expected)
+
+
+def test_findings_of_the_prediction_are_named(tmp_path):
+    folder = write_method(tmp_path, dices=(0.5, 0.6))
+    file = PredictionFile(folder, ".nii.gz", {})
+    file.done("c0", [], 1.0)
+    file.done("c1", [Finding("mirrored", "looks mirrored")], 1.0)
+    file.join()
+    page = write_report([f"mine={folder}"], tmp_path / "r.html", FLAT).read_text(encoding="utf-8")
+    assert "Cases of mine that were predicted with findings: c1 (mirrored)." in page
