@@ -7,6 +7,8 @@ cut in its middle.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse
 from scipy.sparse.csgraph import connected_components
@@ -43,7 +45,7 @@ def separated(points: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np
 def _with_cut_edges(source: np.ndarray, triangles: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Cut the edges of pairs of half-edges (p, 2) in their middle: another edge has the same two ends."""
     corners: list[list[int]] = triangles.tolist()
-    middles: list[np.ndarray] = []
+    middles: list[list[Any]] = []
     parts: dict[int, list[int]] = {}  # of triangles that were cut
 
     def cut(triangle: int, start: int, stop: int, middle: int) -> None:
