@@ -14,7 +14,7 @@ from impulse_nnunet.cli.reading_flags import add_reading_flags
 from impulse_nnunet.cli.resume_flags import add_resume_flags
 from impulse_nnunet.cli.shard_flags import add_shard_flags, shard_from
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.jobs.case_records import RECORDS, CaseRecords, model_identity
+from impulse_nnunet.jobs.case_records import RECORDS, CaseRecords
 from impulse_nnunet.jobs.content import Contents
 from impulse_nnunet.jobs.shards import Shard
 from impulse_nnunet.settings import CONFIGURATION, PLANS
@@ -79,7 +79,6 @@ def run(options: argparse.Namespace) -> int:
     """Predict."""
     from impulse_nnunet.io.listing import list_cases
     from impulse_nnunet.laterality.judgement import prediction_summary
-    from impulse_nnunet.nnunet.models import trained_folds
     from impulse_nnunet.nnunet.output_options import OutputOptions
     from impulse_nnunet.nnunet.predictor import ImPulSePredictor
 
@@ -95,7 +94,7 @@ def run(options: argparse.Namespace) -> int:
         like=options.like,
     )
     cases = dict(shard.of(list(list_cases(Path(options.i), predictor.dataset_json["file_ending"]).items())))
-    settings = _settings(model_identity(model, folds or trained_folds(model, options.chk), options.chk), wanted)
+    settings = _settings(predictor.model_files, wanted)
     try:
         done = _predict_missing(predictor, cases, wanted, settings, options)
     finally:
@@ -116,14 +115,15 @@ def _predict_missing(
     options: argparse.Namespace,
 ) -> list[str]:
     """Predict the cases that no record proves done; returns them."""
-    output, ending = Path(options.o), predictor.dataset_json["file_ending"]
+    output = Path(options.o)
 
     def predict(todo: list[str]) -> list[str]:
+        predictor.prediction_file(output, wanted).kept(case for case in cases if case not in set(todo))
         return predictor.predict_cases({case: cases[case] for case in todo}, output, wanted, workers=options.npp)
 
     return CaseRecords(output / RECORDS, settings).resume(
         {case: [Path(file) for file in files] for case, files in cases.items()},
-        lambda case: _products(output, case, ending, wanted),
+        predictor.outputs(output, wanted).files,
         predict,
         options.overwrite,
     )
@@ -133,14 +133,6 @@ def _settings(identity: Mapping[str, str], wanted: OutputOptions) -> dict[str, A
     """What decides the predictions, besides the images."""
     like = None if wanted.like is None else Contents().digest(Path(wanted.like))
     return {"model": identity, "options": asdict(wanted) | {"like": like}, "version": __version__}
-
-
-def _products(output: Path, case: str, ending: str, wanted: OutputOptions) -> list[Path]:
-    from impulse_nnunet.nnunet.predictor import DISPLACEMENT_FOLDER
-
-    files = [output / f"{case}{ending}"]
-    files += [output / f"{case}.npz"] if wanted.probabilities else []
-    return files + ([output / DISPLACEMENT_FOLDER / f"{case}{ending}"] if wanted.displacement else [])
 
 
 def fold_of(text: str) -> int | str:

@@ -13,6 +13,7 @@ from torch import Tensor
 from impulse_nnunet.decoding.point_decoders import PlainPoints, Points, points_of
 from impulse_nnunet.geometry.boxes import Box
 from impulse_nnunet.network import Decoder, DenseDecoder
+from impulse_nnunet.runtime.findings import Finding
 
 Share = Callable[[Callable[[int], None], int], None]  # calls job(0), ..., job(number - 1)
 
@@ -35,12 +36,14 @@ class EncodedBox:
         finest_size: (d, h, w) of the pyramids' finest level.
         finest_grid: Whether that is the finest of all grids, the templates' included; if not, a lattice on it could
             miss parts of the template.
+        findings: What was noted on the way to this box.
     """
 
     def __init__(self, members: Sequence[tuple[Decoder, Sequence[Tensor]]], box: Box, plain: bool = False) -> None:
         make = PlainPoints if plain else points_of
         self.members: list[Points] = [make(decoder, pyramid) for decoder, pyramid in members]
         self.box, self.plain = box, plain
+        self.findings: tuple[Finding, ...] = ()
         self.on_cpu = members[0][1][0].device.type == "cpu"
         d, h, w = members[0][1][0].shape[2:]
         self.finest_size: tuple[int, int, int] = (d, h, w)

@@ -11,12 +11,17 @@ import torch
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from torch import Tensor
 
+from impulse_nnunet.errors import InputError
 from impulse_nnunet.io.dataset_json import channel_names
 from impulse_nnunet.io.images import RawCase, read_case
+from impulse_nnunet.nnunet.judging import judge_image
+from impulse_nnunet.nnunet.stock_records import record_failure
 from impulse_nnunet.preprocessing.framing import framed
 from impulse_nnunet.preprocessing.orientations import check_orientation
 from impulse_nnunet.preprocessing.survey import mask_channels
 from impulse_nnunet.settings import settings_from_configuration
+
+FINDINGS = "impulse_findings"  # beside nnU-Net's entries of an item of the iterator
 
 
 def read_to_predict(predictor: nnUNetPredictor, case: str, files: Sequence[str]) -> RawCase:
@@ -68,8 +73,14 @@ def iterate_files(
     def prepare(number: int) -> dict[str, Any]:
         files, target = input_list_of_lists[number], targets[number]
         case = os.path.basename(files[0] if target is None else target)
-        data, properties = preprocessed(predictor, read_to_predict(predictor, case, files))
-        return {"data": data, "data_properties": properties, "ofile": target}
+        try:
+            raw = read_to_predict(predictor, case, files)
+            found = judge_image(predictor, case, raw)
+            data, properties = preprocessed(predictor, raw)
+        except InputError as error:
+            record_failure(predictor, target, str(error))
+            raise
+        return {"data": data, "data_properties": properties, "ofile": target, FINDINGS: found}
 
     with ThreadPoolExecutor(1) as pool:
         ahead = [pool.submit(prepare, 0)] if targets else []

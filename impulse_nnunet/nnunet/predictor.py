@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -15,38 +17,37 @@ from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from torch import Tensor
 from tqdm import tqdm
 
-from impulse_nnunet.decoding import EncodedBox, decode_displacement, decode_labels
+from impulse_nnunet.decoding import EncodedBox
 from impulse_nnunet.errors import CasesFailedError, InputError
 from impulse_nnunet.inference.encoding import encode_image
 from impulse_nnunet.inference.ensemble import Ensemble, ensemble_of, settings_of
 from impulse_nnunet.inference.volume import predict_volume
-from impulse_nnunet.inference.world import image_to_world, output_grid
 from impulse_nnunet.inference.writers import Writers
 from impulse_nnunet.io.dataset_json import channel_names
 from impulse_nnunet.io.files import check_unchanged, remove_leftovers, stamps_of, write_json
-from impulse_nnunet.io.grid import FileGrid, read_file_grid, reader_to_world
-from impulse_nnunet.io.images import RawCase, check_image
-from impulse_nnunet.io.label_maps import write_on_grid
+from impulse_nnunet.io.images import check_image
 from impulse_nnunet.io.listing import list_cases
-from impulse_nnunet.io.nnunet import ASSUMED
-from impulse_nnunet.laterality.asymmetry import asymmetry, decode
-from impulse_nnunet.laterality.judgement import looks_mirrored, prediction_warning
+from impulse_nnunet.jobs.case_records import model_identity
+from impulse_nnunet.jobs.prediction_file import PredictionFile
 from impulse_nnunet.network import ImPulSeNet
 from impulse_nnunet.nnunet.case_input import preprocessed, read_to_predict
-from impulse_nnunet.nnunet.cases import PreparedCase, decode_case, write_case
+from impulse_nnunet.nnunet.cases import PreparedCase, decode_case
+from impulse_nnunet.nnunet.judging import judge_image, judge_labels, log_findings
 from impulse_nnunet.nnunet.models import load_model, trained_folds
 from impulse_nnunet.nnunet.output_options import OutputOptions
-from impulse_nnunet.preprocessing.survey import image_to_judge, mask_channels
+from impulse_nnunet.nnunet.outputs import DecodedCase, Outputs
+from impulse_nnunet.nnunet.run_description import describe_run
 from impulse_nnunet.runtime.device_errors import DeviceLostError
 from impulse_nnunet.runtime.environment import ensure_variables
+from impulse_nnunet.runtime.findings import Finding, Findings
 from impulse_nnunet.runtime.output import suppress_output
 from impulse_nnunet.settings import ImPulSeSettings
 
 logger = logging.getLogger(__name__)
 
 CHECK_MODEL = "check `model_training_output_dir`, or `dataset`, `trainer`, `plans` and `configuration`"
-DISPLACEMENT_FOLDER = "displacement"
 PREFETCH = 2
+T = TypeVar("T")
 
 
 class ImPulSePredictor(nnUNetPredictor):
@@ -56,10 +57,19 @@ class ImPulSePredictor(nnUNetPredictor):
         device: Where to compute; CUDA if there is one.
         progress_bar: Show one.
         verbose: nnU-Net's own output.
+
+    Attributes:
+        findings: What was noted of the cases predicted so far.
+        side_agreements: How well their sides agree with the training cases', where that is known.
+        model_files: Digests of the model's files.
+        run: How labels are made, as ``prediction.json`` has it.
     """
 
     def __init__(self, device: torch.device | None = None, progress_bar: bool = True, verbose: bool = False) -> None:
-        self.side_agreements: dict[str, float] = {}  # of the cases predicted so far (impulse_nnunet.laterality)
+        self.findings = Findings()
+        self.side_agreements: dict[str, float] = {}
+        self.model_files: dict[str, str] = {}
+        self.run: dict[str, Any] = {}
         device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         with suppress_output(verbose):
             super().__init__(
@@ -106,6 +116,9 @@ class ImPulSePredictor(nnUNetPredictor):
             trainer,
             model.folds[0].mirroring_axes,
         )
+        self.model_files = model_identity(folder, folds, checkpoint_name)
+        identity = {"configuration": model.folds[0].configuration, "folds": list(folds), "files": self.model_files}
+        self.run = describe_run(self, "impulse_nnunet predict", identity, {})
 
     def predict_folder(
         self,
@@ -147,15 +160,44 @@ class ImPulSePredictor(nnUNetPredictor):
         remove_leftovers(output)
         for name, content in (("dataset.json", self.dataset_json), ("plans.json", self.plans_manager.plans)):
             write_json(content, output / name)
-        todo = [case for case in cases if overwrite or not self._is_done(output / case, options)]
-        ensemble = ensemble_of(self)
+        outputs = self.outputs(output, options)
+        todo = [case for case in cases if overwrite or not all(file.is_file() for file in outputs.files(case))]
+        recorded = self.prediction_file(output, options)
+        recorded.begin(todo)
+        try:
+            failures = self._predict_all({case: cases[case] for case in todo}, outputs, recorded, workers)
+            for case, reason in failures.items():
+                recorded.failed(case, reason, self.findings.of(case))
+        finally:
+            recorded.join()
+        if failures:
+            raise CasesFailedError(failures, len(todo))
+        return todo
+
+    def outputs(self, folder: Path, options: OutputOptions) -> Outputs:
+        """The files of cases that are predicted into a folder."""
+        ending = self.dataset_json["file_ending"]
+        return Outputs(folder=folder, ending=ending, plans_manager=self.plans_manager, options=options)
+
+    def prediction_file(self, folder: Path, options: OutputOptions) -> PredictionFile:
+        """What becomes of the cases of a folder: ``prediction.json`` there."""
+        settings = self.run.get("settings", {}) | asdict(options)
+        return PredictionFile(folder, self.dataset_json["file_ending"], self.run | {"settings": settings})
+
+    def _predict_all(
+        self, cases: dict[str, list[str]], outputs: Outputs, recorded: PredictionFile, workers: int
+    ) -> dict[str, str]:
+        """Predict cases one after the other, reading ahead and writing behind; why some failed."""
+        ensemble, todo = ensemble_of(self), list(cases)
         failures: dict[str, str] = {}
         with ThreadPoolExecutor(max(1, workers)) as readers, Writers(workers) as writers:
             pending: dict[str, Future[object]] = {}
-            prepared = _in_order(readers, lambda case: self.prepare(case, cases[case]), todo)
+            prepared = _in_order(readers, lambda case: _timed(partial(self.prepare, case, cases[case])), todo)
             for case, future in tqdm(prepared, "Predicting", len(todo), unit="case", disable=not self.allow_tqdm):
                 try:
-                    pending[case] = writers.submit(self._predict_one(ensemble, future.result(), output, options))
+                    ready, reading_s = future.result()
+                    write, seconds = _timed(partial(self._predict_one, ensemble, ready, outputs))
+                    pending[case] = writers.submit(partial(self._write_one, case, write, recorded, reading_s + seconds))
                 except DeviceLostError as error:
                     failures |= {left: f"{left}: not predicted" for left in todo[todo.index(case) :]}
                     failures[case] = str(error)
@@ -169,9 +211,12 @@ class ImPulSePredictor(nnUNetPredictor):
                     written.result()
                 except (InputError, OSError, RuntimeError) as error:
                     failures[case] = f"{case}: could not be written: {_one_line(error)}"
-        if failures:
-            raise CasesFailedError(failures, len(todo))
-        return todo
+        return failures
+
+    def _write_one(self, case: str, write: Callable[[], Any], recorded: PredictionFile, seconds: float) -> None:
+        """The entry of a case first, so that no labels lie there without it."""
+        recorded.done(case, self.findings.of(case), seconds)
+        write()
 
     def predict_array(self, image: np.ndarray, spacing_mm: Sequence[float], with_probabilities: bool = False) -> Any:
         """Predict one image in memory.
@@ -220,83 +265,38 @@ class ImPulSePredictor(nnUNetPredictor):
             InputError: Naming the file and what is wrong with it.
         """
         stamps = stamps_of(files)
+        self.findings.forget(case)
         raw = read_to_predict(self, case, files)
-        self._judge_sides(case, raw)
+        self._note(case, judge_image(self, case, raw, self.side_agreements))
         image, properties = preprocessed(self, raw)
         return PreparedCase(case=case, files=files, image=image, properties=properties, stamps=stamps)
 
-    def _judge_sides(self, case: str, raw: RawCase) -> None:
-        """Note how well the image's asymmetry agrees with the training cases', where the plans know theirs."""
-        learned, to_world = settings_of(self).laterality.asymmetry, reader_to_world(raw.properties)
-        if not learned or to_world is None:
-            return
-        found = asymmetry(image_to_judge(raw.images, mask_channels(self.dataset_json)), to_world)
-        self.side_agreements[case] = 0.0 if found is None else float(found @ decode(learned))
-        if looks_mirrored(self.side_agreements[case]):
-            logger.warning("%s", prediction_warning(case, self.side_agreements[case]))
+    def _note(self, case: str, found: Sequence[Finding]) -> None:
+        log_findings(case, self.findings.add(case, found))
 
     def encode(self, ensemble: Ensemble, image: Tensor, settings: ImPulSeSettings, case: str = "image") -> EncodedBox:
         """Encode a preprocessed image (channel, d, h, w); a subclass may look at the case in another way."""
         return encode_image(ensemble, image, settings, case)
 
-    def _predict_one(self, ensemble: Ensemble, prepared: PreparedCase, output: Path, options: OutputOptions) -> Any:
+    def _predict_one(self, ensemble: Ensemble, prepared: PreparedCase, outputs: Outputs) -> Callable[[], Any]:
         """Decode a case now; returns what is left to do, writing, for another thread."""
-        decode = partial(self._decode_one, prepared=prepared, output=output, options=options)
-        writes = predict_volume(
+
+        def decode(encoded: EncodedBox, block: int) -> DecodedCase:
+            self._note(prepared.case, encoded.findings)
+            return outputs.decode(encoded, block, prepared)
+
+        decoded = predict_volume(
             ensemble, prepared.image, settings_of(self), decode, case=prepared.case, encode=self.encode
         )
+        self._note(prepared.case, judge_labels(self, decoded.labelled))
         check_unchanged(prepared.stamps, prepared.case)
-        return lambda: [write() for write in writes]
+        return lambda: [write() for write in decoded.writes]
 
-    def _decode_one(
-        self, encoded: EncodedBox, block: int, prepared: PreparedCase, output: Path, options: OutputOptions
-    ) -> list[Callable[[], None]]:
-        properties, ending = prepared.properties, self.dataset_json["file_ending"]
-        target = output / prepared.case
-        writes: list[Callable[[], None]] = []
-        if options.own_grid:
-            prediction = decode_case(encoded, block, properties, self.plans_manager, options.probabilities)
-            writes.append(lambda: write_case(prediction, properties, self.plans_manager, ending, str(target)))
-        else:
-            grid = self._other_grid(prepared, options)
-            like = Path(options.like or prepared.files[0])
-            labels = decode_labels(encoded, output_grid(grid, self._to_world(properties)), block)
-            writes.append(lambda: write_on_grid(labels, grid, Path(f"{target}{ending}"), like=like))
-        if options.displacement:
-            own = read_file_grid(prepared.files[0])
-            field = self._world_displacement(encoded, own, properties, block)
-            path = output / DISPLACEMENT_FOLDER / f"{prepared.case}{ending}"
-            writes.append(lambda: write_on_grid(field, own, path, like=Path(prepared.files[0])))
-        return writes
 
-    def _world_displacement(
-        self, encoded: EncodedBox, grid: FileGrid, properties: dict[str, Any], block: int
-    ) -> np.ndarray:
-        to_world = self._to_world(properties)
-        field = decode_displacement(encoded, output_grid(grid, to_world), block)
-        return field @ to_world[:3, :3].T.astype(np.float32)
-
-    def _to_world(self, properties: dict[str, Any]) -> np.ndarray:
-        return image_to_world(properties, self.plans_manager.transpose_forward)
-
-    def _other_grid(self, prepared: PreparedCase, options: OutputOptions) -> FileGrid:
-        if prepared.properties.get(ASSUMED):
-            raise InputError(
-                prepared.case,
-                "an image whose orientation is assumed",
-                "one with a place for `spacing_mm` and `like`",
-                "predict it on its own grid",
-            )
-        if options.like is not None:
-            return read_file_grid(options.like)
-        return read_file_grid(prepared.files[0]).with_spacing((options.spacing_mm or (1, 1, 1))[::-1])
-
-    def _is_done(self, truncated: Path, options: OutputOptions) -> bool:
-        ending = self.dataset_json["file_ending"]
-        files = [Path(f"{truncated}{ending}")]
-        files += [Path(f"{truncated}.npz")] if options.probabilities else []
-        files += [truncated.parent / DISPLACEMENT_FOLDER / f"{truncated.name}{ending}"] if options.displacement else []
-        return all(file.is_file() for file in files)
+def _timed(work: Callable[[], T]) -> tuple[T, float]:
+    """What some work returns, and its seconds."""
+    start = time.perf_counter()
+    return work(), time.perf_counter() - start
 
 
 def _one_line(error: BaseException) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
@@ -21,13 +21,15 @@ from torch import Tensor
 from tqdm import tqdm
 
 from impulse_nnunet.decoding import EncodedBox, OutputGrid, decode_logits
+from impulse_nnunet.errors import InputError
 from impulse_nnunet.inference.ensemble import Ensemble, ensemble_of, settings_of
 from impulse_nnunet.inference.volume import predict_volume
 from impulse_nnunet.inference.writers import Writers
 from impulse_nnunet.network import ImPulSeNet
 from impulse_nnunet.network.wrapping import bare_network
-from impulse_nnunet.nnunet.case_input import iterate_files
+from impulse_nnunet.nnunet.case_input import FINDINGS, iterate_files
 from impulse_nnunet.nnunet.cases import CasePrediction, decode_case, write_case
+from impulse_nnunet.nnunet.stock_records import StockCase, StockRecords
 from impulse_nnunet.runtime.threads import limit_cpu_threads
 from impulse_nnunet.settings import ImPulSeSettings
 
@@ -57,26 +59,45 @@ def predict_from_data_iterator(
     ensemble, settings = ensemble_of(predictor), settings_of(predictor)
     limit_cpu_threads(predictor.device)
     results: list[Any] = []
-    with Writers(num_processes_segmentation_export) as writers:
+    with StockRecords(predictor) as records, Writers(num_processes_segmentation_export) as writers:
         for item in tqdm(data_iterator, "Predicting cases", unit="case", disable=not predictor.allow_tqdm):
-            properties, truncated = item["data_properties"], item["ofile"]
-            case = "image" if truncated is None else os.path.basename(truncated)
-            decode = functools.partial(
-                decode_case,
-                properties=properties,
-                plans_manager=predictor.plans_manager,
-                with_probabilities=save_probabilities,
-            )
-            prediction = predict_volume(ensemble, _loaded(item["data"]), settings, decode, case)
-            if truncated is None:
+            with records.case(item["ofile"], item.get(FINDINGS, ())) as recorded:
+                decode = functools.partial(
+                    _decode, predictor=predictor, item=item, recorded=recorded, with_probabilities=save_probabilities
+                )
+                image = _loaded(item["data"])
+                prediction = predict_volume(ensemble, image, settings, decode, recorded.name)
+                recorded.judge(prediction.labels, image, item["data_properties"])
+            if item["ofile"] is None:
                 results.append(_as_stock_returns(prediction))
             else:
-                ending = predictor.dataset_json["file_ending"]
-                write = functools.partial(
-                    write_case, prediction, properties, predictor.plans_manager, ending, truncated
-                )
-                results.append(writers.submit(write))
+                results.append(writers.submit(functools.partial(_write, predictor, prediction, item, recorded)))
         return [result.result() if isinstance(result, Future) else result for result in results]
+
+
+def _decode(
+    encoded: EncodedBox,
+    block_points: int,
+    predictor: nnUNetPredictor,
+    item: Mapping[str, Any],
+    recorded: StockCase,
+    with_probabilities: bool,
+) -> CasePrediction:
+    recorded.note(encoded.findings)
+    properties = item["data_properties"]
+    return decode_case(encoded, block_points, properties, predictor.plans_manager, with_probabilities)
+
+
+def _write(
+    predictor: nnUNetPredictor, prediction: CasePrediction, item: Mapping[str, Any], recorded: StockCase
+) -> None:
+    recorded.done()
+    ending = predictor.dataset_json["file_ending"]
+    try:
+        write_case(prediction, item["data_properties"], predictor.plans_manager, ending, item["ofile"])
+    except InputError as error:
+        recorded.failed(str(error))
+        raise
 
 
 def predict_logits_from_preprocessed_data(predictor: nnUNetPredictor, data: Tensor) -> Tensor:

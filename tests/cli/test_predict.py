@@ -1,11 +1,9 @@
-from pathlib import Path
-
 import nibabel
 import numpy as np
 import pytest
 
 from impulse_nnunet.cli.main import main
-from impulse_nnunet.cli.predict import _products, _settings
+from impulse_nnunet.cli.predict import _settings
 from impulse_nnunet.jobs.content import digest_of
 from impulse_nnunet.nnunet.output_options import OutputOptions
 
@@ -31,11 +29,6 @@ def test_records_tell_apart_models_options_and_the_grid_of_another_image(tmp_pat
     ]
     assert len(set(found)) == len(found)
     assert settings() == settings()
-
-
-def test_products_of_a_case():
-    found = _products(Path("out"), "a", ".nii.gz", OutputOptions(probabilities=True, displacement=True))
-    assert [str(path) for path in found] == ["out/a.nii.gz", "out/a.npz", "out/displacement/a.nii.gz"]
 
 
 def test_resuming_and_starting_over_exclude_each_other(capsys):

@@ -1,3 +1,4 @@
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -79,11 +80,11 @@ def test_a_lost_gpu_ends_the_run_and_what_was_predicted_is_written(tmp_path, mon
     monkeypatch.setattr("impulse_nnunet.nnunet.predictor.ensemble_of", lambda predictor: None)
     tried = []
 
-    def predict(ensemble, case, output, options):
+    def predict(ensemble, case, outputs):
         tried.append(case)
         if case == "b":
             raise device_lost(case, lost)
-        return lambda: (output / f"{case}.txt").write_text("labels")
+        return lambda: (outputs.folder / f"{case}.txt").write_text("labels")
 
     monkeypatch.setattr(predictor, "prepare", lambda case, files: case)
     monkeypatch.setattr(predictor, "_predict_one", predict)
@@ -95,3 +96,6 @@ def test_a_lost_gpu_ends_the_run_and_what_was_predicted_is_written(tmp_path, mon
     assert lines[0] == "3 of 4 cases failed:"
     assert lines[1].startswith("  b: found a CUDA error after which this process cannot use the GPU (CUDA error: an")
     assert lines[2:] == ["  c: not predicted", "  d: not predicted"]
+    entries = json.loads((tmp_path / "prediction.json").read_text())["cases"]
+    assert {case: entry["state"] for case, entry in entries.items()} == {"a": "ok"} | dict.fromkeys("bcd", "failed")
+    assert entries["b"]["reason"] == lines[1].strip()

@@ -1,0 +1,124 @@
+"""What is made of an encoded case: labels on its own or another grid, probabilities, displacements, and their files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
+from impulse_nnunet.decoding import EncodedBox, decode_displacement, decode_labels
+from impulse_nnunet.errors import InputError
+from impulse_nnunet.inference.world import image_to_world, output_grid
+from impulse_nnunet.io.grid import FileGrid, read_file_grid
+from impulse_nnunet.io.label_maps import write_on_grid
+from impulse_nnunet.io.nnunet import ASSUMED
+from impulse_nnunet.io.upright import own_grid
+from impulse_nnunet.nnunet.cases import PreparedCase, decode_case, write_case
+from impulse_nnunet.nnunet.judging import LabelledCase, spacing_of
+from impulse_nnunet.nnunet.output_options import OutputOptions
+
+DISPLACEMENT_FOLDER = "displacement"
+
+
+@dataclass(frozen=True)
+class DecodedCase:
+    """What was decoded of a case, and what is left to do.
+
+    Args:
+        labelled: For the judgement of its labels.
+        writes: Each writes some of its files.
+    """
+
+    labelled: LabelledCase
+    writes: list[Callable[[], None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """The files of the cases of one prediction.
+
+    Args:
+        folder: Of the labels.
+        ending: Of the files.
+        plans_manager: nnU-Net's.
+        options: What to write.
+    """
+
+    folder: Path
+    ending: str
+    plans_manager: PlansManager
+    options: OutputOptions
+
+    def files(self, case: str) -> list[Path]:
+        """The files that a case has when it is done, besides nnU-Net's ``.pkl``."""
+        files = [self.folder / f"{case}{self.ending}"]
+        files += [self.folder / f"{case}.npz"] if self.options.probabilities else []
+        return files + ([self._displacement_file(case)] if self.options.displacement else [])
+
+    def decode(self, encoded: EncodedBox, block: int, prepared: PreparedCase) -> DecodedCase:
+        """Decode a case."""
+        decoded = (self._on_own_grid if self.options.own_grid else self._on_other_grid)(encoded, block, prepared)
+        if self.options.displacement:
+            own = read_file_grid(prepared.files[0])
+            field = self._world_displacement(encoded, own, prepared.properties, block)
+            path, like = self._displacement_file(prepared.case), Path(prepared.files[0])
+            decoded.writes.append(lambda: write_on_grid(field, own, path, like=like))
+        return decoded
+
+    def _on_own_grid(self, encoded: EncodedBox, block: int, prepared: PreparedCase) -> DecodedCase:
+        properties, target = prepared.properties, str(self.folder / prepared.case)
+        own = own_grid(properties)
+        prediction = decode_case(encoded, block, properties, self.plans_manager, self.options.probabilities)
+        labelled = LabelledCase(
+            case=prepared.case,
+            labels=prediction.labels,
+            spacing_mm=spacing_of((properties if own is None else own[1])["spacing"]),
+            image=prepared.image,
+            properties=properties,
+        )
+        return DecodedCase(
+            labelled, [lambda: write_case(prediction, properties, self.plans_manager, self.ending, target)]
+        )
+
+    def _on_other_grid(self, encoded: EncodedBox, block: int, prepared: PreparedCase) -> DecodedCase:
+        grid, path = self._other_grid(prepared), self.folder / f"{prepared.case}{self.ending}"
+        like = Path(self.options.like or prepared.files[0])
+        labels = decode_labels(encoded, output_grid(grid, self._to_world(prepared.properties)), block)
+        labelled = LabelledCase(
+            case=prepared.case,
+            labels=labels,
+            spacing_mm=spacing_of(grid.spacing_mm[::-1]),
+            image=prepared.image,
+            properties=prepared.properties,
+            own_grid=False,
+        )
+        return DecodedCase(labelled, [lambda: write_on_grid(labels, grid, path, like=like)])
+
+    def _world_displacement(
+        self, encoded: EncodedBox, grid: FileGrid, properties: dict[str, Any], block: int
+    ) -> np.ndarray:
+        to_world = self._to_world(properties)
+        field = decode_displacement(encoded, output_grid(grid, to_world), block)
+        return field @ to_world[:3, :3].T.astype(np.float32)
+
+    def _to_world(self, properties: dict[str, Any]) -> np.ndarray:
+        return image_to_world(properties, self.plans_manager.transpose_forward)
+
+    def _displacement_file(self, case: str) -> Path:
+        return self.folder / DISPLACEMENT_FOLDER / f"{case}{self.ending}"
+
+    def _other_grid(self, prepared: PreparedCase) -> FileGrid:
+        if prepared.properties.get(ASSUMED):
+            raise InputError(
+                prepared.case,
+                "an image whose orientation is assumed",
+                "one with a place for `spacing_mm` and `like`",
+                "predict it on its own grid",
+            )
+        if self.options.like is not None:
+            return read_file_grid(self.options.like)
+        return read_file_grid(prepared.files[0]).with_spacing((self.options.spacing_mm or (1, 1, 1))[::-1])
