@@ -34,7 +34,11 @@ def asymmetry(image: np.ndarray, to_world: np.ndarray) -> np.ndarray | None:
     Returns:
         (:data:`NUMBERS`,) float32 of length 1; None for an image that is its own mirror image.
     """
-    cells = patient_cells(image, to_world)
+    return asymmetry_of(patient_cells(image, to_world))
+
+
+def asymmetry_of(cells: np.ndarray) -> np.ndarray | None:
+    """The asymmetry of an image by its cells (:func:`patient_cells`)."""
     difference = (cells - cells[..., ::-1])[..., : CELLS[2] // 2].ravel()
     length = float(np.linalg.norm(difference))
     return difference / length if length > 1e-6 * max(1.0, float(np.abs(cells).max())) else None
@@ -94,4 +98,3 @@ def _means(image: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
     """Means of an image's cells."""
     result: np.ndarray = functional.adaptive_avg_pool3d(torch.from_numpy(image)[None], shape)[0].numpy()
     return result
-

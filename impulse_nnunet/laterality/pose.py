@@ -61,6 +61,20 @@ def turned_over(pose: np.ndarray, mean: np.ndarray, axes: Sequence[str] = AXES) 
     return best if best and found[best] > LIMIT else ()
 
 
+def turn(cells: np.ndarray, axes: Sequence[str]) -> np.ndarray:
+    """An image's cells turned over."""
+    return cells[tuple(slice(None, None, -1 if axis in axes else 1) for axis in AXES)]
+
+
+def pose_text(axes: Sequence[str], gain: float) -> str:
+    """The line on a case that looks turned over, without its name."""
+    words = {"head": "upside down (head and feet exchanged)", "front": "back to front"}
+    return (
+        f"the image looks {' and '.join(words[axis] for axis in axes)}: turned over it agrees better with the training "
+        f"cases (by {gain:.2f}, expected below 0); labels are written as the header says, check the header"
+    )
+
+
 def learn_pose(cases: Mapping[str, np.ndarray]) -> LearnedPose:
     """The training cases' mean for the plans, and what it tells; nothing for fewer than five cases."""
     mean = mean_asymmetry(list(cases.values())) if len(cases) >= FEWEST_CASES else None

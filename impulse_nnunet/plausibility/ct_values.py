@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from impulse_nnunet.plausibility.findings import Finding
 from impulse_nnunet.plausibility.learned import LearnedValues
+from impulse_nnunet.runtime.findings import Finding
 
 STEP = 8  # HU, of the histograms that are kept of each case
 LIMIT = 70_000  # values beyond +- this are taken as this

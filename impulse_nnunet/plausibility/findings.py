@@ -1,10 +1,6 @@
-"""What a check says of a case: a kind with a short, stable name, and one line."""
+"""The kinds of findings, by their short and stable names."""
 
 from __future__ import annotations
-
-import re
-from collections.abc import Container, Iterable
-from dataclasses import dataclass
 
 KINDS = {
     "hu_shift": "CT values are shifted, e.g. stored as 0 to 4095",
@@ -24,36 +20,7 @@ KINDS = {
     "label_place": "a label lies elsewhere among the labels than in training",
     "label_values": "a label lies on tissue of other values than in training",
 }
-MARK = re.compile(r" \[([a-z_]+)\]$")
 NAMED = 3  # labels that a line names
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was found in a case.
-
-    Args:
-        kind: Of :data:`KINDS`.
-        text: What was found, what training cases have and what to do, in one line without the case's name.
-    """
-
-    kind: str
-    text: str
-
-    def line(self, case: str) -> str:
-        """The warning's line, which ends with the kind in brackets."""
-        return f"{case}: {self.text} [{self.kind}]"
-
-
-def findings_in(lines: Iterable[str], cases: Container[str]) -> list[tuple[str, Finding]]:
-    """Findings that another process printed: (case, finding) of the lines that look like :meth:`Finding.line`."""
-    found = []
-    for line in lines:
-        mark = MARK.search(line.rstrip())
-        case, separator, text = line.strip().partition(": ")
-        if mark and mark[1] in KINDS and separator and case in cases:
-            found.append((case, Finding(mark[1], MARK.sub("", text))))
-    return found
 
 
 def named(parts: list[str]) -> str:

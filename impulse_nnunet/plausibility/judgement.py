@@ -8,11 +8,11 @@ from dataclasses import replace
 
 from impulse_nnunet.plausibility.ct_values import judge_values, learn_values
 from impulse_nnunet.plausibility.facts import CaseFacts
-from impulse_nnunet.plausibility.findings import Finding
 from impulse_nnunet.plausibility.intervals import FEWEST_CASES
 from impulse_nnunet.plausibility.labels import LabelFacts, judge_extent, judge_labels, learn_labels, learn_whole
 from impulse_nnunet.plausibility.learned import LearnedPlausibility
 from impulse_nnunet.plausibility.masks import judge_masks, learn_masks
+from impulse_nnunet.runtime.findings import Finding
 
 NOT_LEARNED = (
     "plausibility: these plans hold nothing of the training cases to compare with, so values, masks and labels are not "
@@ -78,10 +78,9 @@ def training_warnings(
         learned = of_all or learn([other for name, other in cases.items() if name != case], labels)
         of_labels = [] if facts.labels is None else judge_prediction(learned, facts.labels, names)
         for finding in judge_images(learned, facts, titles) + of_labels:
-            found.setdefault(finding.kind, []).append(finding.line(case))
+            found.setdefault(finding.kind, []).append(f"{case}: {finding.text}")
     lines = []
     for kind, kept in found.items():
         more = f" ({len(kept) - 1} more: {', '.join(line.partition(':')[0] for line in kept[1:11])})" * (len(kept) > 1)
         lines.append(f"{len(kept)} of {len(cases)} training cases differ from the others, {kind}: {kept[0]}{more}")
     return lines
-

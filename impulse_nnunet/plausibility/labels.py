@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from impulse_nnunet.geometry.patient_axes import along_patient
-from impulse_nnunet.plausibility.findings import Finding, named
+from impulse_nnunet.plausibility.findings import named
 from impulse_nnunet.plausibility.intervals import inside, interval
 from impulse_nnunet.plausibility.learned import LearnedLabel, LearnedPlausibility
 from impulse_nnunet.plausibility.sample import ImageSample
+from impulse_nnunet.runtime.findings import Finding
 
 VOLUME_FLOOR = 0.7  # of the logarithm: a factor of 2
 TOTAL_FLOOR = 0.4  # a factor of 1.5
@@ -130,7 +131,9 @@ def learn_whole(cases: Sequence[LabelFacts]) -> dict[str, tuple[float, ...]]:
     touching = [case.touching for case in cases if case.touching is not None]
     highest = [max(interval(column, TOUCHING_FLOOR)[1], max(column)) for column in np.transpose(touching).tolist()]
     extents = np.log([case.extent_mm for case in cases])
-    extent = np.exp([min(interval(column, EXTENT_FLOOR)[0], min(column) - EXTENT_FLOOR) for column in extents.T.tolist()])
+    extent = np.exp(
+        [min(interval(column, EXTENT_FLOOR)[0], min(column) - EXTENT_FLOOR) for column in extents.T.tolist()]
+    )
     return {
         "volume_ml": tuple(volume),
         "touching": tuple(round(min(1.0, share), 4) for share in highest),

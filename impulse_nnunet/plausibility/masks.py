@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 
-from impulse_nnunet.plausibility.findings import Finding
 from impulse_nnunet.plausibility.intervals import FEWEST_CASES, interval, prediction_factor
 from impulse_nnunet.plausibility.learned import LearnedMask
+from impulse_nnunet.runtime.findings import Finding
 
 VOLUME_FLOOR = 0.7  # of the logarithm: a factor of 2
 SPREAD_FLOORS = np.array([0.1, 0.05, 0.05, 0.05, 0.05])  # log of ml, place, value of the image in units of its spread
 LARGEST_SQUARE = 25.0  # of a feature's distance in standard deviations: beyond, it says no more
 CLEARLY = 20.0  # difference of two assignments' squared distances
 ROUNDING = 1e-3
+SAME_SCALE = 2.0  # largest values of the masks of two cases differ by less
 IMAGE_BELOW = -500.0  # a mask channel with such values holds a CT
 
 
@@ -99,9 +101,7 @@ def learn_masks(cases: Sequence[Sequence[MaskFacts]]) -> tuple[LearnedMask, ...]
     return tuple(replace(mask, unlike=_unlike(mask, learned, cases)) for mask in learned)
 
 
-def judge_masks(
-    learned: Sequence[LearnedMask], facts: Sequence[MaskFacts], titles: Mapping[int, str]
-) -> list[Finding]:
+def judge_masks(learned: Sequence[LearnedMask], facts: Sequence[MaskFacts], titles: Mapping[int, str]) -> list[Finding]:
     """What is wrong with the mask channels of a case.
 
     Args:
@@ -115,17 +115,37 @@ def judge_masks(
     return found + _swapped(pairs, titles)
 
 
-def odd_masks(cases: Mapping[str, Sequence[MaskFacts]], titles: Mapping[int, str]) -> dict[str, str]:
-    """Training cases with a mask channel that cannot be one, or whose values are not the others' -> what was found."""
-    odd: dict[str, str] = {}
+@dataclass(frozen=True)
+class OddMask:
+    """A training case's mask channel that holds what no mask does, or not what the others do.
+
+    Args:
+        case: Identifier.
+        title: What the channel shows.
+        values: Smallest and largest.
+        usual: The largest value of most cases' masks.
+    """
+
+    case: str
+    title: str
+    values: tuple[float, float]
+    usual: float
+
+
+def odd_masks(cases: Mapping[str, Sequence[MaskFacts]], titles: Mapping[int, str]) -> list[OddMask]:
+    """Mask channels of training cases that hold an image, or other values than those of most cases."""
+    odd = []
     for position, channel in enumerate(row.channel for row in next(iter(cases.values()), ())):
         rows = {case: facts[position] for case, facts in cases.items()}
-        usual = float(np.median([row.values[1] for row in rows.values() if not row.is_empty] or [1.0]))
+        highest = [row.values[1] for row in rows.values() if not row.is_empty]
+        usual, number = max(Counter(highest).items(), key=lambda item: (item[1], -item[0]), default=(1.0, 1))
+        if number == 1 and len(highest) > 1:
+            usual = float(np.median(highest))  # probabilities, say, of which no two cases have the same
         for case, row in rows.items():
             low, high = row.values
-            unlike = not row.is_empty and not (0.5 < high / usual < 2)
-            if low < IMAGE_BELOW or unlike:
-                odd.setdefault(case, f"values {low:g} to {high:g} in mask channel {titles[channel]}|{usual:g}")
+            other = not row.is_empty and not usual / SAME_SCALE < high < usual * SAME_SCALE
+            if low < IMAGE_BELOW or other:
+                odd.append(OddMask(case, titles[channel], row.values, usual))
     return odd
 
 
@@ -168,9 +188,7 @@ def _distance(learned: LearnedMask, now: MaskFacts) -> float:
     return float(np.minimum((offset / spread) ** 2, LARGEST_SQUARE).sum())
 
 
-def _unlike(
-    mask: LearnedMask, learned: Sequence[LearnedMask], cases: Sequence[Sequence[MaskFacts]]
-) -> tuple[int, ...]:
+def _unlike(mask: LearnedMask, learned: Sequence[LearnedMask], cases: Sequence[Sequence[MaskFacts]]) -> tuple[int, ...]:
     """Channels that no training case would exchange for this one."""
     unlike = []
     for other in learned:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+SAMPLE = "impulse_sample"  # in the properties of a case that is predicted
 MOST_VOXELS = 1_500_000  # of a sample
 
 
@@ -39,3 +40,14 @@ def thinned(to_world: np.ndarray, step: int) -> np.ndarray:
     matrix = to_world.copy()
     matrix[:3, :3] *= step
     return matrix
+
+
+def covers(shape: tuple[int, ...], to_world: np.ndarray, image: ImageSample) -> bool:
+    """Whether a grid (shape (d, h, w) and matrix of its indices) holds the whole image, to one voxel of its sample."""
+    last = np.asarray(image.values.shape) - 1
+    corners = np.array([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)]) * last
+    world = corners @ image.to_world[:3, :3].T + image.to_world[:3, 3]
+    inverse = np.linalg.inv(to_world)
+    indices = world @ inverse[:3, :3].T + inverse[:3, 3]
+    slack = np.abs(inverse[:3, :3] @ image.to_world[:3, :3]).sum(1) + 0.5
+    return bool(np.all(indices >= -slack) and np.all(indices <= np.asarray(shape) - 1 + slack))

@@ -133,7 +133,9 @@ def test_versions_of_totalsegmentators_total_are_told_apart():
     )
     assert np.bincount(new.index_map(SECOND, "f"))[1:].tolist() == [40] * 5
     assert np.bincount(old.index_map(FIRST, "f"))[1:].tolist() == [40] * 5
-    with pytest.raises(InputError, match=r"found values 0, 10, 11, .*: version 1 \(totalsegmentator1\), expected right"):
+    with pytest.raises(
+        InputError, match=r"found values 0, 10, 11, .*: version 1 \(totalsegmentator1\), expected right"
+    ):
         new.index_map(FIRST, "f")
     with pytest.raises(InputError, match=r"found values 0, 10, 11, .*: version 2 \(totalsegmentator\), expected right"):
         old.index_map(SECOND, "f")
