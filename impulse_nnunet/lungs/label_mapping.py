@@ -64,8 +64,8 @@ class OtherVersion:
 
 
 CLEARLY_MORE = 3
-# lung_vessels of older versions holds 1 and 2 only; in total, version 1 has lobes at 13 to 17 (10 to 12 are pancreas and
-# adrenal glands), version 2 at 10 to 14 (15 to 17 are oesophagus, trachea and thyroid)
+# lung_vessels of older versions holds 1 and 2 only; in total, version 1 has lobes at 13 to 17 (10 to 12 are pancreas
+# and adrenal glands), version 2 at 10 to 14 (15 to 17 are oesophagus, trachea and thyroid)
 OTHER_VERSIONS = {
     ("totalsegmentator", "bav"): OtherVersion("an older lung_vessels (1 vessels, 2 airways)", (3, 4), (1, 2)),
     ("totalsegmentator", "lobes"): OtherVersion("version 1 (totalsegmentator1)", (10, 11, 12), (15, 16, 17)),

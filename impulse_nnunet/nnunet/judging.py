@@ -32,8 +32,8 @@ class LabelledCase:
         spacing_mm: (d, h, w) of the labels' grid.
         image: (channel, d, h, w) float32, cropped, transposed and normalised, at native resolution.
         properties: nnU-Net's, of the case: where the crop lies, for one.
-        to_world: 4 x 4, (d, h, w) indices of the labels to LPS, on another grid than that of the files; None on the files'
-            own (an oblique file: not that of ``image``, which is upright).
+        to_world: 4 x 4, (d, h, w) indices of the labels to LPS, on another grid than that of the files; None on the
+            files' own (an oblique file: not that of ``image``, which is upright).
     """
 
     case: str

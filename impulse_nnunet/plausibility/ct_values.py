@@ -15,7 +15,8 @@ LIMIT = 70_000  # values beyond +- this are taken as this
 PADDING_GAP = 200.0  # HU: the smallest value, if it lies so far below all others, is padding
 BINS = 128  # of what is learned, at most
 USUAL = 0.98  # of the training cases' voxels lie in the bins that are called usual
-TOLERANCE = 0.3  # share of voxels outside them beyond the worst training case: other noise, other contrast
+NEAR = 48.0  # HU: other noise, other tube voltage
+TOLERANCE = 0.3  # share of voxels outside them beyond the worst training case
 AIR_SHARE, AIR_TOLERANCE, NO_AIR = 0.02, 150.0, 1e-3
 EXPLAINED = 0.2  # share of voxels that a shift must bring back to usual bins
 
@@ -63,7 +64,7 @@ def learn_values(channel: int, cases: Sequence[ValueShares]) -> LearnedValues:
     rows = np.stack([_binned(case, first, width, number) for case in cases])
     total = rows.sum(0)
     without = [(total - row) / (len(rows) - 1) for row in rows]
-    least = min(float(row[usual_bins(rest)].sum()) for row, rest in zip(rows, without, strict=True))
+    least = min(float(row[usual_bins(rest, width)].sum()) for row, rest in zip(rows, without, strict=True))
     return LearnedValues(
         channel=channel,
         first=float(first),
@@ -74,25 +75,24 @@ def learn_values(channel: int, cases: Sequence[ValueShares]) -> LearnedValues:
     )
 
 
-def usual_bins(shares: np.ndarray) -> np.ndarray:
-    """Which bins hold most voxels, and their neighbours."""
+def usual_bins(shares: np.ndarray, width: float) -> np.ndarray:
+    """Which bins, ``width`` HU wide, hold most voxels or lie near one that does."""
     order = np.argsort(shares)[::-1]
     covered = np.cumsum(shares[order])
     usual = np.zeros(len(shares), bool)
     usual[order[: int(np.searchsorted(covered, USUAL * covered[-1])) + 1]] = True
-    padded = np.pad(usual, 1)
-    return padded[:-2] | padded[1:-1] | padded[2:]
+    return _beside(usual, width)
 
 
 def judge_values(learned: LearnedValues, case: ValueShares) -> Finding | None:
     """Whether a CT's values are those of training cases, at most shifted, or others altogether."""
-    usual = usual_bins(np.asarray(learned.shares))
-    now = _usual_share(case, learned, usual, 0)
+    usual = usual_bins(np.asarray(learned.shares), learned.width)
+    now = _usual_share(case, learned, usual)
     if now >= learned.least_usual and case.below(learned.air) >= NO_AIR:
         return None
     span = STEP * len(case.shares) + learned.width * len(usual)
     shifts = np.arange(-span, span + 1, STEP * max(1, int(learned.width / STEP / 2)))
-    shares = np.array([_usual_share(case, learned, usual, float(shift)) for shift in shifts])
+    shares = np.array([_share_explained(case, learned, usual, float(shift)) for shift in shifts])
     best = max(shifts[shares >= shares.max() - 0.01].tolist(), key=lambda shift: _likeness(case, learned, shift))
     low, high = case.quantile(0.01), case.quantile(0.99)
     seen = f"1 to 99 % of its voxels have {low:.0f} to {high:.0f}"
@@ -103,8 +103,8 @@ def judge_values(learned: LearnedValues, case: ValueShares) -> Finding | None:
         )
         return Finding("hu_shift", text)
     text = (
-        f"CT values are none that training cases have ({seen}; {100 * now:.0f} % of them are usual in training, expected "
-        f"{100 * learned.least_usual:.0f} %, and some below {learned.air:.0f}); store it in HU, unclipped"
+        f"CT values are none that training cases have ({seen}; {100 * now:.0f} % of them are usual in training, "
+        f"expected {100 * learned.least_usual:.0f} %, and some below {learned.air:.0f}); store it in HU, unclipped"
     )
     return Finding("hu_range", text)
 
@@ -122,5 +122,18 @@ def _likeness(case: ValueShares, learned: LearnedValues, shift: float) -> float:
     return float(np.sqrt(shares * np.asarray(learned.shares)).sum())
 
 
-def _usual_share(case: ValueShares, learned: LearnedValues, usual: np.ndarray, shift: float) -> float:
-    return float(_binned(case, learned.first - shift, learned.width, len(usual))[usual].sum())
+def _usual_share(case: ValueShares, learned: LearnedValues, usual: np.ndarray) -> float:
+    return float(_binned(case, learned.first, learned.width, len(usual))[usual].sum())
+
+
+def _share_explained(case: ValueShares, learned: LearnedValues, usual: np.ndarray, shift: float) -> float:
+    """The lesser of the share of shifted voxels that are usual, and of the training cases' voxels that occur then."""
+    shares, expected = _binned(case, learned.first - shift, learned.width, len(usual)), np.asarray(learned.shares)
+    occurring = _beside(shares > NO_AIR, learned.width)
+    return float(min(shares[usual].sum(), expected[occurring].sum() / expected.sum()))
+
+
+def _beside(bins: np.ndarray, width: float) -> np.ndarray:
+    """The bins and those near them."""
+    near = int(np.ceil(NEAR / width))
+    return np.convolve(bins, np.ones(2 * near + 1), "full")[near : near + len(bins)] > 0

@@ -59,8 +59,8 @@ def facts_of_images(images: np.ndarray, to_world: np.ndarray, channels: Channels
         channels: Which are what.
 
     Returns:
-        The facts, and a sample of the image that labels lie on: HU for CT, units of its spread for other images, the sum of
-        the masks where there is no image.
+        The facts, and a sample of the image that labels lie on: HU for CT, units of its spread for other images, the
+        sum of the masks where there is no image.
     """
     step = step_of(images.shape[1:])
     thin = images[:, ::step, ::step, ::step]

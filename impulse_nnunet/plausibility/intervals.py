@@ -31,7 +31,7 @@ def interval(values: Sequence[float], floor: float) -> tuple[float, float]:
 
 
 def prediction_factor(cases: int) -> float:
-    """Half-width of a prediction interval, in standard deviations: t of n - 1 degrees of freedom times sqrt(1 + 1/n)."""
+    """Half a prediction interval in standard deviations: t of n - 1 degrees of freedom times sqrt(1 + 1/n)."""
     return float(-stdtrit(cases - 1, TAIL) * np.sqrt(1 + 1 / cases))
 
 

@@ -1,4 +1,4 @@
-"""Labels: their volumes, their places among each other, the tissue they lie on, and the faces of the image they touch."""
+"""Labels: volumes, places among each other, the tissue below them, the faces of the image that they touch."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class OneLabel:
 
     Args:
         volume_ml: Its volume.
-        place: (3,) offset from the foreground's centre along LPS, in units of its root mean square radius; None if tiny.
+        place: (3,) offset from the foreground's centre along LPS, in root mean square radii; None if tiny.
         quantiles: Values of the image that it lies on, at :data:`QUANTILES`; None if tiny.
     """
 

@@ -84,8 +84,8 @@ class LearnedPlausibility:
         masks: Mask channels.
         labels: Labels.
         volume_ml: Ends of the interval of all labels together; empty: labels are not checked.
-        touching: Largest share of the foreground's largest section that lies on a face of the image: right, left, front,
-            back, foot, head.
+        touching: Largest share of the foreground's largest section that lies on a face of the image: right, left,
+            front, back, foot, head.
         extent_mm: Smallest extent of the foreground along x, y, z.
     """
 

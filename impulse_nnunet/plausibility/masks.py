@@ -9,7 +9,7 @@ from itertools import combinations
 
 import numpy as np
 
-from impulse_nnunet.plausibility.intervals import FEWEST_CASES, interval, prediction_factor
+from impulse_nnunet.plausibility.intervals import FEWEST_CASES, interval
 from impulse_nnunet.plausibility.learned import LearnedMask
 from impulse_nnunet.runtime.findings import Finding
 
