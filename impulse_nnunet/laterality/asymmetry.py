@@ -48,9 +48,9 @@ def patient_cells(image: np.ndarray, to_world: np.ndarray) -> np.ndarray:
     """Means of an image (d, h, w) in :data:`CELLS` along z, y, x of LPS, about the middle of what it shows."""
     values = np.asarray(image, np.float32)
     low, high = np.percentile(values[::STRIDE, ::STRIDE, ::STRIDE], PERCENTILES)
-    patient = np.ascontiguousarray(turned_along_patient(np.clip(values, low, high), to_world))
-    columns = _means(patient, (CELLS[0], CELLS[1], patient.shape[2]))
-    return _means(np.ascontiguousarray(columns[..., _about_the_middle(columns)]), CELLS)
+    patient = turned_along_patient(np.clip(values, low, high), to_world)
+    columns = means_of_cells(patient, (CELLS[0], CELLS[1], patient.shape[2]))
+    return means_of_cells(columns[..., about_the_middle(columns)], CELLS)
 
 
 def mean_asymmetry(cases: Sequence[np.ndarray]) -> np.ndarray | None:
@@ -78,7 +78,7 @@ def decode(text: str) -> np.ndarray:
     return numbers / length
 
 
-def _about_the_middle(columns: np.ndarray) -> slice:
+def about_the_middle(columns: np.ndarray) -> slice:
     """The widest part (along the last axis) about the plane to whose sides the image is most alike.
 
     A patient who lies off centre is not asymmetric. The plane is looked for in the middle quarter, by half a voxel.
@@ -94,7 +94,8 @@ def _about_the_middle(columns: np.ndarray) -> slice:
     return best
 
 
-def _means(image: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+def means_of_cells(image: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
     """Means of an image's cells."""
-    result: np.ndarray = functional.adaptive_avg_pool3d(torch.from_numpy(image)[None], shape)[0].numpy()
+    voxels = torch.from_numpy(np.ascontiguousarray(image))[None]
+    result: np.ndarray = functional.adaptive_avg_pool3d(voxels, shape)[0].numpy()
     return result

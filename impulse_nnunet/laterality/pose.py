@@ -1,8 +1,8 @@
 """Head and feet, front and back: whether an image agrees better with the training cases after it is turned over.
 
-Unlike left and right, these halves are not alike, so the image itself is compared: the means of its cells
-(:func:`~impulse_nnunet.laterality.asymmetry.patient_cells`), right and left half averaged, less their mean, scaled to
-length 1. The product with the training cases' mean is highest for an image that lies as they do.
+The means of the image's cells along the patient's axes, about the planes to whose sides it is most alike from right to
+left and from front to back, right and left half averaged, less what stays the same when the image is turned over, are
+scaled to length 1. The product with the training cases' mean is highest for an image that lies as they do.
 """
 
 from __future__ import annotations
@@ -13,8 +13,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from impulse_nnunet.laterality.asymmetry import CELLS, encode, mean_asymmetry
+from impulse_nnunet.geometry.patient_axes import turned_along_patient
+from impulse_nnunet.laterality.asymmetry import (
+    CELLS,
+    PERCENTILES,
+    about_the_middle,
+    encode,
+    mean_asymmetry,
+    means_of_cells,
+)
 
+MOST_VOXELS = 1_500_000  # that an image's cells are averaged from
 FEWEST_CASES = 5
 LIMIT = 0.1  # by which a turned image must agree better
 NEEDED_SHARE = 0.9  # of the training cases that agree less when turned, or the images do not show their ends
@@ -38,10 +47,27 @@ class LearnedPose:
     axes: tuple[str, ...] = ()
 
 
+def pose_cells(image: np.ndarray, to_world: np.ndarray) -> np.ndarray:
+    """Means of an image (d, h, w) in :data:`~impulse_nnunet.laterality.asymmetry.CELLS` along z, y, x of LPS.
+
+    Args:
+        image: Any unit.
+        to_world: 4 x 4, indices to LPS.
+    """
+    step = max(1, int(np.ceil((image.size / MOST_VOXELS) ** (1 / 3))))
+    values = np.asarray(image[::step, ::step, ::step], np.float32)
+    patient = turned_along_patient(np.clip(values, *np.percentile(values, PERCENTILES)), to_world)
+    columns = means_of_cells(patient, (CELLS[0], CELLS[1], patient.shape[2]))
+    patient = patient[..., about_the_middle(columns)]
+    rows = means_of_cells(patient, (CELLS[0], patient.shape[1], CELLS[2])).swapaxes(1, 2)
+    return means_of_cells(rows[..., about_the_middle(rows)].swapaxes(1, 2), CELLS)
+
+
 def pose_of(cells: np.ndarray) -> np.ndarray | None:
-    """The description of an image by its cells: (384,) of length 1; None for an image without contrast."""
+    """The description of an image by its cells: (384,) of length 1; None for an image that is the same turned over."""
     halves = (cells + cells[..., ::-1])[..., : CELLS[2] // 2] / 2
-    pattern = (halves - halves.mean()).ravel()
+    same = (halves + halves[::-1] + halves[:, ::-1] + halves[::-1, ::-1]) / 4
+    pattern = (halves - same).ravel()
     length = float(np.linalg.norm(pattern))
     return pattern / length if length > 1e-6 * max(1.0, float(np.abs(cells).max())) else None
 

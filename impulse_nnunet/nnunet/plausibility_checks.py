@@ -17,7 +17,7 @@ from impulse_nnunet.io.label_maps import count_values
 from impulse_nnunet.io.upright import own_grid
 from impulse_nnunet.laterality.asymmetry import asymmetry_of, decode, patient_cells
 from impulse_nnunet.laterality.judgement import looks_mirrored, prediction_warning
-from impulse_nnunet.laterality.pose import KINDS, gains, pose_of, pose_text, turn, turned_over
+from impulse_nnunet.laterality.pose import KINDS, gains, pose_cells, pose_of, pose_text, turn, turned_over
 from impulse_nnunet.plausibility.facts import facts_of_images, world_or_spacing
 from impulse_nnunet.plausibility.judgement import NOT_LEARNED, judge_images, judge_prediction
 from impulse_nnunet.plausibility.labels import label_facts
@@ -64,10 +64,10 @@ def check_pose(predictor: nnUNetPredictor, case: str, raw: RawCase, agreements: 
     learned, to_world = settings_of(predictor).laterality, reader_to_world(raw.properties)
     if to_world is None or not (learned.asymmetry or learned.pose):
         return []
-    cells = patient_cells(image_to_judge(raw.images, mask_channels(predictor.dataset_json)), to_world)
-    found, axes = _turned(learned, cells)
+    image = image_to_judge(raw.images, mask_channels(predictor.dataset_json))
+    found, axes = _turned(learned, image, to_world)
     if learned.asymmetry:
-        sides = asymmetry_of(turn(cells, axes))
+        sides = asymmetry_of(turn(patient_cells(image, to_world), axes))
         agreements[case] = 0.0 if sides is None else float(sides @ decode(learned.asymmetry))
         if looks_mirrored(agreements[case]):
             found.append(Finding(MIRRORED, prediction_warning(case, agreements[case]).removeprefix(f"{case}: ")))
@@ -103,9 +103,11 @@ def check_labels(
     return judge_prediction(learned, facts, label_names(predictor.dataset_json))
 
 
-def _turned(learned: LateralitySettings, cells: np.ndarray) -> tuple[list[Finding], tuple[str, ...]]:
+def _turned(
+    learned: LateralitySettings, image: np.ndarray, to_world: np.ndarray
+) -> tuple[list[Finding], tuple[str, ...]]:
     """Findings on axes that are turned over, and these axes."""
-    pose = pose_of(cells) if learned.pose else None
+    pose = pose_of(pose_cells(image, to_world)) if learned.pose else None
     if pose is None:
         return [], ()
     mean = decode(learned.pose)

@@ -21,9 +21,9 @@ from impulse_nnunet.io.grid import reader_to_world
 from impulse_nnunet.io.images import RawCase, read_case
 from impulse_nnunet.io.label_maps import count_values
 from impulse_nnunet.io.upright import OWN
-from impulse_nnunet.laterality.asymmetry import asymmetry_of, patient_cells
+from impulse_nnunet.laterality.asymmetry import asymmetry
 from impulse_nnunet.laterality.labels import SidedLabels, left_of_right_mm, sided_labels
-from impulse_nnunet.laterality.pose import pose_of
+from impulse_nnunet.laterality.pose import pose_cells, pose_of
 from impulse_nnunet.plausibility.facts import CaseFacts, Channels, facts_of_images, world_or_spacing
 from impulse_nnunet.plausibility.labels import label_facts
 from impulse_nnunet.plausibility.sample import step_of
@@ -134,12 +134,12 @@ def survey_case(
     to_world = reader_to_world(raw.properties)
     if to_world is None or segmentation is None:
         return survey
-    cells = patient_cells(image_to_judge(raw.images, masks), to_world)
-    survey = replace(survey, pose=pose_of(cells))
+    judged = image_to_judge(raw.images, masks)
+    survey = replace(survey, pose=pose_of(pose_cells(judged, to_world)))
     if sides is None:
         return survey
     gap = left_of_right_mm(segmentation[0], sides, to_world)
-    return replace(survey, asymmetry=asymmetry_of(cells), left_of_right_mm=gap)
+    return replace(survey, asymmetry=asymmetry(judged, to_world), left_of_right_mm=gap)
 
 
 def _facts(raw: RawCase, ignore: int | None, kinds: Channels) -> CaseFacts:
