@@ -105,6 +105,12 @@ class PredictionFile:
         write_json(entry, self._entry(case))
 
 
+def findings_in(folder: Path) -> dict[str, list[Finding]]:
+    """Case -> findings of the labels in a folder, by its ``prediction.json``; none where there is no such file."""
+    noted = {case: entry["findings"] for case, entry in _read(folder / PREDICTION_FILE).get("cases", {}).items()}
+    return {case: [Finding(found["kind"], found["text"]) for found in rows] for case, rows in noted.items()}
+
+
 def _read(path: Path) -> dict[str, Any]:
     """Content of a small JSON file of ours; empty if there is none, or a damaged one."""
     try:

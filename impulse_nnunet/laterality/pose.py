@@ -26,7 +26,7 @@ from impulse_nnunet.laterality.asymmetry import (
 MOST_VOXELS = 1_500_000  # that an image's cells are averaged from
 FEWEST_CASES = 5
 LIMIT = 0.1  # by which a turned image must agree better
-NEEDED_SHARE = 0.9  # of the training cases that agree less when turned, or the images do not show their ends
+NEEDED_SHARE = 0.9  # of the training cases, or all but one, agree less when turned, or images do not show their ends
 HALF = (CELLS[0], CELLS[1], CELLS[2] // 2)
 AXES = ("head", "front")  # what can be turned over: z, y of LPS
 KINDS = {"head": "upside_down", "front": "back_to_front"}
@@ -108,7 +108,8 @@ def learn_pose(cases: Mapping[str, np.ndarray]) -> LearnedPose:
         return LearnedPose()
     total = np.sum(list(cases.values()), axis=0)
     each = [gains(pose, _unit(total - pose)) for pose in cases.values()]
-    told = tuple(axis for axis in AXES if np.mean([found[(axis,)] < -LIMIT for found in each]) >= NEEDED_SHARE)
+    needed = min(NEEDED_SHARE * len(each), len(each) - 1)
+    told = tuple(axis for axis in AXES if sum(found[(axis,)] < -LIMIT for found in each) >= needed)
     if set(told) != set(AXES):
         unclear = " and ".join({"head": "head from feet", "front": "front from back"}[a] for a in AXES if a not in told)
         logger.info("the images do not tell %s; images turned over so will not be noticed at prediction", unclear)

@@ -15,15 +15,18 @@ from impulse_nnunet.io.images import read_case
 from impulse_nnunet.io.listing import list_cases
 from impulse_nnunet.io.nnunet import reader_for
 from impulse_nnunet.jobs.case_records import RECORDS, CaseRecords, model_identity
+from impulse_nnunet.jobs.prediction_file import findings_in
 from impulse_nnunet.jobs.shards import Shard
 from impulse_nnunet.lungs.inputs import kind_of, needs_bav, needs_lobes, write_channels
 from impulse_nnunet.lungs.label_mapping import LabelMapping
 from impulse_nnunet.lungs.models import ShapeModel
 from impulse_nnunet.lungs.prediction import PredictionOptions, predict_unseen
 from impulse_nnunet.lungs.sources import Shapes, SourceOptions
+from impulse_nnunet.nnunet.judging import log_findings
 from impulse_nnunet.nnunet.models import trained_folds
 from impulse_nnunet.nnunet.predictor import ImPulSePredictor
 from impulse_nnunet.preprocessing.survey import for_all_cases
+from impulse_nnunet.runtime.findings import Finding
 
 SHAPES_FOLDER = "shapes"
 
@@ -140,6 +143,8 @@ def _reconstruct_cases(
     channels: dict[str, list[str]] = {}
     if images:
         shapes = [stage.predict(images, work, options.prediction) for stage in stages]
+        for stage in stages:
+            _note_first_stage(predictor, stage, work)
         channels, more = _write_all_channels(kind, images, shapes, work / "channels", dataset_json, options)
         failures |= more
         try:
@@ -149,6 +154,13 @@ def _reconstruct_cases(
     if not options.keep_shapes:
         shutil.rmtree(work, ignore_errors=True)
     return list(channels), failures
+
+
+def _note_first_stage(predictor: ImPulSePredictor, stage: _ShapeStage, work: Path) -> None:
+    """Take over what was noted of the anatomy masks, and log it: their own log lies in a folder that is removed."""
+    for case, found in findings_in(work / stage.part).items():
+        noted = [Finding(finding.kind, f"{stage.part}: {finding.text}") for finding in found]
+        log_findings(case, predictor.noted_before.add(case, noted))
 
 
 def _segment_stage(options: ReconstructOptions) -> tuple[Mapping[str, Any], str]:

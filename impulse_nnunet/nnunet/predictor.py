@@ -60,13 +60,14 @@ class ImPulSePredictor(nnUNetPredictor):
 
     Attributes:
         findings: What was noted of the cases predicted so far.
+        noted_before: What was noted of cases on the way to their images, by a first stage.
         side_agreements: How well their sides agree with the training cases', where that is known.
         model_files: Digests of the model's files.
         run: How labels are made, as ``prediction.json`` has it.
     """
 
     def __init__(self, device: torch.device | None = None, progress_bar: bool = True, verbose: bool = False) -> None:
-        self.findings = Findings()
+        self.findings, self.noted_before = Findings(), Findings()
         self.side_agreements: dict[str, float] = {}
         self.model_files: dict[str, str] = {}
         self.run: dict[str, Any] = {}
@@ -266,6 +267,7 @@ class ImPulSePredictor(nnUNetPredictor):
         """
         stamps = stamps_of(files)
         self.findings.forget(case)
+        self.findings.add(case, self.noted_before.of(case))
         raw = read_to_predict(self, case, files)
         self._note(case, judge_image(self, case, raw, self.side_agreements))
         image, properties = preprocessed(self, raw)
