@@ -56,7 +56,7 @@ def read_all(folder: Path, content: Mapping[str, Any]) -> dict[str, RawCase]:
 
 
 def spoilt(images: np.ndarray, labels: np.ndarray, kinds: Channels) -> Iterator[tuple[str, Arrays]]:
-    """(what was done, images and labels); array axes are taken to run from foot to head, front to back, as RAS files."""
+    """(what was done, images and labels); array axes run from foot to head, as the reader gives them."""
     half, some = labels.shape[0] // 2, int(np.bincount(labels[labels > 0]).argmax())
     yield "lower half", (images[:, :half], labels[:half])
     yield "upper half", (images[:, half:], labels[half:])

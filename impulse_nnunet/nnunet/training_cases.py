@@ -44,7 +44,7 @@ def compare_training_cases(survey: Mapping[str, CaseSurvey], dataset_json: Mappi
 
 
 def _refuse_odd_masks(facts: Mapping[str, CaseFacts], titles: Mapping[int, str]) -> None:
-    failures = {}
+    failures: dict[str, str] = {}
     for odd in odd_masks({case: found.masks for case, found in facts.items()}, titles):
         low, high = odd.values
         error = InputError(

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 FEWEST_CASES = 5
+ENOUGH_FOR_MEDIANS = 10
 TAIL = 5e-5  # probability beyond one end, of a normal quantity: a case has some hundred of them
 TO_STANDARD_DEVIATION = 1.4826  # times the median absolute deviation, of a normal quantity
 
@@ -15,8 +16,9 @@ TO_STANDARD_DEVIATION = 1.4826  # times the median absolute deviation, of a norm
 def interval(values: Sequence[float], floor: float) -> tuple[float, float]:
     """Where a further value is expected: Student's prediction interval, wider by ``floor`` at each end.
 
-    The middle is the median and the spread at most twice what the median absolute deviation says, so that one training
-    case that went wrong does not open the interval for all that come.
+    The middle is the median and the spread, from ten cases on, at most 2.5 times what the median absolute deviation says,
+    so that one training case that went wrong does not open the interval for all that come. Of fewer, that deviation is
+    too small too often.
 
     Args:
         values: Of the training cases, two or more.
@@ -24,8 +26,9 @@ def interval(values: Sequence[float], floor: float) -> tuple[float, float]:
     """
     array = np.asarray(values, np.float64)
     middle = float(np.median(array))
-    robust = TO_STANDARD_DEVIATION * float(np.median(np.abs(array - middle)))
-    spread = min(float(array.std(ddof=1)), 2 * robust)
+    spread = float(array.std(ddof=1))
+    if len(array) >= ENOUGH_FOR_MEDIANS:
+        spread = min(spread, 2.5 * TO_STANDARD_DEVIATION * float(np.median(np.abs(array - middle))))
     half = prediction_factor(len(array)) * spread + floor
     return middle - half, middle + half
 

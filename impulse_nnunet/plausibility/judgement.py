@@ -9,7 +9,7 @@ from dataclasses import replace
 from impulse_nnunet.plausibility.ct_values import judge_values, learn_values
 from impulse_nnunet.plausibility.facts import CaseFacts
 from impulse_nnunet.plausibility.intervals import FEWEST_CASES
-from impulse_nnunet.plausibility.labels import LabelFacts, judge_extent, judge_labels, learn_labels, learn_whole
+from impulse_nnunet.plausibility.labels import LabelFacts, judge_extent, judge_labels, learn_labels, with_whole
 from impulse_nnunet.plausibility.learned import LearnedPlausibility
 from impulse_nnunet.plausibility.masks import judge_masks, learn_masks
 from impulse_nnunet.runtime.findings import Finding
@@ -37,8 +37,8 @@ def learn(cases: Sequence[CaseFacts], labels: Sequence[int]) -> LearnedPlausibil
         return learned
     channels = tuple(learn_values(channel, [case.values[channel] for case in cases]) for channel in cases[0].values)
     known = [case.labels for case in cases if case.labels is not None]
-    learned = replace(learned, channels=channels)
-    return replace(learned, labels=learn_labels(known, labels), **learn_whole(known)) if len(known) > 1 else learned
+    learned = replace(learned, channels=channels, labels=learn_labels(known, labels))
+    return with_whole(learned, known) if known else learned
 
 
 def judge_images(learned: LearnedPlausibility, case: CaseFacts, titles: Mapping[int, str]) -> list[Finding]:
@@ -49,7 +49,8 @@ def judge_images(learned: LearnedPlausibility, case: CaseFacts, titles: Mapping[
         case: Its facts.
         titles: What the channels show, for messages.
     """
-    values = [judge_values(known, case.values[known.channel]) for known in learned.channels]
+    known = [channel for channel in learned.channels if channel.channel in case.values]
+    values = [judge_values(channel, case.values[channel.channel]) for channel in known]
     found = [*values, judge_extent(learned, case.extent_mm)]
     return [finding for finding in found if finding is not None] + judge_masks(learned.masks, case.masks, titles)
 

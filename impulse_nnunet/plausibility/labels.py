@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -45,8 +45,8 @@ class OneLabel:
         """Share of the voxels with values between two ends, to 2 %."""
         if self.quantiles is None:
             return 1.0
-        rank = [np.searchsorted(self.quantiles, end, side) for end, side in zip(ends, ("left", "right"), strict=True)]
-        return float(rank[1] - rank[0]) / len(self.quantiles)
+        within = (self.quantiles >= ends[0]) & (self.quantiles <= ends[1])
+        return float(np.mean(within))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,21 +112,21 @@ def learn_labels(cases: Sequence[LabelFacts], expected: Sequence[int]) -> tuple[
             continue
         volume = np.exp(interval([float(np.log(row.volume_ml)) for row in rows], VOLUME_FLOOR)).round(4).tolist()
         ends = [interval([float(place[axis]) for place in places], PLACE_FLOOR) for axis in range(3)]
-        place = tuple(round(end, 3) for pair in ends for end in pair)
+        (right, left), (front, back), (foot, head) = np.round(ends, 3).tolist()
         learned.append(
             LearnedLabel(
                 label=label,
                 missing=len(rows) < len(cases),
                 volume_ml=tuple(volume),
-                place=place,
+                place=(right, left, front, back, foot, head),
                 values=_value_ends(rows),
             )
         )
     return tuple(learned)
 
 
-def learn_whole(cases: Sequence[LabelFacts]) -> dict[str, tuple[float, ...]]:
-    """What :class:`LearnedPlausibility` says of all labels together."""
+def with_whole(learned: LearnedPlausibility, cases: Sequence[LabelFacts]) -> LearnedPlausibility:
+    """What was learned, with what it says of all labels together."""
     volume = np.exp(interval([float(np.log(case.volume_ml)) for case in cases], TOTAL_FLOOR)).round(4).tolist()
     touching = [case.touching for case in cases if case.touching is not None]
     highest = [max(interval(column, TOUCHING_FLOOR)[1], max(column)) for column in np.transpose(touching).tolist()]
@@ -134,11 +134,12 @@ def learn_whole(cases: Sequence[LabelFacts]) -> dict[str, tuple[float, ...]]:
     extent = np.exp(
         [min(interval(column, EXTENT_FLOOR)[0], min(column) - EXTENT_FLOOR) for column in extents.T.tolist()]
     )
-    return {
-        "volume_ml": tuple(volume),
-        "touching": tuple(round(min(1.0, share), 4) for share in highest),
-        "extent_mm": tuple(extent.round(1).tolist()),
-    }
+    return replace(
+        learned,
+        volume_ml=tuple(volume),
+        touching=tuple(round(min(1.0, share), 4) for share in highest),
+        extent_mm=tuple(extent.round(1).tolist()),
+    )
 
 
 def judge_labels(learned: LearnedPlausibility, now: LabelFacts, names: Mapping[int, str]) -> list[Finding]:
@@ -152,7 +153,11 @@ def judge_labels(learned: LearnedPlausibility, now: LabelFacts, names: Mapping[i
     found = [_tissue(learned, now, names), _total(learned, now), _cut(learned, now)]
     checks = {"label_missing": _missing, "label_volume": _volume, "label_place": _place}
     for kind, check in checks.items():
-        parts = [text for label in learned.labels if (text := check(label, now, names[label.label]))]
+        parts = [
+            text
+            for label in learned.labels
+            if (text := check(label, now, names.get(label.label, f"label {label.label}")))
+        ]
         found.append(Finding(kind, f"{named(parts)}; look at the labels") if parts else None)
     return [finding for finding in found if finding is not None]
 

@@ -6,7 +6,10 @@ Places are offsets from the foreground's centre along LPS, in units of its root 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+FEATURES = 5  # by which masks are told apart
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +31,9 @@ class LearnedValues:
     shares: tuple[float, ...]
     least_usual: float
     air: float
+
+    def __post_init__(self) -> None:
+        _require(self.width > 0 and len(self.shares) > 0 and min(self.shares) >= 0 < sum(self.shares), "a histogram")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +60,11 @@ class LearnedMask:
     spread: tuple[float, ...] = ()
     unlike: tuple[int, ...] = ()
 
+    def __post_init__(self) -> None:
+        _require_length("volume_ml", self.volume_ml, 2)
+        _require_length("middle", self.middle, FEATURES)
+        _require_length("spread", self.spread, FEATURES)
+
 
 @dataclass(frozen=True, kw_only=True)
 class LearnedLabel:
@@ -72,6 +83,9 @@ class LearnedLabel:
     volume_ml: tuple[float, float]
     place: tuple[float, float, float, float, float, float]
     values: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        _require_length("values", self.values, 2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +111,20 @@ class LearnedPlausibility:
     touching: tuple[float, ...] = ()
     extent_mm: tuple[float, ...] = ()
 
+    def __post_init__(self) -> None:
+        for name, length in (("volume_ml", 2), ("touching", 6), ("extent_mm", 3)):
+            _require_length(name, getattr(self, name), length)
+
     @property
     def is_empty(self) -> bool:
         """Whether nothing was learned, so that nothing can be checked."""
         return not (self.channels or self.masks or self.labels)
+
+
+def _require_length(name: str, values: Sequence[float], length: int) -> None:
+    _require(len(values) in (0, length), f"nothing or {length} numbers in {name}")
+
+
+def _require(condition: bool, expected: str) -> None:
+    if not condition:
+        raise ValueError(f"other numbers than the planner writes, expected {expected}")

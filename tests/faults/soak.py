@@ -19,6 +19,7 @@ import torch
 from impulse_nnunet.phantom.simple_chest import write_dataset
 from tests.faults.fuzz import Fuzzer, Tally, fuzz
 from tests.faults.harness import Harness, Subject, Trial
+from tests.faults.implausible import spoil
 from tests.faults.subjects import all_subjects, make_lungs, write_fault_plans
 from tests.workplace import SIZE, TRAIN, Workplace, make_workplace, plan
 
@@ -89,6 +90,7 @@ def fuzz_files(folder: Path, workplace: Workplace, tally: Tally, cases: int, see
     for name in ("nnUNet_raw", "nnUNet_preprocessed"):
         os.environ[name] = str(folder / name)
     fuzz(Fuzzer(folder, workplace.model, tally), cases, seed)
+    spoil(folder.with_name("spoilt"), tally, max(1, cases // 5), seed)
     os.environ.update(workplace.environment)
 
 
