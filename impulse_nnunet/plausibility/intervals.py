@@ -16,9 +16,9 @@ TO_STANDARD_DEVIATION = 1.4826  # times the median absolute deviation, of a norm
 def interval(values: Sequence[float], floor: float) -> tuple[float, float]:
     """Where a further value is expected: Student's prediction interval, wider by ``floor`` at each end.
 
-    The middle is the median and the spread, from ten cases on, at most 2.5 times what the median absolute deviation says,
-    so that one training case that went wrong does not open the interval for all that come. Of fewer, that deviation is
-    too small too often.
+    The middle is the median and the spread, from ten cases on, at most 2.5 times what the median absolute deviation
+    says, so that one training case that went wrong does not open the interval for all that come. Of fewer, that
+    deviation is too small too often.
 
     Args:
         values: Of the training cases, two or more.

@@ -14,7 +14,7 @@ from impulse_nnunet.plausibility.learned import LearnedLabel, LearnedPlausibilit
 from impulse_nnunet.plausibility.sample import ImageSample
 from impulse_nnunet.runtime.findings import Finding
 
-VOLUME_FLOOR = 0.7  # of the logarithm: a factor of 2
+VOLUME_FLOOR = 1.1  # of the logarithm: a factor of 3
 TOTAL_FLOOR = 0.4  # a factor of 1.5
 PLACE_FLOOR = 0.25  # root mean square radii
 QUANTILES = np.linspace(0, 1, 51)
