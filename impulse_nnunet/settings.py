@@ -15,9 +15,11 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.laterality.asymmetry import decode
+from impulse_nnunet.laterality.pose import AXES
 from impulse_nnunet.network.settings import NetworkSettings
 from impulse_nnunet.network.systems import Task
 from impulse_nnunet.network.topology import spacing_of
+from impulse_nnunet.plausibility.learned import LearnedPlausibility
 
 CONFIGURATION = "3d_impulse"
 PLANS = "ImPulSePlans"
@@ -208,20 +210,27 @@ class InferenceSettings:
 
 @dataclass(frozen=True)
 class LateralitySettings:
-    """Telling mirrored images at prediction (docs/reliability.md).
+    """Telling mirrored and turned images at prediction (docs/reliability.md).
 
     Args:
         asymmetry: How the training images differ from their mirror images, as the planner found it; empty: not judged.
+        pose: How the training images look from head to foot and from front to back; empty: not judged.
+        pose_axes: What they tell of it: ``head`` (from feet), ``front`` (from back).
     """
 
     asymmetry: str = ""
+    pose: str = ""
+    pose_axes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        try:
-            known = self.asymmetry == "" or decode(self.asymmetry) is not None
-        except ValueError:
-            known = False
-        _require(known, "laterality.asymmetry", self.asymmetry[:20], "the planner's text, or an empty one")
+        for name in ("asymmetry", "pose"):
+            text = getattr(self, name)
+            try:
+                known = text == "" or decode(text) is not None
+            except ValueError:
+                known = False
+            _require(known, f"laterality.{name}", text[:20], "the planner's text, or an empty one")
+        _require(set(self.pose_axes) <= set(AXES), "laterality.pose_axes", self.pose_axes, " and ".join(AXES))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -264,6 +273,7 @@ class ImPulSeSettings:
     inference: InferenceSettings = field(default_factory=InferenceSettings)
     laterality: LateralitySettings = field(default_factory=LateralitySettings)
     reading: ReadingSettings = field(default_factory=ReadingSettings)
+    plausibility: LearnedPlausibility = field(default_factory=LearnedPlausibility)
 
     @property
     def search_grid(self) -> tuple[int, int, int] | None:

@@ -22,6 +22,7 @@ from impulse_nnunet.io.dataset_json import channel_names, sampled_channels, tree
 from impulse_nnunet.io.files import copy_whole, write_json
 from impulse_nnunet.io.nnunet import reader_for
 from impulse_nnunet.laterality.judgement import learn
+from impulse_nnunet.laterality.pose import learn_pose
 from impulse_nnunet.network.settings import PAPER, NetworkSettings
 from impulse_nnunet.planners.rules import (
     BATCH_SIZES,
@@ -33,7 +34,16 @@ from impulse_nnunet.planners.rules import (
     search_grid,
     working_grid,
 )
-from impulse_nnunet.preprocessing.survey import CaseSurvey, asymmetries_of, reading_of, survey_dataset
+from impulse_nnunet.plausibility import judgement as plausibility
+from impulse_nnunet.preprocessing.survey import (
+    CaseSurvey,
+    asymmetries_of,
+    facts_of,
+    foreground_labels,
+    poses_of,
+    reading_of,
+    survey_dataset,
+)
 from impulse_nnunet.settings import (
     CONFIGURATION,
     NETWORK_CLASS,
@@ -143,9 +153,7 @@ class ImPulSePlanner(ExperimentPlanner):
             number_of_classes=len([name for name in self.dataset_json["labels"] if name != "ignore"]),
         )
 
-    def _choose(
-        self, properties: DatasetProperties, laterality: str
-    ) -> tuple[ImPulSeSettings, NetworkSettings, PlannedSizes]:
+    def _choose(self, properties: DatasetProperties) -> tuple[ImPulSeSettings, NetworkSettings, PlannedSizes]:
         schemes = [get_normalization_scheme(name).__name__ for name in self._channel_names()]
         masks = tuple(i for i, scheme in enumerate(schemes) if scheme == MASK_NORMALISATION)
         sampled = sampled_channels(self.dataset_json, masks)
@@ -162,15 +170,14 @@ class ImPulSePlanner(ExperimentPlanner):
         network = sizes.network
         if self.preset == "paper":
             settings, network = _paper(settings, sizes, properties)
-        settings = replace(settings, laterality=LateralitySettings(laterality))
         return settings, network, sizes
 
     def _configuration(self, survey: Mapping[str, CaseSurvey]) -> dict[str, Any]:
         reading = reading_of(survey, self.determine_reader_writer())
         cases = [case.cropped(reading.crop_margins_mm) for case in survey.values()]
         properties = self._properties(cases)
-        settings, network, sizes = self._choose(properties, learn(asymmetries_of(survey)))
-        settings = replace(settings, reading=reading)
+        settings, network, sizes = self._choose(properties)
+        settings = replace(self._with_learned(settings, survey), reading=reading)
         schemes, use_mask = self.determine_normalization_scheme_and_whether_mask_is_used_for_norm()
         shapes = [case.image_extent_mm / case.spacing_mm for case in cases]
         configuration = {
@@ -204,6 +211,15 @@ class ImPulSePlanner(ExperimentPlanner):
         configuration["estimates"]["memory_gb"] = round(memory, 2)
         configuration["patch_size"] = list(grid)
         return configuration
+
+    def _with_learned(self, settings: ImPulSeSettings, survey: Mapping[str, CaseSurvey]) -> ImPulSeSettings:
+        """The settings with what prediction compares cases with."""
+        pose = learn_pose(poses_of(survey))
+        return replace(
+            settings,
+            laterality=LateralitySettings(learn(asymmetries_of(survey)), pose.pattern, pose.axes),
+            plausibility=plausibility.learn(list(facts_of(survey).values()), foreground_labels(self.dataset_json)),
+        )
 
     def _channel_names(self) -> list[str]:
         return channel_names(self.dataset_json)

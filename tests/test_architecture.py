@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "impulse_nnunet"
 OUTSIDE = ("trainers", "planners", "evaluation")  # installed as impulse_nnunet.<name>
 SOURCES = sorted(p for folder in (PACKAGE, *[ROOT / name for name in OUTSIDE]) for p in folder.rglob("*.py"))
-FOUNDATION = {"errors", "geometry", "laterality", "runtime", "io", "jobs"}
+FOUNDATION = {"errors", "geometry", "laterality", "runtime", "plausibility", "io", "jobs"}
 METHOD = {"network", "settings", "decoding", "training", "inference"}
 NNUNET = {"security", "outputs", "evaluation", "preprocessing", "planners", "nnunet"}
 # From the inside out: room -> the rooms that it may import, all of which stand above it.
@@ -20,8 +20,9 @@ LAYERS = {
     "geometry": {"errors"},
     "laterality": {"errors", "geometry"},
     "runtime": {"errors"},
+    "plausibility": {"errors", "geometry", "runtime"},
     "network": {"errors", "geometry"},
-    "settings": {"errors", "laterality", "network"},
+    "settings": {"errors", "laterality", "plausibility", "network"},
     "io": {"errors", "geometry", "runtime"},
     "jobs": {"errors", "runtime", "io"},
     "security": {"errors", "io"},
@@ -53,6 +54,7 @@ PURE_ROOMS = (
     "geometry",
     "laterality",
     "runtime",
+    "plausibility",
     "network",
     "settings",
     "jobs",

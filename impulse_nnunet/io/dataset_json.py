@@ -18,7 +18,15 @@ NAME = "dataset.json"
 NNUNETS = "nnU-Net's dataset.json"
 CHANNELS_KEY = "impulse_channels"  # e.g. ["CT", "bronchus", "artery", "vein"]
 TREES_KEY = "impulse_trees"  # folders of masks, relative to the raw data set, e.g. ["trees/airway", "trees/artery"]
-TREE_CHANNELS = ("bronchus", "artery", "vein")
+TREE_CHANNELS = ("bronchus", "artery", "vein", "vessel")  # vessel: arteries and veins in one, as most public masks are
+REGION_CHANNELS = (  # masks in which no share of the points is drawn
+    "right upper lobe",
+    "right middle lobe",
+    "right lower lobe",
+    "left upper lobe",
+    "left lower lobe",
+    "organ",
+)
 
 
 def find_dataset_json(references: Path, predictions: Path) -> Path | None:
@@ -105,9 +113,24 @@ def sampled_channels(dataset_json: Mapping[str, Any], masks: Sequence[int]) -> t
 
     Returns:
         Those of airways and vessels where the data set says what its channels show, else all masks.
+
+    Raises:
+        InputError: A mask is of an unknown kind, or an image is called a mask.
     """
     titles = channel_titles(dataset_json)
+    for channel, title in enumerate(titles or ()):
+        _check_kind(channel, title, channel in masks)
     return tuple(channel for channel in masks if titles is None or titles[channel] in TREE_CHANNELS)
+
+
+def _check_kind(channel: int, title: str, mask: bool) -> None:
+    kinds = (*TREE_CHANNELS, *REGION_CHANNELS)
+    if mask == (title in kinds):
+        return
+    where, found = f"dataset.json, {CHANNELS_KEY}, channel {channel}", repr(title[:60])
+    if mask:
+        raise InputError(where, found, f"a kind of mask ({', '.join(kinds)})", "correct the entry or leave it out")
+    raise InputError(where, f"{found} for an image", "noNorm in channel_names", "masks are called noNorm there")
 
 
 def tree_folders(dataset_json: Mapping[str, Any]) -> tuple[str, ...]:

@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from impulse_nnunet.geometry.patient_axes import turned_along_patient
+
 CELLS = (8, 8, 12)  # head to foot, front to back, right to left
 NUMBERS = CELLS[0] * CELLS[1] * CELLS[2] // 2  # of one side; the other side's are the same with other signs
 PERCENTILES = (1.0, 99.0)  # values beyond them (metal, air around the table) are taken as these
@@ -32,14 +34,23 @@ def asymmetry(image: np.ndarray, to_world: np.ndarray) -> np.ndarray | None:
     Returns:
         (:data:`NUMBERS`,) float32 of length 1; None for an image that is its own mirror image.
     """
-    values = np.asarray(image, np.float32)
-    low, high = np.percentile(values[::STRIDE, ::STRIDE, ::STRIDE], PERCENTILES)
-    patient = np.ascontiguousarray(_along_patient(np.clip(values, low, high), to_world))
-    columns = _means(patient, (CELLS[0], CELLS[1], patient.shape[2]))
-    cells = _means(np.ascontiguousarray(columns[..., _about_the_middle(columns)]), CELLS)
+    return asymmetry_of(patient_cells(image, to_world))
+
+
+def asymmetry_of(cells: np.ndarray) -> np.ndarray | None:
+    """The asymmetry of an image by its cells (:func:`patient_cells`)."""
     difference = (cells - cells[..., ::-1])[..., : CELLS[2] // 2].ravel()
     length = float(np.linalg.norm(difference))
     return difference / length if length > 1e-6 * max(1.0, float(np.abs(cells).max())) else None
+
+
+def patient_cells(image: np.ndarray, to_world: np.ndarray) -> np.ndarray:
+    """Means of an image (d, h, w) in :data:`CELLS` along z, y, x of LPS, about the middle of what it shows."""
+    values = np.asarray(image, np.float32)
+    low, high = np.percentile(values[::STRIDE, ::STRIDE, ::STRIDE], PERCENTILES)
+    patient = turned_along_patient(np.clip(values, low, high), to_world)
+    columns = means_of_cells(patient, (CELLS[0], CELLS[1], patient.shape[2]))
+    return means_of_cells(columns[..., about_the_middle(columns)], CELLS)
 
 
 def mean_asymmetry(cases: Sequence[np.ndarray]) -> np.ndarray | None:
@@ -67,7 +78,7 @@ def decode(text: str) -> np.ndarray:
     return numbers / length
 
 
-def _about_the_middle(columns: np.ndarray) -> slice:
+def about_the_middle(columns: np.ndarray) -> slice:
     """The widest part (along the last axis) about the plane to whose sides the image is most alike.
 
     A patient who lies off centre is not asymmetric. The plane is looked for in the middle quarter, by half a voxel.
@@ -83,19 +94,8 @@ def _about_the_middle(columns: np.ndarray) -> slice:
     return best
 
 
-def _means(image: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+def means_of_cells(image: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
     """Means of an image's cells."""
-    result: np.ndarray = functional.adaptive_avg_pool3d(torch.from_numpy(image)[None], shape)[0].numpy()
+    voxels = torch.from_numpy(np.ascontiguousarray(image))[None]
+    result: np.ndarray = functional.adaptive_avg_pool3d(voxels, shape)[0].numpy()
     return result
-
-
-def _along_patient(image: np.ndarray, to_world: np.ndarray) -> np.ndarray:
-    """The image with axes nearest to z, y, x of LPS, each growing with it."""
-    directions = to_world[:3, :3] / np.linalg.norm(to_world[:3, :3], axis=0)
-    axes: list[int] = []
-    flips = []
-    for along in directions:  # x, y, z of the world
-        free = [axis for axis in range(3) if axis not in axes]
-        axes.append(free[int(np.argmax(np.abs(along[free])))])
-        flips.append(slice(None, None, -1 if along[axes[-1]] < 0 else 1))
-    return image.transpose(axes[::-1])[tuple(flips[::-1])]

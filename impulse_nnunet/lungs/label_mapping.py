@@ -17,7 +17,7 @@ NONE = "none"  # values of a mapping that show nothing of interest
 ALIASES = {"bronchus": ("bronchus", "airway"), "artery": ("artery",), "vein": ("vein",)} | {
     name: (name, code.lower()) for name, code in LOBE_CODES.items()
 }
-# TotalSegmentator's tasks lung_vessels (1 airways, 2 airway wall, 3 arteries, 4 veins) and total
+# TotalSegmentator's tasks lung_vessels (1 airways, 2 airway wall, 3 arteries, 4 veins) and total (117 classes)
 PRESETS: dict[str, dict[str, tuple[int, ...]]] = {
     "totalsegmentator": {
         "bronchus": (1, 2),
@@ -28,9 +28,49 @@ PRESETS: dict[str, dict[str, tuple[int, ...]]] = {
         "right lower lobe": (14,),
         "left upper lobe": (10,),
         "left lower lobe": (11,),
-    }
+    },
+    "totalsegmentator1": {  # total of version 1 (104 classes); its lung_vessels does not part arteries and veins
+        "right upper lobe": (15,),
+        "right middle lobe": (16,),
+        "right lower lobe": (17,),
+        "left upper lobe": (13,),
+        "left lower lobe": (14,),
+    },
 }
-PRESETS_IGNORE = {"totalsegmentator": {"bav": (), "lobes": tuple(v for v in range(1, 118) if v not in range(10, 15))}}
+PRESETS_IGNORE = {
+    "totalsegmentator": {"bav": (), "lobes": tuple(v for v in range(1, 118) if v not in range(10, 15))},
+    "totalsegmentator1": {"lobes": tuple(v for v in range(1, 105) if v not in range(13, 18))},
+}
+
+
+@dataclass(frozen=True)
+class OtherVersion:
+    """Another version of a tool's label maps, told by the values that a map holds.
+
+    Args:
+        title: What it is, for messages.
+        few: Values that show organs in the version that is expected, and little or nothing in this one.
+        many: The other way round.
+    """
+
+    title: str
+    few: tuple[int, ...]
+    many: tuple[int, ...]
+
+    def made(self, counts: np.ndarray) -> bool:
+        """Whether a map with so many voxels of each value is of this version."""
+        few, many = (sum(counts[v] for v in part if v < len(counts)) for part in (self.few, self.many))
+        return bool(many > CLEARLY_MORE * few)
+
+
+CLEARLY_MORE = 3
+# lung_vessels of older versions holds 1 and 2 only; in total, version 1 has lobes at 13 to 17 (10 to 12 are pancreas
+# and adrenal glands), version 2 at 10 to 14 (15 to 17 are oesophagus, trachea and thyroid)
+OTHER_VERSIONS = {
+    ("totalsegmentator", "bav"): OtherVersion("an older lung_vessels (1 vessels, 2 airways)", (3, 4), (1, 2)),
+    ("totalsegmentator", "lobes"): OtherVersion("version 1 (totalsegmentator1)", (10, 11, 12), (15, 16, 17)),
+    ("totalsegmentator1", "lobes"): OtherVersion("version 2 (totalsegmentator)", (15, 16, 17), (10, 11, 12)),
+}
 
 
 @dataclass(frozen=True)
@@ -41,11 +81,15 @@ class LabelMapping:
         origin: Where this was said, for messages.
         values: What is wanted -> its values; 0 is background.
         ignored: Further values that may occur and show nothing of interest.
+        complete: A map has to show everything that is wanted, since a tool that always labels it made the map.
+        other: Another version of that tool's maps.
     """
 
     origin: str
     values: dict[str, tuple[int, ...]]
     ignored: tuple[int, ...] = ()
+    complete: bool = False
+    other: OtherVersion | None = None
 
     def __post_init__(self) -> None:
         every = [value for values in self.values.values() for value in values] + list(self.ignored)
@@ -62,7 +106,7 @@ class LabelMapping:
             where: The file, for messages.
 
         Raises:
-            InputError: The map holds a value that is not named.
+            InputError: The map holds a value that is not named, is of another version, or lacks what it has to show.
         """
         known = {0, *self.ignored, *(value for values in self.values.values() for value in values)}
         counts = count_values(labels, max(known) + 1)
@@ -74,10 +118,22 @@ class LabelMapping:
                 f"0 or {self}",
                 f"complete the mapping ({NONE}={missed[0]} if it shows nothing of interest)",
             )
+        self._check_complete(counts, where)
         table = np.zeros(len(counts), np.uint8)
         for number, values in enumerate(self.values.values(), 1):
             table[list(values)] = number
         return table[labels]
+
+    def _check_complete(self, counts: np.ndarray, where: str) -> None:
+        """Refuse a map of another version, and one that lacks a required value."""
+        present = ", ".join(map(str, np.flatnonzero(counts).tolist()[:10]))
+        if self.other is not None and self.other.made(counts):
+            found, expected = f"values {present}: {self.other.title}", f"{self} as {self.origin} has them"
+            raise InputError(where, found, expected, "take the preset of the version that made the map, or a new map")
+        lacking = [name for name, values in self.values.items() if not counts[list(values)].any()]
+        if self.complete and lacking:
+            remedy = "make the map again, or name the values one by one if the patient has none"
+            raise InputError(where, f"values {present}: no {' and no '.join(lacking)}", str(self), remedy)
 
     def __str__(self) -> str:
         parts = [f"{name}={','.join(map(str, values))}" for name, values in self.values.items()]
@@ -95,17 +151,18 @@ def mapping_from_tokens(setting: str, tokens: Sequence[str], wanted: Sequence[st
     Raises:
         InputError: A token is ill-formed, something is missing or unknown.
     """
-    if len(tokens) == 1 and tokens[0].lower() in PRESETS:
+    part = "bav" if tuple(wanted) == BAV else "lobes"
+    presets = [name for name in PRESETS if part in PRESETS_IGNORE[name]]
+    if len(tokens) == 1 and tokens[0].lower() in presets:
         preset = tokens[0].lower()
-        part = "bav" if tuple(wanted) == BAV else "lobes"
-        return LabelMapping(
-            f"`{setting}` {preset}", {name: PRESETS[preset][name] for name in wanted}, PRESETS_IGNORE[preset][part]
-        )
+        values = {name: PRESETS[preset][name] for name in wanted}
+        other = OTHER_VERSIONS.get((preset, part))
+        return LabelMapping(f"`{setting}` {preset}", values, PRESETS_IGNORE[preset][part], True, other)
     short = {name: LOBE_CODES.get(name, name) for name in wanted}
     example = (
-        f"{' '.join(f'{code}={number}' for number, code in enumerate(short.values(), 1))}, or {', '.join(PRESETS)}"
+        f"{' '.join(f'{code}={number}' for number, code in enumerate(short.values(), 1))}, or {', '.join(presets)}"
     )
-    values: dict[str, tuple[int, ...]] = {}
+    values = {}
     ignored: tuple[int, ...] = ()
     for token in tokens:
         name, _, numbers = token.partition("=")

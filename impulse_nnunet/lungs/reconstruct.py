@@ -22,6 +22,7 @@ from impulse_nnunet.lungs.models import ShapeModel
 from impulse_nnunet.lungs.prediction import PredictionOptions, predict_unseen
 from impulse_nnunet.lungs.sources import AnatomyMasks, SourceOptions
 from impulse_nnunet.nnunet.input_folder import look_into
+from impulse_nnunet.nnunet.judging import log_findings
 from impulse_nnunet.nnunet.models import trained_folds
 from impulse_nnunet.nnunet.output_options import OutputOptions
 from impulse_nnunet.nnunet.predictor import ImPulSePredictor
@@ -169,11 +170,16 @@ def _reconstruct_cases(
 
 
 def _noted(stages: list[_ShapeStage], work: Path) -> dict[str, list[Finding]]:
-    """What was found of the cases in the first stage, where its models are of this package."""
+    """What was found of the cases in the first stage, where its models are of this package; logged here too.
+
+    The first stage's own log lies in a folder that is removed.
+    """
     noted: dict[str, list[Finding]] = {}
     for stage in stages:
         for case, found in findings_of(work / stage.part).items():
             noted.setdefault(case, []).extend(Finding(one.kind, f"{stage.part}: {one.text}") for one in found)
+    for case, found in noted.items():
+        log_findings(case, found)
     return noted
 
 

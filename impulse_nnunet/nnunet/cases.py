@@ -17,6 +17,7 @@ from impulse_nnunet.inference.world import image_to_world, output_grid
 from impulse_nnunet.io.files import Stamps, whole_file
 from impulse_nnunet.io.nnunet import write_segmentation
 from impulse_nnunet.io.upright import own_grid
+from impulse_nnunet.plausibility.sample import SAMPLE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +109,7 @@ def write_case(
         with whole_file(f"{truncated}.npz") as path:
             np.savez_compressed(path, probabilities=prediction.probabilities)
         with whole_file(f"{truncated}.pkl") as path:
-            save_pickle(dict(properties), str(path))
+            save_pickle({key: value for key, value in properties.items() if key != SAMPLE}, str(path))
     with whole_file(truncated + file_ending) as path:
         write_segmentation(plans_manager.image_reader_writer_class(), prediction.labels, path, properties)
 

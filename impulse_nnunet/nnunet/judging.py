@@ -14,18 +14,14 @@ import numpy as np
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from torch import Tensor
 
-from impulse_nnunet.inference.ensemble import settings_of
-from impulse_nnunet.io.grid import reader_to_world
 from impulse_nnunet.io.images import RawCase
 from impulse_nnunet.io.upright import own_grid
-from impulse_nnunet.laterality.asymmetry import asymmetry, decode
-from impulse_nnunet.laterality.judgement import looks_mirrored, prediction_warning
-from impulse_nnunet.preprocessing.survey import image_to_judge, mask_channels
+from impulse_nnunet.nnunet.plausibility_checks import check_images, check_labels, check_pose
 from impulse_nnunet.runtime.findings import Finding
 
 logger = logging.getLogger(__name__)
 
-MIRRORED, CROPPED = "mirrored", "cropped"
+CROPPED = "cropped"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +35,8 @@ class LabelledCase:
         spacing_mm: (d, h, w) of the labels' grid.
         image: (channel, d, h, w) float32, cropped, transposed and normalised, at native resolution.
         properties: nnU-Net's, of the case: where the crop lies, for one.
-        own_grid: Whether the labels lie on the grid of the files (an oblique file: not that of ``image``, which is
-            upright).
+        to_world: 4 x 4, (d, h, w) indices of the labels to LPS, on another grid than that of the files; None on the
+            files' own (an oblique file: not that of ``image``, which is upright).
     """
 
     case: str
@@ -48,7 +44,7 @@ class LabelledCase:
     spacing_mm: tuple[float, float, float]
     image: Tensor
     properties: Mapping[str, Any]
-    own_grid: bool = True
+    to_world: np.ndarray | None = None
 
 
 def judge_image(
@@ -62,12 +58,13 @@ def judge_image(
         raw: As read, before normalisation.
         agreements: Receives how well the image's sides agree with the training cases', where that is known.
     """
-    return _judge_sides(predictor, case, raw, {} if agreements is None else agreements)
+    return check_images(predictor, raw) + check_pose(predictor, case, raw, {} if agreements is None else agreements)
 
 
 def judge_labels(predictor: nnUNetPredictor, labelled: LabelledCase) -> list[Finding]:
     """What the predicted labels of a case say, before they are written."""
-    return _judge_crop(predictor, labelled)
+    found = check_labels(predictor, labelled.labels, labelled.properties, labelled.to_world)
+    return found + _judge_crop(predictor, labelled)
 
 
 def log_findings(case: str, found: Iterable[Finding]) -> None:
@@ -82,21 +79,9 @@ def spacing_of(spacing: Sequence[float] | np.ndarray) -> tuple[float, float, flo
     return d, h, w
 
 
-def _judge_sides(predictor: nnUNetPredictor, case: str, raw: RawCase, agreements: dict[str, float]) -> list[Finding]:
-    """Whether the image looks mirrored, where the plans know the training cases' asymmetry."""
-    learned, to_world = settings_of(predictor).laterality.asymmetry, reader_to_world(raw.properties)
-    if not learned or to_world is None:
-        return []
-    found = asymmetry(image_to_judge(raw.images, mask_channels(predictor.dataset_json)), to_world)
-    agreements[case] = 0.0 if found is None else float(found @ decode(learned))
-    if not looks_mirrored(agreements[case]):
-        return []
-    return [Finding(MIRRORED, prediction_warning(case, agreements[case]).removeprefix(f"{case}: "))]
-
-
 def _judge_crop(predictor: nnUNetPredictor, labelled: LabelledCase) -> list[Finding]:
     """Labels that end where preprocessing cropped the image; not of oblique files, whose axes are not the crop's."""
-    if not labelled.own_grid or own_grid(labelled.properties) is not None:
+    if labelled.to_world is not None or own_grid(labelled.properties) is not None:
         return []
     labels = labelled.labels.transpose(predictor.plans_manager.transpose_forward)
     reached = 0

@@ -102,7 +102,7 @@ class Outputs:
             spacing_mm=spacing_of(grid.spacing_mm[::-1]),
             image=prepared.image,
             properties=prepared.properties,
-            own_grid=False,
+            to_world=grid.to_world,
         )
         return DecodedCase(labelled, [lambda: write_on_grid(labels, grid, path, like=like)])
 

@@ -18,17 +18,24 @@ from nnunetv2.utilities.dataset_name_id_conversion import convert_dataset_name_t
 from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.io.dataset_json import check_channel_order, read_dataset_json
+from impulse_nnunet.io.dataset_json import check_channel_order, read_dataset_json, sampled_channels
 from impulse_nnunet.io.files import copy_whole
 from impulse_nnunet.io.label_maps import holds_integers, read_label_map, write_label_map
 from impulse_nnunet.io.listing import is_hidden
 from impulse_nnunet.io.nnunet import list_without_processes, reader_for
 from impulse_nnunet.io.not_read import not_read
 from impulse_nnunet.laterality.judgement import training_warnings
+from impulse_nnunet.nnunet.training_cases import compare_training_cases
 from impulse_nnunet.planners.impulse_planner import ImPulSePlanner, check_override_names
 from impulse_nnunet.preprocessing.fingerprint import FINGERPRINT, ReadAlikeFingerprintExtractor
 from impulse_nnunet.preprocessing.preprocessor import ImPulSePreprocessor
-from impulse_nnunet.preprocessing.survey import CaseSurvey, allowed_labels, asymmetries_of, survey_dataset
+from impulse_nnunet.preprocessing.survey import (
+    CaseSurvey,
+    allowed_labels,
+    asymmetries_of,
+    mask_channels,
+    survey_dataset,
+)
 from impulse_nnunet.runtime.environment import FOLDERS
 from impulse_nnunet.runtime.output import suppress_output
 from impulse_nnunet.settings import CONFIGURATION, PLANS
@@ -198,6 +205,7 @@ def survey_raw_dataset(name: str, workers: int, progress_bar: bool) -> dict[str,
     gaps = {case: found.left_of_right_mm for case, found in survey.items() if found.left_of_right_mm is not None}
     for line in training_warnings(gaps, asymmetries_of(survey)):
         logger.warning("%s", line)
+    compare_training_cases(survey, dataset_json)
     return survey
 
 
@@ -237,6 +245,7 @@ def read_raw_dataset_json(raw: Path) -> dict[str, Any]:
     ending = content["file_ending"]
     if not isinstance(ending, str) or not ending.startswith("."):
         raise InputError(str(path), f"file_ending {ending!r}", "an ending with its dot, e.g. '.nii.gz'", "correct it")
+    sampled_channels(content, mask_channels(content))
     try:
         labels = allowed_labels(content)
     except (RuntimeError, AssertionError, TypeError, ValueError, AttributeError) as error:

@@ -33,9 +33,17 @@ ORIGIN = "label map of unknown origin"  # the algorithm, which a label map does 
 DESCRIPTION = "Research use, not a medical device"
 SERIES_NUMBER_STEP = 1000
 MAY_BE_EMPTY = (  # of type 2: elements that may be empty, but not missing, and that copies without names may lack
-    "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID",
-    "AccessionNumber", "ReferringPhysicianName", "PositionReferenceIndicator",
-)  # fmt: skip
+    "PatientID",
+    "PatientName",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+    "PositionReferenceIndicator",
+)
 
 
 def write_dicom_segmentation(

@@ -9,19 +9,24 @@ from typing import Any, TypeVar
 
 import numpy as np
 from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
-from nnunetv2.preprocessing.normalization.default_normalization_schemes import NoNormalization
+from nnunetv2.preprocessing.normalization.default_normalization_schemes import CTNormalization, NoNormalization
 from nnunetv2.preprocessing.normalization.map_channel_name_to_normalization import get_normalization_scheme
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
 from tqdm import tqdm
 
 from impulse_nnunet.errors import CasesFailedError, InputError
 from impulse_nnunet.geometry.boxes import bounding_box
-from impulse_nnunet.io.dataset_json import channel_names
+from impulse_nnunet.io.dataset_json import channel_names, channel_titles
 from impulse_nnunet.io.grid import reader_to_world
-from impulse_nnunet.io.images import read_case
+from impulse_nnunet.io.images import RawCase, read_case
+from impulse_nnunet.io.label_maps import count_values
 from impulse_nnunet.io.upright import OWN
 from impulse_nnunet.laterality.asymmetry import asymmetry
 from impulse_nnunet.laterality.labels import SidedLabels, left_of_right_mm, sided_labels
+from impulse_nnunet.laterality.pose import pose_cells, pose_of
+from impulse_nnunet.plausibility.facts import CaseFacts, Channels, facts_of_images, world_or_spacing
+from impulse_nnunet.plausibility.labels import label_facts
+from impulse_nnunet.plausibility.sample import step_of
 from impulse_nnunet.preprocessing.cropping import planned_margins
 from impulse_nnunet.preprocessing.framing import framed, margins_of
 from impulse_nnunet.preprocessing.orientations import orientation_of, shared_orientation
@@ -40,6 +45,8 @@ class CaseSurvey:
         region_extent_mm: (3,) edges of the foreground's box.
         spacing_mm: (3,).
         asymmetry: Asymmetry of the image, where labels have sides and the file a geometry.
+        pose: Pose of the image, where the file has a geometry.
+        facts: Facts of the case for the plausibility checks.
         left_of_right_mm: How far the left labels lie to the left of the right ones by the header.
         orientation: To where the array's axes x, y, z run, e.g. ``LPS``, where the file has a geometry.
         assumed_orientation: The file says nothing of it, and the user let it be assumed.
@@ -52,6 +59,8 @@ class CaseSurvey:
     region_extent_mm: np.ndarray
     spacing_mm: np.ndarray
     asymmetry: np.ndarray | None = None
+    pose: np.ndarray | None = None
+    facts: CaseFacts | None = None
     left_of_right_mm: float | None = None
     orientation: str | None = None
     assumed_orientation: bool = False
@@ -89,12 +98,12 @@ def survey_dataset(
     """
     channels = len(channel_names(dataset_json))
     labels, ignore = allowed_labels(dataset_json), ignore_label(dataset_json)
-    sides, masks = sided_labels(dataset_json["labels"]), mask_channels(dataset_json)
+    sides, kinds = sided_labels(dataset_json["labels"]), channels_of(dataset_json)
 
     def one(case: str) -> CaseSurvey:
         entry = dataset[case]
         return survey_case(
-            reader_class(), case, entry["images"], entry["label"], channels, labels, ignore, sides, masks
+            reader_class(), case, entry["images"], entry["label"], channels, labels, ignore, sides, kinds
         )
 
     survey = for_all_cases(one, list(dataset), workers, "Checking cases", progress_bar)
@@ -111,10 +120,12 @@ def survey_case(
     labels: list[int],
     ignore: int | None = None,
     sides: SidedLabels | None = None,
-    masks: Sequence[int] = (),
+    kinds: Channels | None = None,
 ) -> CaseSurvey:
-    """Check and measure one case; arguments as those of :func:`read_case`, labels with sides, mask channels."""
+    """Check and measure one case; arguments as those of :func:`read_case`, labels with sides, what the channels are."""
     raw = read_case(reader, case, images, channels, label, labels, ignore)
+    kinds = kinds or Channels(ct=(), masks=(), number=channels)
+    masks = kinds.masks
     margins = None if OWN in raw.properties else margins_of(raw.images, masks)
     raw = framed(raw, masks, ())
     spacing = np.asarray(raw.properties["spacing"], np.float64)
@@ -132,12 +143,31 @@ def survey_case(
         margins=margins,
         excess_mm=_between(image, region, spacing),
         room_mm=_between(image, (np.zeros(3, int), np.array(raw.images.shape[1:])), spacing),
+        facts=_facts(raw, ignore, kinds),
     )
     to_world = reader_to_world(raw.properties)
-    if sides is None or to_world is None or segmentation is None:
+    if to_world is None or segmentation is None:
         return survey
-    found = asymmetry(image_to_judge(raw.images, masks), to_world)
-    return replace(survey, asymmetry=found, left_of_right_mm=left_of_right_mm(segmentation[0], sides, to_world))
+    judged = image_to_judge(raw.images, masks)
+    survey = replace(survey, pose=pose_of(pose_cells(judged, to_world)))
+    if sides is None:
+        return survey
+    gap = left_of_right_mm(segmentation[0], sides, to_world)
+    return replace(survey, asymmetry=asymmetry(judged, to_world), left_of_right_mm=gap)
+
+
+def _facts(raw: RawCase, ignore: int | None, kinds: Channels) -> CaseFacts:
+    """Facts of a training case, its labels included."""
+    to_world = world_or_spacing(reader_to_world(raw.properties), raw.properties["spacing"])
+    facts, sample = facts_of_images(raw.images, to_world, kinds)
+    if raw.segmentation is None:
+        return facts
+    found = raw.segmentation[0]
+    labels = np.where(found == ignore, 0, found) if ignore is not None else found
+    labels = labels.astype(np.uint8 if labels.max() < 256 else np.uint16)
+    faces = OWN not in raw.properties  # a frame's faces are not the image's
+    step = step_of(labels.shape)
+    return replace(facts, labels=label_facts(labels, count_values(labels), to_world, sample, faces=faces, step=step))
 
 
 def _between(
@@ -164,6 +194,16 @@ def reading_of(survey: Mapping[str, CaseSurvey], reader_class: type[BaseReaderWr
     )
 
 
+def poses_of(survey: Mapping[str, CaseSurvey]) -> dict[str, np.ndarray]:
+    """Poses of the cases that have one."""
+    return {case: found.pose for case, found in survey.items() if found.pose is not None}
+
+
+def facts_of(survey: Mapping[str, CaseSurvey]) -> dict[str, CaseFacts]:
+    """Facts of the cases that have them."""
+    return {case: found.facts for case, found in survey.items() if found.facts is not None}
+
+
 def asymmetries_of(survey: Mapping[str, CaseSurvey]) -> dict[str, np.ndarray]:
     """Asymmetries of the cases that have one."""
     return {case: found.asymmetry for case, found in survey.items() if found.asymmetry is not None}
@@ -181,11 +221,35 @@ def mask_channels(dataset_json: Mapping[str, Any]) -> tuple[int, ...]:
     return tuple(i for i, name in enumerate(names) if get_normalization_scheme(name) is NoNormalization)
 
 
+def channels_of(dataset_json: Mapping[str, Any]) -> Channels:
+    """What the channels of a data set are, by nnU-Net's normalisation."""
+    names = channel_names(dataset_json)
+    ct = tuple(i for i, name in enumerate(names) if get_normalization_scheme(name) is CTNormalization)
+    return Channels(ct=ct, masks=mask_channels(dataset_json), number=len(names))
+
+
 def allowed_labels(dataset_json: Mapping[str, Any]) -> list[int]:
     """Labels that a segmentation may hold, the ignore label included."""
     manager = LabelManager(dataset_json["labels"], dataset_json.get("regions_class_order"))
     ignore = ignore_label(dataset_json)
     return [int(label) for label in manager.all_labels] + ([] if ignore is None else [ignore])
+
+
+def foreground_labels(dataset_json: Mapping[str, Any]) -> list[int]:
+    """Labels without background and the ignore label."""
+    return [label for label in allowed_labels(dataset_json) if label not in (0, ignore_label(dataset_json))]
+
+
+def label_names(dataset_json: Mapping[str, Any]) -> dict[int, str]:
+    """Label -> its name; its number where a region has no label of its own."""
+    names = {number: name for name, number in dataset_json["labels"].items() if isinstance(number, int)}
+    return {label: names.get(label, f"label {label}") for label in allowed_labels(dataset_json)}
+
+
+def channel_words(dataset_json: Mapping[str, Any]) -> dict[int, str]:
+    """Channel -> its number and what it shows, for messages."""
+    titles = channel_titles(dataset_json) or channel_names(dataset_json)
+    return {channel: f"{channel:04d} ({title})" for channel, title in enumerate(titles)}
 
 
 def ignore_label(dataset_json: Mapping[str, Any]) -> int | None:

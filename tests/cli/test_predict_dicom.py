@@ -51,8 +51,21 @@ def write_nifti(made, path):
 
 
 def predict(model, images, output, *more):
-    return main(["predict", "-m", model, "-i", str(images), "-o", str(output), "-device", "cpu", *more,
-                 "--disable_progress_bar"])  # fmt: skip
+    return main(
+        [
+            "predict",
+            "-m",
+            model,
+            "-i",
+            str(images),
+            "-o",
+            str(output),
+            "-device",
+            "cpu",
+            *more,
+            "--disable_progress_bar",
+        ]
+    )
 
 
 def one_label_map(folder):

@@ -19,6 +19,7 @@ import torch
 from impulse_nnunet.phantom.simple_chest import write_dataset
 from tests.faults.fuzz import Fuzzer, Tally, fuzz
 from tests.faults.harness import Harness, Subject, Trial
+from tests.faults.implausible import spoil
 from tests.faults.subjects import all_subjects, make_lungs, write_fault_plans
 from tests.inference.test_region import try_random_boxes
 from tests.workplace import SIZE, TRAIN, Workplace, make_workplace, plan
@@ -94,6 +95,7 @@ def fuzz_files(folder: Path, workplace: Workplace, tally: Tally, cases: int, see
     cut, enlarged, calls = try_random_boxes(max(1, cases // REGIONS), seed)
     tally.ended["region: enlarged"], tally.ended["region: as found"] = enlarged, len(calls) - enlarged
     tally.wrong += [f"{cut} of {len(calls)} random regions cut a label"] if cut else []
+    spoil(folder.with_name("spoilt"), tally, max(1, cases // 5), seed)
     os.environ.update(workplace.environment)
 
 

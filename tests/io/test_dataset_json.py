@@ -32,6 +32,22 @@ def test_lobes_are_masks_that_are_not_sampled():
     assert sampled_channels(found, (0, 1, 2)) == (1, 2)
 
 
+def test_one_class_of_vessels_is_sampled_and_an_organ_is_not():
+    found = content("CT", "noNorm", "noNorm", impulse_channels=["CT", "vessel", "organ"])
+    assert sampled_channels(found, (1, 2)) == (1,)
+
+
+def test_an_unknown_kind_of_mask_is_refused():
+    message = (
+        r"dataset\.json, impulse_channels, channel 1: found 'vesel', expected a kind of mask \(bronchus, artery, vein, "
+        r"vessel, right upper lobe, .*, organ\); correct the entry"
+    )
+    with pytest.raises(InputError, match=message):
+        sampled_channels(content("CT", "noNorm", impulse_channels=["CT", "vesel"]), (1,))
+    with pytest.raises(InputError, match="channel 0: found 'vein' for an image, expected noNorm in channel_names"):
+        sampled_channels(content("CT", "noNorm", impulse_channels=["vein", "vein"]), (1,))
+
+
 @pytest.mark.parametrize("entry", [["CT"], ["CT", 1], "CT, vein", {"0": "CT"}])
 def test_an_entry_that_does_not_fit_the_channels(entry):
     message = r"dataset\.json, impulse_channels: found .*, expected a list of 2 names, one for each channel"

@@ -59,8 +59,8 @@ def test_labels_without_sides_are_not_judged(tmp_path):
     assert {found.left_of_right_mm for found in survey.values()} == {None}
 
 
-def write_model_of(folder, asymmetry):
-    """The small model, with all that preprocessing asks for, and what was learned."""
+def write_model_of(folder, asymmetry, **learned):
+    """The small model, with all that preprocessing asks for, and what was learned; more of it by parts of the plans."""
     plans = plans_content(transpose_forward=[0, 1, 2], transpose_backward=[0, 1, 2])
     plans["image_reader_writer"] = "NibabelIOWithReorient"
     intensities = {"mean": 0.0, "std": 400.0, "percentile_00_5": -1000.0, "percentile_99_5": 400.0}
@@ -70,6 +70,7 @@ def write_model_of(folder, asymmetry):
     for part in ("data", "seg", "probabilities"):
         configuration |= {f"resampling_fn_{part}": "no_resampling_hack", f"resampling_fn_{part}_kwargs": {}}
     configuration["impulse"]["laterality"] = {"asymmetry": asymmetry}
+    configuration["impulse"] |= learned
     model = write_model(folder)
     (model / "plans.json").write_text(json.dumps(plans))
     return model

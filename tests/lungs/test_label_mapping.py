@@ -98,3 +98,49 @@ def test_a_dataset_json_that_does_not_say_it(tmp_path, content, message):
 
 def test_a_mapping_as_text():
     assert str(LabelMapping("x", {"a": (1, 2), "b": (3,)})) == "a=1,2, b=3"
+
+
+def test_totalsegmentators_older_lung_vessels_is_told_by_its_values():
+    # versions before had 1 vessels, 2 airways: "bronchus" would be both of them, and arteries and veins nowhere
+    mapping = mapping_from_tokens("bav_labels", ["totalsegmentator"], BAV)
+    message = (
+        r"ts/c0\.nii\.gz: found values 0, 1, 2: an older lung_vessels \(1 vessels, 2 airways\), expected bronchus=1,2, "
+        r"artery=3, vein=4 as `bav_labels` totalsegmentator has them; take the preset of the version"
+    )
+    with pytest.raises(InputError, match=message):
+        mapping.index_map(np.array([0, 1, 1, 2]), "ts/c0.nii.gz")
+
+
+@pytest.mark.parametrize(("lacking", "title"), [(3, "artery"), (4, "vein")])
+def test_a_map_that_lacks_a_value_of_its_preset_is_refused(lacking, title):
+    mapping = mapping_from_tokens("bav_labels", ["totalsegmentator"], BAV)
+    present = np.array([value for value in range(5) if value != lacking])
+    with pytest.raises(InputError, match=f"found values 0, 1, 2, {7 - lacking}: no {title}, expected bronchus=1,2"):
+        mapping.index_map(present, "f")
+    by_name = mapping_from_tokens("bav_labels", ["bronchus=1,2", "artery=3", "vein=4"], BAV)
+    assert by_name.index_map(present, "f").max() == (3 if lacking == 3 else 2)  # a user who names values may
+
+
+# version 1's total: 10 pancreas, 11 and 12 adrenal glands, then LUL, LLL, RUL, RML, RLL; version 2's: the lobes from 10
+# on (LUL, LLL, RUL, RML, RLL), then oesophagus, trachea, thyroid
+FIRST = np.repeat(np.arange(19), [9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 1, 1, 40, 40, 40, 40, 40, 3])
+SECOND = np.repeat(np.arange(19), [9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 40, 40, 40, 40, 40, 2, 2, 2, 3])
+
+
+def test_versions_of_totalsegmentators_total_are_told_apart():
+    new, old = (
+        mapping_from_tokens("lobe_labels", [name], tuple(LOBES)) for name in ("totalsegmentator", "totalsegmentator1")
+    )
+    assert np.bincount(new.index_map(SECOND, "f"))[1:].tolist() == [40] * 5
+    assert np.bincount(old.index_map(FIRST, "f"))[1:].tolist() == [40] * 5
+    with pytest.raises(
+        InputError, match=r"found values 0, 10, 11, .*: version 1 \(totalsegmentator1\), expected right"
+    ):
+        new.index_map(FIRST, "f")
+    with pytest.raises(InputError, match=r"found values 0, 10, 11, .*: version 2 \(totalsegmentator\), expected right"):
+        old.index_map(SECOND, "f")
+
+
+def test_version_1_has_no_arteries():
+    with pytest.raises(InputError, match="`bav_labels` totalsegmentator1: found no such entry"):
+        mapping_from_tokens("bav_labels", ["totalsegmentator1"], BAV)

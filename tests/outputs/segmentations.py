@@ -50,8 +50,20 @@ def write_labels(folder, made, labels, case="case", turn=None, names=NAMES):
 
 def export(segments, output, dicom, *formats):
     dicom = () if dicom is None else ("--dicom", str(dicom))
-    return main(["export", str(segments), "-o", str(output), "--format", *(formats or KINDS), *dicom, "-np", "1",
-                 "--disable_progress_bar"])  # fmt: skip
+    return main(
+        [
+            "export",
+            str(segments),
+            "-o",
+            str(output),
+            "--format",
+            *(formats or KINDS),
+            *dicom,
+            "-np",
+            "1",
+            "--disable_progress_bar",
+        ]
+    )
 
 
 def labels_by_the_standard(path, made):
