@@ -37,7 +37,7 @@ LAYERS = {
     "phantom": FOUNDATION | {"evaluation", "lungs"},
     "studies": FOUNDATION | METHOD | NNUNET,
     "cli": FOUNDATION | METHOD | NNUNET | {"lungs", "phantom", "studies"},
-    "external_trainers": {"errors", "trainers", "cli"},  # where nnU-Net's own command lines come in
+    "external_trainers": {"errors", "runtime", "trainers", "cli"},  # where nnU-Net's own command lines come in
     "__main__": {"cli"},
 }
 WITH_NNUNET = {"preprocessing", "planners", "trainers", "nnunet"}

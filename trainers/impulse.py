@@ -21,8 +21,8 @@ from impulse_nnunet.runtime.threads import limit_cpu_threads
 from impulse_nnunet.security.checkpoints import load_checkpoint
 from impulse_nnunet.settings import network_task, settings_from_configuration
 from impulse_nnunet.trainers.checks import check_supported
-from impulse_nnunet.trainers.final_validation import validate
 from impulse_nnunet.trainers.early_end import TimeUpError, finish
+from impulse_nnunet.trainers.final_validation import validate
 from impulse_nnunet.trainers.interruption import Interruption, PartialEpoch
 from impulse_nnunet.trainers.loaders import case_stores, make_loaders
 from impulse_nnunet.trainers.model_folder import check_split, whole_model_files

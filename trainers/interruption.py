@@ -1,10 +1,10 @@
-"""SIGTERM or Ctrl-C in the middle of a training: the state between two steps is kept, and ``--c`` goes on from that very step.
+"""SIGTERM or Ctrl-C in the middle of a training: the state is kept, and ``--c`` goes on from that very step.
 
-Schedulers send SIGTERM before they kill a job. The signal is only noted (a second Ctrl-C ends at once); the trainer asks between two steps, writes
-``checkpoint_latest.pth`` as nnU-Net does and, beside it, what nnU-Net's checkpoints do not hold: how far the epoch had
-come. A resumed training ends with the same weights as one that was never disturbed, bit for bit on the CPU. On CUDA it
-gets the same batches and random numbers, but sums there, of interpolation's gradients among others, have no fixed
-order.
+Schedulers send SIGTERM before they kill a job. The signal is only noted (a second Ctrl-C ends at once); the trainer
+asks between two steps, writes ``checkpoint_latest.pth`` as nnU-Net does and, beside it, what nnU-Net's checkpoints do
+not hold: how far the epoch had come. A resumed training ends with the same weights as one that was never disturbed, bit
+for bit on the CPU. On CUDA it gets the same batches and random numbers, but sums there, of interpolation's gradients
+among others, have no fixed order.
 """
 
 from __future__ import annotations

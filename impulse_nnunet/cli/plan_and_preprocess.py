@@ -6,6 +6,7 @@ import argparse
 import json
 from typing import Any
 
+from impulse_nnunet.cli.flags import check_counts
 from impulse_nnunet.cli.reading_flags import add_reading_flags
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.settings import CONFIGURATION, PLANS
@@ -83,6 +84,7 @@ def run(options: argparse.Namespace) -> int:
     from impulse_nnunet.nnunet.planning import plan_dataset, preprocess_dataset
 
     _refuse_without_meaning(options)
+    check_counts(options, "npfp", "np")
     overrides = dict(_override(text) for text in options.set)
     for dataset in options.d:
         plan_dataset(

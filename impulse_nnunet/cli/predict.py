@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from impulse_nnunet import __version__
 from impulse_nnunet.cli.device import add_device_flag, chosen_device
+from impulse_nnunet.cli.flags import check_counts
 from impulse_nnunet.cli.reading_flags import add_reading_flags
 from impulse_nnunet.cli.resume_flags import add_resume_flags
 from impulse_nnunet.cli.shard_flags import add_shard_flags, shard_from
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.io.files import check_is_no_file
 from impulse_nnunet.jobs.case_records import RECORDS, CaseRecords, model_identity
 from impulse_nnunet.jobs.content import Contents
 from impulse_nnunet.jobs.shards import Shard
@@ -83,6 +85,8 @@ def run(options: argparse.Namespace) -> int:
     from impulse_nnunet.nnunet.output_options import OutputOptions
     from impulse_nnunet.nnunet.predictor import ImPulSePredictor
 
+    check_counts(options, "npp", least=0)
+    check_is_no_file(Path(options.o))
     shard = shard_from(options) or Shard()
     predictor = ImPulSePredictor(chosen_device(options.device), not options.disable_progress_bar, options.verbose)
     folds = None if options.f is None else tuple(fold_of(text) for text in options.f)

@@ -6,10 +6,12 @@ import argparse
 from pathlib import Path
 
 from impulse_nnunet.cli.device import add_device_flag, chosen_device
+from impulse_nnunet.cli.flags import check_counts
 from impulse_nnunet.cli.predict import fold_of
 from impulse_nnunet.cli.reading_flags import add_reading_flags
 from impulse_nnunet.cli.resume_flags import add_resume_flags
 from impulse_nnunet.cli.shard_flags import add_shard_flags, shard_from
+from impulse_nnunet.io.files import check_is_no_file
 from impulse_nnunet.jobs.shards import Shard
 
 DESCRIPTION = """CT in, segments out. What the segment model takes (CT, bronchi, arteries and veins, lobes) is read from
@@ -53,6 +55,8 @@ def run(options: argparse.Namespace) -> int:
     from impulse_nnunet.lungs.sources import SourceOptions
     from impulse_nnunet.nnunet.predictor import ImPulSePredictor
 
+    check_counts(options, "npp", least=0)
+    check_is_no_file(Path(options.o))
     device = chosen_device(options.device)
     sources = {}
     for part, place, folds in (

@@ -48,6 +48,30 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def check_is_no_file(path: Path) -> None:
+    """Refuse a place for a folder where a file lies, before any work is done.
+
+    Raises:
+        InputError: Naming the file.
+    """
+    first = next((place for place in (path, *path.parents) if place.exists()), path)
+    if first.exists() and not first.is_dir():
+        raise InputError(str(first), "a file", "a folder, or a new name", "choose another name, or remove it")
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those around it, if it is not there.
+
+    Raises:
+        InputError: A file has its name, or one of theirs, or it cannot be made.
+    """
+    check_is_no_file(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
 def remove_leftovers(folder: Path, older_than_s: float = LEFTOVER_S) -> None:
     """Remove what killed processes left of files on their way into ``folder``; younger ones may still be written."""
     for path in folder.glob(f"{INCOMPLETE}*"):

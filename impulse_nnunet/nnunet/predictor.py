@@ -23,7 +23,7 @@ from impulse_nnunet.inference.volume import predict_volume
 from impulse_nnunet.inference.world import image_to_world, output_grid
 from impulse_nnunet.inference.writers import Writers
 from impulse_nnunet.io.dataset_json import channel_names
-from impulse_nnunet.io.files import check_unchanged, remove_leftovers, stamps_of, write_json
+from impulse_nnunet.io.files import check_unchanged, make_folder, remove_leftovers, stamps_of, write_json
 from impulse_nnunet.io.grid import FileGrid, read_file_grid, reader_to_world
 from impulse_nnunet.io.images import RawCase, check_image
 from impulse_nnunet.io.label_maps import write_on_grid
@@ -143,7 +143,7 @@ class ImPulSePredictor(nnUNetPredictor):
                 "`displacement`", f"a model of {self.trainer_name}", "one that deforms a template", "leave it out"
             )
         output = Path(output_folder)
-        output.mkdir(parents=True, exist_ok=True)
+        make_folder(output)
         remove_leftovers(output)
         for name, content in (("dataset.json", self.dataset_json), ("plans.json", self.plans_manager.plans)):
             write_json(content, output / name)
