@@ -104,7 +104,7 @@ class Pace:
     @property
     def is_past(self) -> bool:
         """Whether the minutes themselves are over."""
-        return self.limit_s > 0 and self.seconds > self.limit_s
+        return 0 < self.limit_s <= self.seconds
 
     def progress(self, share: float) -> float:
         """Share of the training that is done, 0 to 1, when a step begins.

@@ -150,7 +150,7 @@ def test_numbers_of_processes(capsys, arguments, expected):
             ["predict", "-m", "M", "-i", "I", "-o", "O", "-folds", "0"],
             "-folds: found no such flag of this command, expected one that it has; write -f and the value behind it",
         ),
-        (["predict", "-m", "M", "-i", "I", "-o", "O", "-spacing", "1"], "-spacing: found no such flag of this command, "),
+        (["predict", "-m", "M", "-i", "I", "-o", "O", "-spacing", "1"], "-spacing: found no such flag of this command"),
         (["plan_and_preprocess", "-dataset", "7"], "-dataset: found no such flag of this command, expected one that"),
         (["reconstruct", "-overwrite"], "-overwrite: found no such flag of this command, expected --overwrite; "),
     ],
