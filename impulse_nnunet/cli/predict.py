@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from impulse_nnunet import __version__
 from impulse_nnunet.cli.device import add_device_flag, chosen_device
 from impulse_nnunet.cli.flags import check_counts
+from impulse_nnunet.cli.output_flags import add_output_flags, output_options
 from impulse_nnunet.cli.reading_flags import add_reading_flags
 from impulse_nnunet.cli.resume_flags import add_resume_flags
 from impulse_nnunet.cli.shard_flags import add_shard_flags, shard_from
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.io.files import check_is_no_file
 from impulse_nnunet.jobs.case_records import RECORDS, CaseRecords, model_identity
-from impulse_nnunet.jobs.content import Contents
 from impulse_nnunet.jobs.shards import Shard
 from impulse_nnunet.settings import CONFIGURATION, PLANS
 
@@ -63,14 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_resume_flags(parser)
     parser.add_argument("--disable_progress_bar", action="store_true", help="no progress bar")
     parser.add_argument("--verbose", action="store_true", help="more output; tracebacks of errors")
-    grid = parser.add_mutually_exclusive_group()
-    grid.add_argument("--spacing", nargs=3, type=float, metavar=("Z", "Y", "X"), help="labels at this spacing, mm")
-    grid.add_argument("--like", metavar="IMAGE", help="labels on this image's grid")
-    parser.add_argument(
-        "--save_displacement",
-        action="store_true",
-        help="also CASE_displacement: the field that deforms into the template, a vector image in mm (LPS)",
-    )
+    add_output_flags(parser)
     for flag in ("-step_size", "-nps"):
         parser.add_argument(flag, default=None, help=argparse.SUPPRESS)  # nnU-Net's; nothing to set here
     for flag in ("--disable_tta", "--not_on_device"):
@@ -82,7 +74,6 @@ def run(options: argparse.Namespace) -> int:
     from impulse_nnunet.io.listing import list_cases
     from impulse_nnunet.laterality.judgement import prediction_summary
     from impulse_nnunet.nnunet.models import trained_folds
-    from impulse_nnunet.nnunet.output_options import OutputOptions
     from impulse_nnunet.nnunet.predictor import ImPulSePredictor
 
     check_counts(options, "npp", least=0)
@@ -92,12 +83,7 @@ def run(options: argparse.Namespace) -> int:
     folds = None if options.f is None else tuple(fold_of(text) for text in options.f)
     model = _model_folder(options)
     predictor.initialize_from_trained_model_folder(str(model), folds, options.chk)
-    wanted = OutputOptions(
-        probabilities=options.save_probabilities,
-        displacement=options.save_displacement,
-        spacing_mm=tuple(options.spacing) if options.spacing else None,
-        like=options.like,
-    )
+    wanted = output_options(options)
     cases = dict(shard.of(list(list_cases(Path(options.i), predictor.dataset_json["file_ending"]).items())))
     settings = _settings(model_identity(model, folds or trained_folds(model, options.chk), options.chk), wanted)
     try:
@@ -127,7 +113,7 @@ def _predict_missing(
 
     return CaseRecords(output / RECORDS, settings).resume(
         {case: [Path(file) for file in files] for case, files in cases.items()},
-        lambda case: _products(output, case, ending, wanted),
+        lambda case: wanted.products(output, case, ending),
         predict,
         options.overwrite,
     )
@@ -135,16 +121,7 @@ def _predict_missing(
 
 def _settings(identity: Mapping[str, str], wanted: OutputOptions) -> dict[str, Any]:
     """What decides the predictions, besides the images."""
-    like = None if wanted.like is None else Contents().digest(Path(wanted.like))
-    return {"model": identity, "options": asdict(wanted) | {"like": like}, "version": __version__}
-
-
-def _products(output: Path, case: str, ending: str, wanted: OutputOptions) -> list[Path]:
-    from impulse_nnunet.nnunet.predictor import DISPLACEMENT_FOLDER
-
-    files = [output / f"{case}{ending}"]
-    files += [output / f"{case}.npz"] if wanted.probabilities else []
-    return files + ([output / DISPLACEMENT_FOLDER / f"{case}{ending}"] if wanted.displacement else [])
+    return {"model": identity, "options": wanted.record(), "version": __version__}
 
 
 def fold_of(text: str) -> int | str:

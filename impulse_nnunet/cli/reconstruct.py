@@ -7,6 +7,7 @@ from pathlib import Path
 
 from impulse_nnunet.cli.device import add_device_flag, chosen_device
 from impulse_nnunet.cli.flags import check_counts
+from impulse_nnunet.cli.output_flags import add_output_flags, output_options
 from impulse_nnunet.cli.predict import fold_of
 from impulse_nnunet.cli.reading_flags import add_reading_flags
 from impulse_nnunet.cli.resume_flags import add_resume_flags
@@ -20,6 +21,7 @@ the others."""
 EXAMPLES = """examples:
   impulse_nnunet reconstruct -i CTS -o SEGMENTS --bav_model BAV_MODEL --segment_model MODEL
   impulse_nnunet reconstruct -i CTS -o SEGMENTS --segment_model MODEL_OF_CT_ALONE
+  impulse_nnunet reconstruct -i CTS -o SEGMENTS --bav_model A --segment_model C --spacing 0.5 0.5 0.5
   impulse_nnunet reconstruct -i CTS -o SEGMENTS --bav_model A --lobe_model B --segment_model C -device cpu --keep_shapes
 a MODEL is nnUNet_results/DATASET/TRAINER__PLANS__CONFIGURATION; CTs are named CASE_0000.nii.gz
 """
@@ -43,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("-npp", type=int, default=2, help="threads and processes that read and write (default: 2)")
     add_shard_flags(parser)
     add("--keep_shapes", action="store_true", help="leave the predicted shapes in OUTPUT/shapes")
+    add_output_flags(parser)
     add_resume_flags(parser)
     add("--disable_progress_bar", action="store_true", help="no progress bars")
     add("--verbose", action="store_true", help="more output; tracebacks of errors")
@@ -79,6 +82,7 @@ def run(options: argparse.Namespace) -> int:
             checkpoint=options.chk,
             prediction=PredictionOptions(options.device, options.disable_tta, options.npp),
             keep_shapes=options.keep_shapes,
+            outputs=output_options(options),
             overwrite=options.overwrite,
             shard=shard_from(options) or Shard(),
             progress=not options.disable_progress_bar,

@@ -22,6 +22,7 @@ from impulse_nnunet.lungs.models import ShapeModel
 from impulse_nnunet.lungs.prediction import PredictionOptions, predict_unseen
 from impulse_nnunet.lungs.sources import Shapes, SourceOptions
 from impulse_nnunet.nnunet.models import trained_folds
+from impulse_nnunet.nnunet.output_options import OutputOptions
 from impulse_nnunet.nnunet.predictor import ImPulSePredictor
 from impulse_nnunet.preprocessing.survey import for_all_cases
 
@@ -40,6 +41,7 @@ class ReconstructOptions:
         checkpoint: Of the segment model.
         prediction: Device and speed.
         keep_shapes: Leave the predicted anatomy masks and the channels made of them in ``shapes``.
+        outputs: What to write for each case, and on which grid.
         overwrite: Start over; else cases that an earlier call made from the same CT with the same models are kept.
         shard: The share of the cases that this call takes.
         progress: Show bars.
@@ -52,6 +54,7 @@ class ReconstructOptions:
     checkpoint: str = "checkpoint_final.pth"
     prediction: PredictionOptions = field(default_factory=PredictionOptions)
     keep_shapes: bool = False
+    outputs: OutputOptions = field(default_factory=OutputOptions)
     overwrite: bool = False
     shard: Shard = field(default_factory=Shard)
     progress: bool = True
@@ -112,7 +115,9 @@ def reconstruct(
         return done
 
     sources = {case: [Path(file) for file in files] for case, files in cases.items()}
-    return records.resume(sources, lambda case: [output / f"{case}{ending}"], reconstruct_cases, options.overwrite)
+    return records.resume(
+        sources, lambda case: options.outputs.products(output, case, ending), reconstruct_cases, options.overwrite
+    )
 
 
 def _settings(stages: list[_ShapeStage], options: ReconstructOptions) -> dict[str, Any]:
@@ -122,7 +127,8 @@ def _settings(stages: list[_ShapeStage], options: ReconstructOptions) -> dict[st
     models |= {
         stage.part: model_identity(stage.model.folder, stage.model.folds, stage.model.checkpoint) for stage in stages
     }
-    return {"models": models, "disable_tta": options.prediction.disable_tta, "version": __version__}
+    outputs = {} if options.outputs == OutputOptions() else {"options": options.outputs.record()}
+    return {"models": models, "disable_tta": options.prediction.disable_tta, "version": __version__} | outputs
 
 
 def _reconstruct_cases(
@@ -143,7 +149,7 @@ def _reconstruct_cases(
         channels, more = _write_all_channels(kind, images, shapes, work / "channels", dataset_json, options)
         failures |= more
         try:
-            predictor.predict_cases(channels, output, workers=options.prediction.processes)
+            predictor.predict_cases(channels, output, options.outputs, workers=options.prediction.processes)
         except CasesFailedError as error:
             failures |= error.failures
     if not options.keep_shapes:

@@ -15,7 +15,7 @@ from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from torch import Tensor
 from tqdm import tqdm
 
-from impulse_nnunet.decoding import EncodedBox, decode_displacement, decode_labels
+from impulse_nnunet.decoding import EncodedBox, decode_labels, displacement_slabs
 from impulse_nnunet.errors import CasesFailedError, InputError
 from impulse_nnunet.inference.encoding import encode_image
 from impulse_nnunet.inference.ensemble import Ensemble, ensemble_of, settings_of
@@ -29,13 +29,14 @@ from impulse_nnunet.io.images import RawCase, check_image
 from impulse_nnunet.io.label_maps import write_on_grid
 from impulse_nnunet.io.listing import list_cases
 from impulse_nnunet.io.nnunet import ASSUMED
+from impulse_nnunet.io.vector_image import VectorImage
 from impulse_nnunet.laterality.asymmetry import asymmetry, decode
 from impulse_nnunet.laterality.judgement import looks_mirrored, prediction_warning
 from impulse_nnunet.network import ImPulSeNet
 from impulse_nnunet.nnunet.case_input import preprocessed, read_to_predict
 from impulse_nnunet.nnunet.cases import PreparedCase, decode_case, write_case
 from impulse_nnunet.nnunet.models import load_model, trained_folds
-from impulse_nnunet.nnunet.output_options import OutputOptions
+from impulse_nnunet.nnunet.output_options import DISPLACEMENT_FOLDER, OutputOptions
 from impulse_nnunet.preprocessing.survey import image_to_judge, mask_channels
 from impulse_nnunet.runtime.device_errors import DeviceLostError
 from impulse_nnunet.runtime.environment import ensure_variables
@@ -45,7 +46,6 @@ from impulse_nnunet.settings import ImPulSeSettings
 logger = logging.getLogger(__name__)
 
 CHECK_MODEL = "check `model_training_output_dir`, or `dataset`, `trainer`, `plans` and `configuration`"
-DISPLACEMENT_FOLDER = "displacement"
 PREFETCH = 2
 
 
@@ -145,9 +145,12 @@ class ImPulSePredictor(nnUNetPredictor):
         output = Path(output_folder)
         make_folder(output)
         remove_leftovers(output)
+        remove_leftovers(output / DISPLACEMENT_FOLDER)
         for name, content in (("dataset.json", self.dataset_json), ("plans.json", self.plans_manager.plans)):
             write_json(content, output / name)
-        todo = [case for case in cases if overwrite or not self._is_done(output / case, options)]
+        ending = self.dataset_json["file_ending"]
+        done = lambda case: all(file.is_file() for file in options.products(output, case, ending))  # noqa: E731
+        todo = [case for case in cases if overwrite or not done(case)]
         ensemble = ensemble_of(self)
         failures: dict[str, str] = {}
         with ThreadPoolExecutor(max(1, workers)) as readers, Writers(workers) as writers:
@@ -254,27 +257,30 @@ class ImPulSePredictor(nnUNetPredictor):
         properties, ending = prepared.properties, self.dataset_json["file_ending"]
         target = output / prepared.case
         writes: list[Callable[[], None]] = []
-        if options.own_grid:
+        grid = None if options.own_grid else self._other_grid(prepared, options)
+        like = Path(options.like or prepared.files[0])
+        if grid is None:
             prediction = decode_case(encoded, block, properties, self.plans_manager, options.probabilities)
             writes.append(lambda: write_case(prediction, properties, self.plans_manager, ending, str(target)))
         else:
-            grid = self._other_grid(prepared, options)
-            like = Path(options.like or prepared.files[0])
             labels = decode_labels(encoded, output_grid(grid, self._to_world(properties)), block)
             writes.append(lambda: write_on_grid(labels, grid, Path(f"{target}{ending}"), like=like))
         if options.displacement:
-            own = read_file_grid(prepared.files[0])
-            field = self._world_displacement(encoded, own, properties, block)
             path = output / DISPLACEMENT_FOLDER / f"{prepared.case}{ending}"
-            writes.append(lambda: write_on_grid(field, own, path, like=Path(prepared.files[0])))
+            place = grid or read_file_grid(prepared.files[0])
+            with VectorImage(place, path, like) as field:
+                self._put_displacement(encoded, field, properties, block)
+            writes.append(field.write)
         return writes
 
-    def _world_displacement(
-        self, encoded: EncodedBox, grid: FileGrid, properties: dict[str, Any], block: int
-    ) -> np.ndarray:
+    def _put_displacement(
+        self, encoded: EncodedBox, field: VectorImage, properties: dict[str, Any], block: int
+    ) -> None:
+        """The field D in mm, slab by slab."""
         to_world = self._to_world(properties)
-        field = decode_displacement(encoded, output_grid(grid, to_world), block)
-        return field @ to_world[:3, :3].T.astype(np.float32)
+        turn = to_world[:3, :3].T.astype(np.float32)
+        for first, vectors in displacement_slabs(encoded, output_grid(field.grid, to_world), block):
+            field.put(first, vectors @ turn)
 
     def _to_world(self, properties: dict[str, Any]) -> np.ndarray:
         return image_to_world(properties, self.plans_manager.transpose_forward)
@@ -290,13 +296,6 @@ class ImPulSePredictor(nnUNetPredictor):
         if options.like is not None:
             return read_file_grid(options.like)
         return read_file_grid(prepared.files[0]).with_spacing((options.spacing_mm or (1, 1, 1))[::-1])
-
-    def _is_done(self, truncated: Path, options: OutputOptions) -> bool:
-        ending = self.dataset_json["file_ending"]
-        files = [Path(f"{truncated}{ending}")]
-        files += [Path(f"{truncated}.npz")] if options.probabilities else []
-        files += [truncated.parent / DISPLACEMENT_FOLDER / f"{truncated.name}{ending}"] if options.displacement else []
-        return all(file.is_file() for file in files)
 
 
 def _one_line(error: BaseException) -> str:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from impulse_nnunet.cli.main import main
-from impulse_nnunet.cli.predict import _products, _settings
+from impulse_nnunet.cli.predict import _settings
 from impulse_nnunet.jobs.content import digest_of
 from impulse_nnunet.nnunet.output_options import OutputOptions
 
@@ -34,7 +34,7 @@ def test_records_tell_apart_models_options_and_the_grid_of_another_image(tmp_pat
 
 
 def test_products_of_a_case():
-    found = _products(Path("out"), "a", ".nii.gz", OutputOptions(probabilities=True, displacement=True))
+    found = OutputOptions(probabilities=True, displacement=True).products(Path("out"), "a", ".nii.gz")
     assert [str(path) for path in found] == ["out/a.nii.gz", "out/a.npz", "out/displacement/a.nii.gz"]
 
 
