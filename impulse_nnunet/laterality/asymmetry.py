@@ -34,8 +34,8 @@ def asymmetry(image: np.ndarray, to_world: np.ndarray) -> np.ndarray | None:
     """
     values = np.asarray(image, np.float32)
     low, high = np.percentile(values[::STRIDE, ::STRIDE, ::STRIDE], PERCENTILES)
-    patient = np.ascontiguousarray(_along_patient(np.clip(values, low, high), to_world))
-    columns = _means(patient, (CELLS[0], CELLS[1], patient.shape[2]))
+    patient = _along_patient(values, to_world)
+    columns = np.concatenate([_columns(part, low, high) for part in _cells_of(patient)])
     cells = _means(np.ascontiguousarray(columns[..., _about_the_middle(columns)]), CELLS)
     difference = (cells - cells[..., ::-1])[..., : CELLS[2] // 2].ravel()
     length = float(np.linalg.norm(difference))
@@ -81,6 +81,17 @@ def _about_the_middle(columns: np.ndarray) -> slice:
         if unlike < least:
             best, least = part, unlike
     return best
+
+
+def _cells_of(patient: np.ndarray) -> list[np.ndarray]:
+    """The parts of an image, from head to foot, that the cells are means of: one after the other takes less memory."""
+    depth, number = len(patient), CELLS[0]
+    return [patient[cell * depth // number : -(-(cell + 1) * depth // number)] for cell in range(number)]
+
+
+def _columns(part: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Means (1, cell, w) of a part, in 64-bit floats."""
+    return _means(np.ascontiguousarray(np.clip(part, low, high)), (1, CELLS[1], part.shape[2]))
 
 
 def _means(image: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:

@@ -18,7 +18,7 @@ from nnunetv2.utilities.dataset_name_id_conversion import convert_dataset_name_t
 from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.io.dataset_json import check_channel_order, read_dataset_json
+from impulse_nnunet.io.dataset_json import channel_names, check_channel_order, read_dataset_json
 from impulse_nnunet.io.files import copy_whole
 from impulse_nnunet.io.label_maps import holds_integers, read_label_map, write_label_map
 from impulse_nnunet.io.nnunet import list_without_processes, reader_for
@@ -27,6 +27,7 @@ from impulse_nnunet.planners.impulse_planner import ImPulSePlanner, check_overri
 from impulse_nnunet.preprocessing.fingerprint import FINGERPRINT, ReadAlikeFingerprintExtractor
 from impulse_nnunet.preprocessing.preprocessor import ImPulSePreprocessor
 from impulse_nnunet.preprocessing.survey import CaseSurvey, allowed_labels, asymmetries_of, survey_dataset
+from impulse_nnunet.preprocessing.workers import affordable_workers
 from impulse_nnunet.runtime.environment import FOLDERS
 from impulse_nnunet.runtime.output import suppress_output
 from impulse_nnunet.settings import CONFIGURATION, PLANS
@@ -59,7 +60,7 @@ def plan_dataset(
         plans_name: Name of the plans file.
         preset: ``auto`` or ``paper``.
         overrides: Settings to change, by dotted names, e.g. ``{"impulse.training.epochs": 20}``.
-        workers: Threads and processes.
+        workers: Threads and processes; fewer where the free memory asks for it.
         clean_fingerprint: Extract the fingerprint even if there is one.
         progress_bar: Show them.
         verbose: nnU-Net's own output.
@@ -80,6 +81,7 @@ def plan_dataset(
     if extractor_class is DatasetFingerprintExtractor:
         extractor_class = ReadAlikeFingerprintExtractor
     name = dataset_name(dataset)
+    workers = _affordable(name, workers)
     survey = survey_raw_dataset(name, workers, progress_bar)
     clean = clean_fingerprint or not _is_whole(Path(nnUNet_preprocessed, name, FINGERPRINT))
     try:
@@ -118,7 +120,7 @@ def preprocess_dataset(
         dataset: ID or name.
         plans_name: Name of the plans file.
         configuration: Of the plans.
-        workers: Threads.
+        workers: Threads; fewer where the free memory asks for it.
         progress_bar: Show one.
         verbose: nnU-Net's own output.
     """
@@ -133,7 +135,7 @@ def preprocess_dataset(
         )
     preprocessor = ImPulSePreprocessor(verbose=verbose)
     preprocessor.show_progress_bar = progress_bar
-    preprocessor.run(name, configuration, plans_name, workers)
+    preprocessor.run(name, configuration, plans_name, _affordable(name, workers))
     raw = Path(nnUNet_raw, name)
     dataset_json = read_dataset_json(raw / "dataset.json")
     references = base / "gt_segmentations"
@@ -141,6 +143,17 @@ def preprocess_dataset(
     for case, files in get_filenames_of_train_images_and_targets(str(raw), dataset_json).items():
         _copy_reference(Path(files["label"]), references / (case + dataset_json["file_ending"]))
     return base
+
+
+def _affordable(name: str, workers: int) -> int:
+    """Workers for a raw data set; what is wrong with it is said where it is read."""
+    raw = Path(nnUNet_raw, name)
+    try:
+        content = read_raw_dataset_json(raw)
+    except InputError:
+        return workers
+    cases = get_filenames_of_train_images_and_targets(str(raw), content)
+    return affordable_workers(workers, cases, len(channel_names(content)))
 
 
 def _copy_reference(label: Path, target: Path) -> None:
@@ -188,7 +201,9 @@ def survey_raw_dataset(name: str, workers: int, progress_bar: bool) -> dict[str,
     dataset_json = read_raw_dataset_json(raw)
     cases = get_filenames_of_train_images_and_targets(str(raw), dataset_json)
     if not cases:
-        raise InputError(str(raw / "imagesTr"), "no case", "training images", "see nnU-Net's dataset format")
+        expected = f"training images named CASE_0000{dataset_json['file_ending']}"
+        remedy = "correct their names, or file_ending in dataset.json (capitals count)"
+        raise InputError(str(raw / "imagesTr"), "no case", expected, remedy)
     _refuse_labels_without_images(raw, dataset_json, cases)
     survey = survey_dataset(cases, reader_for(dataset_json), dataset_json, workers, progress_bar)
     gaps = {case: found.left_of_right_mm for case, found in survey.items() if found.left_of_right_mm is not None}
@@ -223,6 +238,9 @@ def read_raw_dataset_json(raw: Path) -> dict[str, Any]:
     path = raw / "dataset.json"
     content = read_dataset_json(path, RAW_ENTRIES, "see nnU-Net's dataset format")
     check_channel_order(content, path)
+    ending = content["file_ending"]
+    if not isinstance(ending, str) or not ending.startswith("."):
+        raise InputError(str(path), f"file_ending {ending!r}", 'one with its dot, e.g. ".nii.gz"', "correct the entry")
     try:
         labels = allowed_labels(content)
     except (RuntimeError, AssertionError, TypeError, ValueError, AttributeError) as error:
