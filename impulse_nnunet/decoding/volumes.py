@@ -74,22 +74,19 @@ def decode_displacement(encoded: EncodedBox, grid: OutputGrid, block_points: int
     return field
 
 
-def displacement_slabs(
-    encoded: EncodedBox, grid: OutputGrid, block_points: int, voxels: int = SLAB_VOXELS
-) -> Iterator[tuple[int, np.ndarray]]:
+def displacement_slabs(encoded: EncodedBox, grid: OutputGrid, block_points: int) -> Iterator[tuple[int, np.ndarray]]:
     """:func:`decode_displacement` in slabs of some planes, for fields that need not fit in memory.
 
     Args:
         encoded: Of the box.
         grid: Of the field.
         block_points: Points that are decoded at once.
-        voxels: Of a slab, at most, if a plane has no more.
 
     Yields:
         First plane, and (n, h, w, 3) float32.
     """
     depth, height, width = grid.shape
-    planes = max(1, voxels // (height * width))
+    planes = max(1, SLAB_VOXELS // (height * width))
     for first in range(0, depth, planes):
         yield first, decode_displacement(encoded, grid.planes(first, min(first + planes, depth)), block_points)
 

@@ -90,7 +90,7 @@ def test_a_data_set_without_cases(nnunet_folders):
     raw = nnunet_folders / "nnUNet_raw" / "Dataset704_Made"
     write_content(raw, CONTENT)
     (raw / "imagesTr").mkdir()
-    with pytest.raises(InputError, match="imagesTr: found no case, expected training images; see nnU-Net's dataset"):
+    with pytest.raises(InputError, match="imagesTr: found no case, expected training images named CASE_0000"):
         survey_raw_dataset("Dataset704_Made", 1, False)
 
 
