@@ -165,10 +165,11 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
                 super().run_training()
             except TimeUpError as error:
                 finish(self, error, self.pace, self.epoch_outputs)
-            except StopRequestedError as stop:
+            except StopRequestedError as error:
+                stop = StopRequestedError(self.interruption.number)
                 text = f"{stop}: the state is saved; go on with `continue_training`"
                 self.print_to_log_file(with_users_names(text))
-                raise
+                raise stop from error
             except OSError as error:
                 raise InputError(
                     error.filename or self.output_folder,

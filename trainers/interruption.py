@@ -35,7 +35,7 @@ class Interruption:
 
     def __init__(self, several: bool = False) -> None:
         self.asked, self.several = False, several
-        self.number: int = signal.SIGTERM  # of the signal; another rank's counts as SIGTERM
+        self.number: int = signal.SIGTERM  # of the signal; between ranks each counts as SIGTERM
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -53,7 +53,7 @@ class Interruption:
     def _note(self, number: int, frame: Any) -> None:
         if self.asked and number == signal.SIGINT and not self.several:
             raise KeyboardInterrupt
-        self.asked, self.number = True, number
+        self.asked, self.number = True, signal.SIGTERM if self.several else number
 
 
 @dataclass(frozen=True, kw_only=True)
