@@ -11,22 +11,25 @@ export PYTHONUNBUFFERED=1 PYTHONWARNINGS=ignore  # lines as they come; other pac
 device=$(python -c 'import torch; print("cuda" if torch.cuda.is_available() else "cpu")')
 cores=$(python -c 'import os; print(min(4, os.cpu_count() or 1))')
 
+brief=(training.iterations=20 training.validation_iterations=2 augmentation.noise=0.05)
+epochs=${DEMO_EPOCHS:-16} bav_epochs=${DEMO_BAV_EPOCHS:-3}  # of 20 steps; the second for each of two folds
+
 step() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
 
 step '1/5 eval "$(impulse_nnunet env)"'
 eval "$(impulse_nnunet env --base "$output")"
 impulse_nnunet doctor
+python "$here/expected_time.py" "$device" $((20 * epochs)) $((2 * 20 * bav_epochs))
 
 step "2/5 impulse_nnunet phantom: synthetic chest CTs with 18 segments, bronchi, arteries and veins"
 impulse_nnunet phantom -d 801 -n 16 --test 3 --size 48 60 64 -np "$cores"
 python "$here/two_folds.py" "$nnUNet_raw/Dataset802_PhantomBAV" "$nnUNet_preprocessed/Dataset802_PhantomBAV"
 
 step "3/5 impulse_nnunet pipeline -d 801 --inputs ibav: both stages, from raw folders to evaluated segments"
-# small networks and minutes of training for two cores; stock nnU-Net draws the bronchi and vessels where there is a GPU
-brief=(training.iterations=20 training.validation_iterations=2 augmentation.noise=0.05)
+# small networks and few steps, as many on every machine: a slow one takes longer and ends with the same picture
 sets=()
-for setting in "${brief[@]}" training.max_minutes="${DEMO_MINUTES:-2.5}"; do sets+=(--set "impulse.$setting"); done
-for setting in "${brief[@]}" training.max_minutes="${DEMO_BAV_MINUTES:-1}"; do sets+=(--bav_set "impulse.$setting"); done
+for setting in "${brief[@]}" training.epochs="$epochs"; do sets+=(--set "impulse.$setting"); done
+for setting in "${brief[@]}" training.epochs="$bav_epochs"; do sets+=(--bav_set "impulse.$setting"); done
 impulse_nnunet pipeline -d 801 --inputs ibav --folds 0 -device "$device" -np "$cores" -gpu_memory_target 1.37 \
     --bav_tr nnUNetTrainerImPulSe --bav_pl ImPulSePlanner --bav_c 3d_impulse "${sets[@]}" -o "$output/results"
 

@@ -13,11 +13,16 @@ from contextlib import contextmanager
 from types import TracebackType
 
 USER_ERROR = 2  # exit code
+INTERRUPTED = 130  # that shells report for Ctrl-C
+INTERRUPTED_LINE = "ended by Ctrl-C"
 TRACEBACK_VARIABLE = "IMPULSE_NNUNET_TRACEBACK"
 SETTING = re.compile(r"`([a-z]\w*)`")
 
 NameOf = Callable[[str], str | None]
 """What the user calls a setting; None for a setting that has no other name."""
+
+Explain = Callable[[BaseException], "InputError | None"]
+"""What an exception of another package means to a user; None where only its traceback can tell."""
 
 _name_of: NameOf | None = None
 
@@ -75,13 +80,14 @@ class CasesFailedError(Exception):
         return with_users_names("\n".join(lines + [f"  {reason}" for reason in self.failures.values()]))
 
 
-def install_one_line_errors(name_of: NameOf | None = None) -> None:
-    """Make uncaught user errors print one line and exit with code 2, in nnU-Net's commands too.
+def install_one_line_errors(name_of: NameOf | None = None, explain: Explain = lambda error: None) -> None:
+    """Make uncaught user errors and Ctrl-C print one line, in nnU-Net's commands too; exit codes 2 and 130.
 
     Every other exception goes to the hook that was there. ``IMPULSE_NNUNET_TRACEBACK=1`` shows the traceback.
 
     Args:
         name_of: What the command's user calls a setting, from now on, unless a command has said it.
+        explain: What else can be said in one line.
     """
     global _name_of
     _name_of = _name_of or name_of
@@ -90,10 +96,30 @@ def install_one_line_errors(name_of: NameOf | None = None) -> None:
     previous = sys.excepthook
 
     def one_line_hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        if not isinstance(error, InputError | CasesFailedError) or os.environ.get(TRACEBACK_VARIABLE):
+        line = _line_of(error, trace, explain)
+        if line is None or os.environ.get(TRACEBACK_VARIABLE):
             previous(kind, error, trace)
             return
-        sys.stderr.write(f"impulse_nnunet: {with_users_names(str(error))}\n")
-        raise SystemExit(USER_ERROR)
+        sys.stderr.write(f"impulse_nnunet: {with_users_names(line)}\n")
+        raise SystemExit(INTERRUPTED if isinstance(error, KeyboardInterrupt) else USER_ERROR)
 
     sys.excepthook = one_line_hook
+
+
+def _line_of(error: BaseException, trace: TracebackType | None, explain: Explain) -> str | None:
+    """What to say of an uncaught exception in one line, if that is enough."""
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED_LINE
+    if isinstance(error, InputError | CasesFailedError):
+        return str(error)
+    if isinstance(error, NotImplementedError) and _raised_here(trace):
+        return str(error)
+    explained = explain(error)
+    return None if explained is None else str(explained)
+
+
+def _raised_here(trace: TracebackType | None) -> bool:
+    """Whether a module of this package raised, so that the text is for users."""
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith(__package__ or "")

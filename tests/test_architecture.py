@@ -39,7 +39,7 @@ LAYERS = {
     "phantom": FOUNDATION | {"outputs", "evaluation", "lungs"},
     "studies": FOUNDATION | METHOD | NNUNET,
     "cli": FOUNDATION | METHOD | NNUNET | {"lungs", "phantom", "studies"},
-    "external_trainers": {"errors", "trainers", "cli"},  # where nnU-Net's own command lines come in
+    "external_trainers": {"errors", "runtime", "trainers", "cli"},  # where nnU-Net's own command lines come in
     "__main__": {"cli"},
 }
 WITH_NNUNET = {"preprocessing", "planners", "trainers", "nnunet"}
@@ -190,7 +190,12 @@ RUN_COMMANDS = {
     "impulse_nnunet.studies.runs",
     "impulse_nnunet.studies.stages",
 }
-SHELL_TEXTS = {"impulse_nnunet.nnunet.diagnosis": ["mkdir -p "]}  # what to type into a shell
+SHELL_TEXTS = {  # what to type into a shell
+    "impulse_nnunet.nnunet.diagnosis": ["mkdir -p "],
+    "impulse_nnunet.runtime.memory_limit": [
+        "raise the limit (ulimit -v unlimited, or the job's), which counts more than what is used"
+    ],
+}
 
 
 def flag_texts_of(path):
@@ -202,7 +207,7 @@ def flag_texts_of(path):
 
 
 def test_the_reader_of_flags_sees_them():
-    assert "--spacing" in flag_texts_of(PACKAGE / "cli" / "predict.py")
+    assert "--spacing" in flag_texts_of(PACKAGE / "cli" / "output_flags.py")
     assert all(flag_texts_of(MODULES[name]) for name in RUN_COMMANDS)
 
 

@@ -51,3 +51,24 @@ def test_the_traceback_is_shown_on_demand_and_for_errors_of_ours(code, environme
     assert result.returncode == 1
     assert result.stderr.startswith("Traceback")
     assert "case_7" in result.stderr.splitlines()[-1]
+
+
+def test_ctrl_c_is_one_line_and_exit_code_130():
+    result = run_python("raise KeyboardInterrupt")
+    assert (result.returncode, result.stderr) == (130, "impulse_nnunet: ended by Ctrl-C\n")
+
+
+def test_what_is_not_supported_is_one_line_where_this_package_says_so():
+    result = run_python(
+        "exec(compile('def refuse(): raise NotImplementedError(\"cascades are not supported\")', 'x', 'exec'), "
+        "vars(errors)); errors.refuse()"
+    )
+    assert (result.returncode, result.stderr) == (2, "impulse_nnunet: cascades are not supported\n")
+    assert run_python("raise NotImplementedError('another package')").stderr.startswith("Traceback")
+
+
+def test_what_else_can_be_said_in_one_line_is():
+    code = "import sys; sys.excepthook = sys.__excepthook__; from impulse_nnunet.runtime.memory_limit import *; "
+    result = run_python(code + "errors.install_one_line_errors(None, short_of_memory); raise MemoryError")
+    assert result.returncode == 2
+    assert result.stderr.startswith("impulse_nnunet: memory: found too little")

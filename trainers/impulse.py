@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
-from time import time
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from nnunetv2.training.dataloading.nnunet_dataset import infer_dataset_class
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 from torch import distributed
@@ -24,13 +21,15 @@ from impulse_nnunet.runtime.threads import limit_cpu_threads
 from impulse_nnunet.security.checkpoints import load_checkpoint
 from impulse_nnunet.settings import network_task, settings_from_configuration
 from impulse_nnunet.trainers.checks import check_supported
+from impulse_nnunet.trainers.early_end import TimeUpError, finish
 from impulse_nnunet.trainers.final_validation import validate
-from impulse_nnunet.trainers.interruption import Interruption, PartialEpoch, TimeUpError
+from impulse_nnunet.trainers.interruption import Interruption, PartialEpoch
 from impulse_nnunet.trainers.loaders import case_stores, make_loaders
-from impulse_nnunet.trainers.model_folder import whole_model_files, write_default_split
+from impulse_nnunet.trainers.model_folder import check_split, whole_model_files
 from impulse_nnunet.trainers.outputs import read_outputs
+from impulse_nnunet.trainers.pace import Pace, Schedule
 from impulse_nnunet.trainers.ranks import any_rank, initialize_cpu_rank, ranks_device, time_to_ask
-from impulse_nnunet.trainers.resume import keep_partial_epoch, set_random_states, take_over, whole_checkpoint
+from impulse_nnunet.trainers.resume import keep_partial_epoch, start_within_epoch, take_over, whole_checkpoint
 from impulse_nnunet.trainers.schedule import CosineSchedule
 from impulse_nnunet.trainers.steps import check_epoch, descend
 from impulse_nnunet.trainers.template_stage import make_template, report_co_trained_template
@@ -38,7 +37,7 @@ from impulse_nnunet.training.curves import TensorBoardLogger
 from impulse_nnunet.training.device_batches import DeviceBatches
 from impulse_nnunet.training.inputs import NetworkBatch
 from impulse_nnunet.training.losses import hard_counts, point_loss
-from impulse_nnunet.training.optimiser import adamw, steps_of
+from impulse_nnunet.training.optimiser import adamw
 from impulse_nnunet.training.template_fit import CHECKPOINT_NAME
 
 SAVE_EVERY_EPOCHS = 5
@@ -89,9 +88,13 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         self.enable_deep_supervision = False
         if not needs_scaler(self.device):
             self.grad_scaler = None
-        self.steps_before, self.seconds_before = 0, 0.0
-        self.finished = False
-        self.started = time()
+        schedule = Schedule(
+            epochs=training.epochs,
+            iterations=training.iterations,
+            validation_iterations=training.validation_iterations,
+        )
+        self.pace = Pace(training.max_minutes, schedule)
+        self.steps_before, self.finished = 0, False
         self.interruption = Interruption(several=self.is_ddp)
         self.epoch_outputs: list[dict[str, Any]] = []  # of the epoch's steps so far, on the device
         self.partial_epoch: PartialEpoch | None = None  # where an interrupted training goes on
@@ -149,26 +152,24 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         return make_loaders(self)
 
     def do_split(self) -> tuple[list[str], list[str]]:
-        """Overrides nnU-Net's: the file of the split appears only when it is whole."""
-        if self.dataset_class is None:
-            self.dataset_class = infer_dataset_class(self.preprocessed_dataset_folder)
-        if self.fold != "all":
-            cases = self.dataset_class.get_identifiers(self.preprocessed_dataset_folder)
-            write_default_split(Path(self.preprocessed_dataset_folder_base) / "splits_final.json", cases)
+        """Overrides nnU-Net's: by a split that was checked; its file appears only when it is whole."""
+        check_split(self)
         return super().do_split()
 
     # ---- training -------------------------------------------------------------------------------------------------
 
     def run_training(self) -> None:
-        """The parent's loop, ended early by the plans' wall-clock limit, or by SIGTERM with the state saved."""
+        """The parent's loop, ended early by the plans' minutes, or by SIGTERM or Ctrl-C with the state saved."""
         with self.interruption.listening():
             try:
                 super().run_training()
-            except TimeUpError:
-                self.on_train_end()
-            except StopRequestedError:
-                self.print_to_log_file(with_users_names("SIGTERM: the state is saved; go on with `continue_training`"))
-                raise
+            except TimeUpError as error:
+                finish(self, error, self.pace, self.epoch_outputs)
+            except StopRequestedError as error:
+                stop = StopRequestedError(self.interruption.number)
+                text = f"{stop}: the state is saved; go on with `continue_training`"
+                self.print_to_log_file(with_users_names(text))
+                raise stop from error
             except OSError as error:
                 raise InputError(
                     error.filename or self.output_folder,
@@ -183,7 +184,7 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
 
     def on_train_start(self) -> None:
         """Overrides nnU-Net's: then the template, which stays fixed from here on."""
-        self.started = time()
+        self.pace.start()
         if self.local_rank == 0:
             remove_leftovers(Path(self.output_folder), older_than_s=0)  # no other process writes there
             remove_leftovers(Path(self.output_folder_base))
@@ -199,16 +200,18 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
             self.logger.get_value("epoch_start_timestamps", step=None),
             strict=False,
         )
-        self.seconds_before = sum(end - start for end, start in durations)
+        partial = self.partial_epoch.seconds if self.partial_epoch is not None else 0.0
+        self.pace.before_s = partial or sum(end - start for end, start in durations)
 
     def on_epoch_start(self) -> None:
         """Overrides nnU-Net's: everything random in the epoch follows from the seed and the epoch."""
-        if self.finished or (self._progress() >= 1 and self.current_epoch > 0):
-            raise TimeUpError
+        if self.finished or (self.pace.is_over and self.current_epoch > 0):
+            raise TimeUpError(within_epoch=False)
         super().on_epoch_start()
         torch.manual_seed(self.settings.training.seed + 1000 * (self.current_epoch + 1) + self.local_rank)
-        self._start_within_epoch()
+        start_within_epoch(self)
         self.dataloader_val.seek(self.current_epoch * self.num_val_iterations_per_epoch)
+        self.pace.begin()
 
     def on_train_end(self) -> None:
         """Overrides nnU-Net's: nothing is left of an interruption."""
@@ -217,38 +220,34 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         if self.local_rank == 0:
             PartialEpoch.forget(Path(self.output_folder))
 
-    def _start_within_epoch(self) -> None:
-        """Begin the epoch's steps: with the first, or where SIGTERM ended the training before."""
-        done = self.partial_epoch.outputs(self.local_rank) if self.partial_epoch is not None else []
-        if self.partial_epoch is not None:
-            set_random_states(self.partial_epoch, self.local_rank, self.device)
-            self.print_to_log_file(f"Epoch {self.current_epoch} goes on at step {len(done)}")
-        self.partial_epoch, self.epoch_outputs = None, done
-        iterations = self.settings.training.iterations
-        self.num_iterations_per_epoch = iterations - len(done)
-        self.steps_before = steps_of(self.optimizer)
-        self.dataloader_train.seek(self.current_epoch * iterations + len(done))
-
     def on_train_epoch_end(self, train_outputs: list[dict]) -> None:
         """Overrides nnU-Net's: with the steps before an interruption; an epoch that ruined the weights is refused."""
         self.epoch_outputs = read_outputs(self.epoch_outputs)
         check_epoch(self)
         super().on_train_epoch_end(self.epoch_outputs)
+        self.pace.begin()
 
     def on_epoch_end(self) -> None:
         """Overrides nnU-Net's: the first epoch's checkpoint holds the template, so its own is dropped."""
         super().on_epoch_end()
+        self.print_to_log_file(f"{self.pace.step_s:.2f} s a step, {self.pace.expectation(self.current_epoch, 0)}")
         if self.local_rank == 0 and not self.disable_checkpointing:
             (Path(self.output_folder) / CHECKPOINT_NAME).unlink(missing_ok=True)
 
     def train_step(self, batch: NetworkBatch) -> dict[str, Any]:
         """One step on one batch; the learning rate moves with every step, and the loss stays on the device."""
         self._check_interruption(self.dataloader_train.step)
+        if self.epoch_outputs and self.pace.is_over:
+            raise TimeUpError(within_epoch=True)
         self.lr_scheduler.move_to(self._progress())
         self.optimizer.zero_grad(set_to_none=True)
         loss, _ = self._predict(batch)
         descend(self, loss)
         self.epoch_outputs.append({"loss": loss.detach()})
+        self.pace.step_made()
+        line = self.pace.line(self.current_epoch, len(self.epoch_outputs))
+        if line is not None:
+            self.print_to_log_file(line)
         return self.epoch_outputs[-1]
 
     def validation_step(self, batch: NetworkBatch) -> dict[str, Any]:
@@ -268,18 +267,16 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
 
     def on_validation_epoch_end(self, val_outputs: list[dict]) -> None:
         """Overrides nnU-Net's: a label that no point of the epoch met is left out of the mean, without a warning."""
+        found = read_outputs(val_outputs)
+        self.pace.validated(len(found))
         with np.errstate(invalid="ignore"):
-            super().on_validation_epoch_end(read_outputs(val_outputs))
+            super().on_validation_epoch_end(found)
 
     def _progress(self) -> float:
         """Share of the training that is done, by steps or, where the plans set a limit, by the clock."""
         training = self.settings.training
         step = self.dataloader_train.step - 1
-        share = max(step, 0) / (training.epochs * training.iterations)
-        if training.max_minutes <= 0:
-            return min(share, 1.0)
-        minutes = (self.seconds_before + time() - self.started) / 60
-        return min(max(share, minutes / training.max_minutes), 1.0)
+        return self.pace.progress(max(step, 0) / (training.epochs * training.iterations))
 
     def bare_network(self) -> ImPulSeNet:
         """The network without the wrapper of several GPUs."""
@@ -296,10 +293,10 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
             super().save_checkpoint(str(path))
 
     def _check_interruption(self, step: int) -> None:
-        """After SIGTERM to any rank: keep the state between two steps and end."""
+        """After SIGTERM or Ctrl-C to any rank: keep the state between two steps and end."""
         if time_to_ask(step, self.device) and any_rank(self.interruption.asked, self.device):
             keep_partial_epoch(self)
-            raise StopRequestedError(signal.SIGTERM)
+            raise StopRequestedError(self.interruption.number)
 
     def load_checkpoint(self, filename_or_checkpoint: dict | str) -> None:
         """Overrides nnU-Net's: no code in the file can run; a checkpoint of another network is named in one line."""

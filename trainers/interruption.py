@@ -1,10 +1,10 @@
-"""SIGTERM in the middle of a training: the state between two steps is kept, and ``--c`` goes on from that very step.
+"""SIGTERM or Ctrl-C in the middle of a training: the state is kept, and ``--c`` goes on from that very step.
 
-Schedulers send SIGTERM before they kill a job. The signal is only noted; the trainer asks between two steps, writes
-``checkpoint_latest.pth`` as nnU-Net does and, beside it, what nnU-Net's checkpoints do not hold: how far the epoch had
-come. A resumed training ends with the same weights as one that was never disturbed, bit for bit on the CPU. On CUDA it
-gets the same batches and random numbers, but sums there, of interpolation's gradients among others, have no fixed
-order.
+Schedulers send SIGTERM before they kill a job. The signal is only noted (a second Ctrl-C ends at once); the trainer
+asks between two steps, writes ``checkpoint_latest.pth`` as nnU-Net does and, beside it, what nnU-Net's checkpoints do
+not hold: how far the epoch had come. A resumed training ends with the same weights as one that was never disturbed, bit
+for bit on the CPU. On CUDA it gets the same batches and random numbers, but sums there, of interpolation's gradients
+among others, have no fixed order.
 """
 
 from __future__ import annotations
@@ -23,30 +23,27 @@ import torch
 from impulse_nnunet.io.files import whole_file
 
 PARTIAL_EPOCH = "checkpoint_partial_epoch.pth"
-
-
-class TimeUpError(Exception):
-    """The wall-clock limit of the plans is reached; ends nnU-Net's loop."""
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Interruption:
-    """Whether SIGTERM came; listens only in the main thread, where Python delivers signals.
+    """Whether SIGTERM or Ctrl-C came; listens only in the main thread, where Python delivers signals.
 
     Args:
         several: One of several processes: torch tells them by SIGINT that the one that started them is gone.
     """
 
     def __init__(self, several: bool = False) -> None:
-        self.asked = False
-        self.signals = (signal.SIGTERM, signal.SIGINT) if several else (signal.SIGTERM,)
+        self.asked, self.several = False, several
+        self.number: int = signal.SIGTERM  # of the signal; between ranks each counts as SIGTERM
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Note SIGTERM in place of dying from it, as long as the block runs."""
+        """Note the signals in place of dying from them, as long as the block runs."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = [(number, signal.signal(number, self._note)) for number in self.signals]
+        before = [(number, signal.signal(number, self._note)) for number in SIGNALS]
         try:
             yield
         finally:
@@ -54,7 +51,9 @@ class Interruption:
                 signal.signal(number, handler)
 
     def _note(self, number: int, frame: Any) -> None:
-        self.asked = True
+        if self.asked and number == signal.SIGINT and not self.several:
+            raise KeyboardInterrupt
+        self.asked, self.number = True, signal.SIGTERM if self.several else number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +66,7 @@ class PartialEpoch:
         losses: For each rank, training losses of the epoch's steps so far.
         random_states: For each rank, torch's on the CPU, for dropout.
         device_states: For each rank, torch's on its CUDA device, if it had one; files of earlier versions lack them.
+        seconds: That the training has taken so far; 0 in files of earlier versions.
     """
 
     epoch: int
@@ -74,6 +74,7 @@ class PartialEpoch:
     losses: Sequence[Sequence[float]]
     random_states: Sequence[torch.Tensor]
     device_states: Sequence[torch.Tensor | None] = (None,)
+    seconds: float = 0.0
 
     def outputs(self, rank: int) -> list[dict[str, np.ndarray]]:
         """A rank's losses as nnU-Net's ``train_step`` returns them; with more ranks than before they share."""
@@ -95,6 +96,7 @@ class PartialEpoch:
             "losses": [list(losses) for losses in self.losses],
             "random_states": list(self.random_states),
             "device_states": list(self.device_states),
+            "seconds": self.seconds,
         }
         with whole_file(folder / PARTIAL_EPOCH) as path:
             torch.save(content, path)
@@ -115,6 +117,7 @@ class PartialEpoch:
             losses=content["losses"],
             random_states=content["random_states"],
             device_states=device_states,
+            seconds=content.get("seconds", 0.0),
         )
 
     @staticmethod

@@ -6,7 +6,6 @@ of ``splits_final.json`` before those that are not.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -15,9 +14,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nnunetv2.training.dataloading.nnunet_dataset import infer_dataset_class
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.io.files import INCOMPLETE, write_json
-from impulse_nnunet.nnunet.datasets import FOLDS, default_splits
+from impulse_nnunet.nnunet.datasets import FOLDS, SPLITS, check_splits, default_splits, parse_splits
 
 if TYPE_CHECKING:
     from impulse_nnunet.trainers.impulse import nnUNetTrainerImPulSe
@@ -39,25 +41,38 @@ def whole_model_files(trainer: nnUNetTrainerImPulSe) -> Iterator[None]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def write_default_split(file: Path, cases: Sequence[str]) -> None:
-    """Write nnU-Net's own split if there is none.
+def check_split(trainer: nnUNetTrainer) -> None:
+    """Before nnU-Net reads a trainer's split: :func:`split_for`, where it has a fold.
 
     Raises:
-        InputError: There are too few cases, or the file that is there is broken.
+        InputError: See there.
     """
+    if trainer.dataset_class is None:
+        trainer.dataset_class = infer_dataset_class(trainer.preprocessed_dataset_folder)
+    if trainer.fold != "all":
+        cases = trainer.dataset_class.get_identifiers(trainer.preprocessed_dataset_folder)
+        split_for(Path(trainer.preprocessed_dataset_folder_base), cases)
+
+
+def split_for(folder: Path, cases: Sequence[str]) -> None:
+    """Check a data set's split before a training goes by it, and write nnU-Net's own if there is none.
+
+    Args:
+        folder: Preprocessed data set.
+        cases: Its cases.
+
+    Raises:
+        InputError: There are too few cases, or the file that is there is wrong.
+    """
+    file = folder / SPLITS
     if file.is_file():
-        try:
-            json.loads(file.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise InputError(
-                str(file), f"no valid JSON ({error})", "nnU-Net's splits", "correct or remove the file"
-            ) from error
+        check_splits(file, parse_splits(file), cases)
         return
     if len(cases) < FOLDS:
         raise InputError(
-            str(file.parent),
+            str(folder),
             f"{len(cases)} training case(s)",
             f"{FOLDS} or more for {FOLDS} folds",
-            f"train fold all, or write {file.name}",
+            f"train fold all, or write {SPLITS}",
         )
     write_json(default_splits(sorted(cases)), file)

@@ -51,6 +51,7 @@ def keep_partial_epoch(trainer: nnUNetTrainerImPulSe) -> None:
             losses=losses,
             random_states=states,
             device_states=device_states,
+            seconds=trainer.pace.seconds,
         ).save(folder)
         trainer.current_epoch -= 1  # the parent stores the next epoch's number; this one is not over
         trainer.save_checkpoint(str(folder / "checkpoint_latest.pth"))
@@ -87,6 +88,20 @@ def take_over(trainer: nnUNetTrainerImPulSe, checkpoint: dict[str, Any], name: s
     trainer.partial_epoch = PartialEpoch.load(
         Path(trainer.output_folder), trainer.current_epoch, steps_of(trainer.optimizer)
     )
+
+
+def start_within_epoch(trainer: nnUNetTrainerImPulSe) -> None:
+    """Begin the epoch's steps: with the first, or where SIGTERM or Ctrl-C ended the training before."""
+    partial = trainer.partial_epoch
+    done = partial.outputs(trainer.local_rank) if partial is not None else []
+    if partial is not None:
+        set_random_states(partial, trainer.local_rank, trainer.device)
+        trainer.print_to_log_file(f"Epoch {trainer.current_epoch} goes on at step {len(done)}")
+    trainer.partial_epoch, trainer.epoch_outputs = None, done
+    iterations = trainer.settings.training.iterations
+    trainer.num_iterations_per_epoch = iterations - len(done)
+    trainer.steps_before = steps_of(trainer.optimizer)
+    trainer.dataloader_train.seek(trainer.current_epoch * iterations + len(done))
 
 
 def random_states(device: torch.device) -> tuple[torch.Tensor, torch.Tensor | None]:

@@ -7,7 +7,6 @@ The configuration of nnU-Net's own plans carries an entry ``budget`` (see :class
 from __future__ import annotations
 
 from dataclasses import dataclass
-from time import time
 from typing import Any
 
 import torch
@@ -17,7 +16,9 @@ from impulse_nnunet.errors import InputError
 from impulse_nnunet.runtime.devices import check_device
 from impulse_nnunet.runtime.threads import limit_cpu_threads
 from impulse_nnunet.settings import from_json
-from impulse_nnunet.trainers.interruption import TimeUpError
+from impulse_nnunet.trainers.early_end import TimeUpError, finish
+from impulse_nnunet.trainers.model_folder import check_split
+from impulse_nnunet.trainers.pace import Pace, Schedule
 
 POLY_POWER = 0.9  # nnU-Net's
 SAVE_EVERY_EPOCHS = 5
@@ -45,6 +46,15 @@ class BudgetEntry:
     minutes: float
     seed: int
     mirroring: bool
+
+    def pace(self) -> Pace:
+        """A clock, which stands."""
+        schedule = Schedule(
+            epochs=self.epochs or ENDLESS,
+            iterations=self.iterations,
+            validation_iterations=self.validation_iterations,
+        )
+        return Pace(self.minutes, schedule)
 
 
 class nnUNetTrainerBudget(nnUNetTrainer):
@@ -85,8 +95,8 @@ class nnUNetTrainerBudget(nnUNetTrainer):
         self.num_val_iterations_per_epoch = self.budget.validation_iterations
         self.save_every = SAVE_EVERY_EPOCHS
         self.steps_done = 0
-        self.last_output: dict | None = None
-        self.seconds_before, self.started = 0.0, 0.0  # the clock stands until a first step has been taken
+        self.epoch_outputs: list[dict] = []  # of the epoch's steps so far
+        self.pace = self.budget.pace()
         self.validated = False
 
     def initialize(self) -> None:
@@ -101,65 +111,80 @@ class nnUNetTrainerBudget(nnUNetTrainer):
             self.inference_allowed_mirroring_axes = axes = None
         return rotation, dummy_2d, patch_size, axes
 
+    def do_split(self) -> tuple[list[str], list[str]]:
+        """Overrides nnU-Net's: by a split that was checked."""
+        check_split(self)
+        return super().do_split()
+
     def on_train_start(self) -> None:
         """Overrides nnU-Net's: steps and time of before an interruption count."""
         super().on_train_start()
         group = self.optimizer.param_groups[0]
-        self.steps_done, self.seconds_before = group.get(STEPS_KEY, 0), group.get(SECONDS_KEY, 0.0)
-        self.started, self.validated = 0.0, False
-
-    def seconds(self) -> float:
-        """Seconds that count, those of before an interruption included."""
-        return self.seconds_before + (time() - self.started if self.started else 0.0)
+        self.steps_done, self.pace.before_s = group.get(STEPS_KEY, 0), group.get(SECONDS_KEY, 0.0)
+        self.pace.started, self.validated = None, False
 
     def left(self) -> float:
         """Share of the budget that is left, 0 to 1."""
-        if self.budget.minutes:
-            done = self.seconds() / (60 * self.budget.minutes)
-        else:
-            done = self.steps_done / (self.budget.epochs * self.budget.iterations)
-        return max(0.0, 1 - done)
+        steps = self.num_epochs * self.budget.iterations
+        return 1 - self.pace.progress(0.0 if self.budget.minutes else self.steps_done / steps)
 
     def train_step(self, batch: dict) -> dict:
-        """Overrides nnU-Net's: at the learning rate of this moment; nothing after the time is up, until the epoch ends.
+        """Overrides nnU-Net's: at the learning rate of this moment, if there is time for it.
 
         The clock starts when a process's first step is done: with torch.compile it takes minutes.
         """
+        if self.epoch_outputs and self.pace.is_over:
+            raise TimeUpError(within_epoch=True)
         left = self.left()
-        if left == 0 and self.last_output is not None:
-            return self.last_output
         self.steps_done += 1
         for group in self.optimizer.param_groups:
             group["lr"] = self.initial_lr * left**POLY_POWER
             group[STEPS_KEY] = self.steps_done
-        self.last_output = super().train_step(batch)
-        self.started = self.started or time()
-        return self.last_output
+        self.epoch_outputs.append(super().train_step(batch))
+        if self.pace.started is None:
+            self.pace.start()
+            self.pace.begin()
+        else:
+            self._note_pace()
+        return self.epoch_outputs[-1]
+
+    def _note_pace(self) -> None:
+        self.pace.step_made()
+        line = self.pace.line(self.current_epoch, len(self.epoch_outputs))
+        if line is not None:
+            self.print_to_log_file(line)
+
+    def on_train_epoch_end(self, train_outputs: list[dict]) -> None:
+        """Overrides nnU-Net's: the validation's time is taken from here on."""
+        super().on_train_epoch_end(train_outputs)
+        self.pace.begin()
 
     def validation_step(self, batch: dict) -> dict:
         """Overrides nnU-Net's: the first does not count, for it compiles too."""
-        before = time()
+        before = self.pace.now()
         output = super().validation_step(batch)
-        if not self.validated and self.started:
-            self.started += time() - before
+        if not self.validated:
+            self.pace.leave_out(self.pace.now() - before)
         self.validated = True
         return output
 
     def on_epoch_end(self) -> None:
         """Overrides nnU-Net's: the checkpoint knows how much of the budget is used up."""
         for group in self.optimizer.param_groups:
-            group[SECONDS_KEY] = self.seconds()
+            group[SECONDS_KEY] = self.pace.seconds
         super().on_epoch_end()
 
     def on_epoch_start(self) -> None:
         """Overrides nnU-Net's: until the time is up."""
-        if self.budget.minutes and self.current_epoch > 0 and self.left() == 0:
-            raise TimeUpError
+        if self.current_epoch > 0 and self.pace.is_over:
+            raise TimeUpError(within_epoch=False)
         super().on_epoch_start()
+        self.epoch_outputs = []
+        self.pace.begin()
 
     def run_training(self) -> None:
         """The parent's loop, ended early by the clock."""
         try:
             super().run_training()
-        except TimeUpError:
-            self.on_train_end()
+        except TimeUpError as error:
+            finish(self, error, self.pace, self.epoch_outputs)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from impulse_nnunet.trainers.impulse import nnUNetTrainerImPulSe
     from impulse_nnunet.training.batches import CaseStore
 
+TEMPLATE_SHARE = 0.3  # of the minutes, where the plans limit them, that a learned template may take
+
 
 def make_template(trainer: nnUNetTrainerImPulSe) -> None:
     """Fit the template of the plans and put it into the network, where it has one that is not trained with it.
@@ -93,6 +95,7 @@ def _fit(trainer: nnUNetTrainerImPulSe, template: Template) -> Tensor:
         log=trainer.print_to_log_file,
         writes=first,
         stopped=stopped,
+        time_used=lambda: trainer.pace.share_used(TEMPLATE_SHARE),
     )
     logits = fit.run(resume=trainer.continue_training, progress_bar=first)
     if first:

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 from impulse_nnunet.cli.device import add_device_flag, checked_device
+from impulse_nnunet.cli.flags import check_counts
 from impulse_nnunet.cli.reading_flags import add_reading_flags
-from impulse_nnunet.errors import InputError
 
 DESCRIPTION = """Build the data set of the segment stage: one kind of input out of CT, lobes and BAV (bronchi, arteries,
 veins). i: CT. ibav: CT and three masks. l: five lobes. lbav: five lobes and three masks, no image. Masks of training
@@ -86,8 +86,7 @@ def run(options: argparse.Namespace) -> int:
     from impulse_nnunet.nnunet.planning import require_folders
 
     require_folders(["nnUNet_raw", "nnUNet_preprocessed"])
-    if options.np < 1:
-        raise InputError("-np", str(options.np), "1 or more", "correct it")
+    check_counts(options, "np")
     parts: dict[str, SourceOptions | None] = {}
     for part, labels, folds in (
         ("bav", options.bav_labels, options.bav_folds),

@@ -6,8 +6,8 @@ import argparse
 import os
 from pathlib import Path
 
+from impulse_nnunet.cli.flags import check_counts
 from impulse_nnunet.cli.reading_flags import add_reading_flags
-from impulse_nnunet.errors import InputError
 
 DESCRIPTION = """Make a data set of the segment stage from Lung3D: a folder a case with airway, artery, vein, lobe and
 lungsegment .nii.gz files, or a .npz file a case with arrays of these names. Every case is checked: grids, labels 0 to
@@ -52,8 +52,7 @@ def run(options: argparse.Namespace) -> int:
     from impulse_nnunet.nnunet.planning import require_folders
 
     require_folders(["nnUNet_raw", "nnUNet_preprocessed"])
-    if options.np < 1:
-        raise InputError("-np", str(options.np), "1 or more", "correct it")
+    check_counts(options, "np")
     convert = ConvertOptions(
         kind=options.inputs,
         split=Path(options.split) if options.split else None,

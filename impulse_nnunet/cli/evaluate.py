@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from impulse_nnunet.cli.flags import check_counts
 from impulse_nnunet.cli.reading_flags import add_reading_flags
 from impulse_nnunet.cli.shard_flags import add_shard_flags, shard_from
 from impulse_nnunet.errors import CasesFailedError, InputError
@@ -95,6 +96,7 @@ def run(options: argparse.Namespace) -> int:
     from impulse_nnunet.evaluation.summary import settings_record, summarise, write_summary
     from impulse_nnunet.jobs.pool import default_processes
 
+    check_counts(options, "np")
     references, predictions = Path(options.references), Path(options.predictions)
     output = output_of(options)
     settings = MetricSettings(

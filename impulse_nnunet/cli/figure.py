@@ -8,6 +8,7 @@ from pathlib import Path
 
 from impulse_nnunet.cli.device import add_device_flag, checked_device
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.io.files import check_is_no_file
 
 DESCRIPTION = """Draw a figure of the paper, as PNG and SVG. 6: template, after deformation, after correction, ground
 truth. 7: without and with template. 8 and 9: systems side by side in two and in three dimensions, errors in red.
@@ -45,6 +46,7 @@ def run(options: argparse.Namespace) -> int:
     require_folders()
     if not options.f.isdigit():
         raise InputError("-f", repr(options.f), "a fold number", "e.g. -f 0")
+    check_is_no_file(Path(options.o))
     raw = Path(os.environ["nnUNet_raw"], dataset_name(options.d))
     paths = make_figure(
         FigureOptions(

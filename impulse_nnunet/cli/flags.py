@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from impulse_nnunet.errors import NameOf
+from impulse_nnunet.errors import InputError, NameOf
 
 DESTINATIONS: Mapping[str, tuple[str, ...]] = {
     "bav": ("bav_model",),
@@ -46,6 +47,8 @@ DESTINATIONS: Mapping[str, tuple[str, ...]] = {
 }
 """Setting -> argparse destinations that stand for it, besides its own name."""
 
+FLAG_WITH_WORD = re.compile(r"-[a-zA-Z][a-z_]+")
+
 NNUNET: Mapping[str, str] = {
     "checkpoint_name": "-chk",
     "configuration": "-c",
@@ -74,6 +77,53 @@ def flags_of(parser: argparse.ArgumentParser, arguments: Sequence[str] = ()) -> 
         elif action.option_strings:
             flags[action.dest] = action.option_strings[0]
     return flags
+
+
+def check_flags(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
+    """Refuse a flag of one dash that argparse would take for a shorter one with a value: ``-folds`` for ``-f olds``.
+
+    Raises:
+        InputError: Naming the flag, and the one that was meant.
+    """
+    known = _option_strings(parser, arguments)
+    for argument in arguments:
+        flag = argument.partition("=")[0]
+        short, rest = flag[:2], flag[2:]
+        if not FLAG_WITH_WORD.fullmatch(flag) or flag in known or any(name.startswith(flag) for name in known):
+            continue
+        if short in known or len(rest) > 1:
+            remedy = f"write {short} and the value behind it" if short in known else "see the command's help"
+            likely = [name for name in sorted(known) if name.lstrip("-") == flag.lstrip("-")]
+            raise InputError(flag, "no such flag of this command", likely[0] if likely else "one that it has", remedy)
+
+
+def check_counts(options: argparse.Namespace, *destinations: str, least: int = 1) -> None:
+    """Refuse numbers of processes below one.
+
+    Args:
+        options: Of the command.
+        destinations: Of the flags with one dash, e.g. ``np``; None and lists may be their values.
+        least: The smallest number; 0 where nnU-Net's flag takes it for no further process.
+
+    Raises:
+        InputError: Naming the flag.
+    """
+    for destination in destinations:
+        value = getattr(options, destination)
+        for number in value if isinstance(value, list) else [value]:
+            if number is not None and number < least:
+                raise InputError(f"-{destination}", str(number), f"{least} or more", "correct it")
+
+
+def _option_strings(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> set[str]:
+    """Flags of a parser and of the command inside it that the arguments choose."""
+    found: set[str] = set()
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name in [name for name in arguments if name in action.choices][:1]:
+                found |= _option_strings(action.choices[name], arguments[arguments.index(name) + 1 :])
+        found |= set(action.option_strings)
+    return found
 
 
 def names_in_nnunet(program: str) -> NameOf | None:

@@ -11,8 +11,10 @@ import traceback
 from collections.abc import Sequence
 
 from impulse_nnunet import __version__
-from impulse_nnunet.cli.flags import FlagNames, flags_of
+from impulse_nnunet.cli.flags import FlagNames, check_flags, flags_of
 from impulse_nnunet.errors import (
+    INTERRUPTED,
+    INTERRUPTED_LINE,
     TRACEBACK_VARIABLE,
     USER_ERROR,
     CasesFailedError,
@@ -21,6 +23,7 @@ from impulse_nnunet.errors import (
     with_users_names,
 )
 from impulse_nnunet.io.assumption import assuming_orientation
+from impulse_nnunet.runtime.memory_limit import short_of_memory
 from impulse_nnunet.runtime.signals import StopRequestedError
 
 COMMANDS = {
@@ -57,10 +60,14 @@ EXAMPLES = """typical use:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code: 0, or 2 for what a user can fix."""
+    """Run the command line; returns the exit code: 0, 2 for what a user can fix, 130 for Ctrl-C."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    parser = _parser(arguments)
-    options = parser.parse_args(arguments)
+    try:
+        parser = _parser(arguments)
+        check_flags(parser, arguments)
+        options = parser.parse_args(arguments)
+    except InputError as error:
+        return _report(error)
     options.command_line = arguments
     if not hasattr(options, "run"):
         parser.print_help()
@@ -74,8 +81,16 @@ def _run(options: argparse.Namespace) -> int:
     try:
         with assuming_orientation(getattr(options, "assume_orientation", False)):
             return int(options.run(options) or 0)
-    except (InputError, CasesFailedError, NotImplementedError, OSError) as error:
+    except (InputError, CasesFailedError, NotImplementedError) as error:
         return _report(error, options)
+    except (OSError, ImportError, RuntimeError, SystemError, MemoryError) as error:
+        explained = short_of_memory(error)
+        if explained is None and not isinstance(error, OSError):
+            raise
+        return _report(explained or error, options)
+    except KeyboardInterrupt:
+        print(f"impulse_nnunet: {INTERRUPTED_LINE}", file=sys.stderr)
+        return INTERRUPTED
     except StopRequestedError as stop:
         print(f"impulse_nnunet: ended by {stop}; the same call goes on", file=sys.stderr)
         return int(stop.code or USER_ERROR)
@@ -116,7 +131,7 @@ def _log_to_stderr() -> None:
     ours.setLevel(logging.INFO)
 
 
-def _report(error: Exception, options: argparse.Namespace) -> int:
+def _report(error: Exception, options: argparse.Namespace | None = None) -> int:
     if getattr(options, "verbose", False) or os.environ.get(TRACEBACK_VARIABLE):
         traceback.print_exc()
     print(f"impulse_nnunet: {with_users_names(str(error))}", file=sys.stderr)

@@ -6,6 +6,8 @@ import argparse
 import os
 from typing import Any
 
+from impulse_nnunet.cli.flags import check_counts
+
 DESCRIPTION = """Make a synthetic chest CT cohort with known truth: CT in HU, lobes, the 18 segments, bronchi, arteries,
 veins, intersegmental veins and the segment that each branch serves. Writes two nnU-Net raw data sets (segments, and
 bronchus, artery and vein), Lung3D's folders and flat folders of trees. The same seed gives the same cases; cases that
@@ -63,6 +65,7 @@ def run(options: argparse.Namespace) -> int:
     from impulse_nnunet.phantom.layout import find_layout
     from impulse_nnunet.phantom.settings import PhantomSettings
 
+    check_counts(options, "np")
     settings = PhantomSettings(
         size=tuple(options.size),
         spacing_mm=tuple(options.spacing) if options.spacing else None,

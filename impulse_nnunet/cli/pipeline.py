@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 from impulse_nnunet.cli.device import add_device_flag, checked_device
+from impulse_nnunet.cli.flags import check_counts
 from impulse_nnunet.cli.reading_flags import add_reading_flags
-from impulse_nnunet.errors import InputError
+from impulse_nnunet.io.files import check_is_no_file
 
 DESCRIPTION = """Everything from a raw data set of CTs with segments to evaluated segments: a cross-validation of models
 that draw bronchi, arteries and veins (BAV) and lobes where the input needs them, the data set of the segment stage with
@@ -94,8 +95,9 @@ def run(options: argparse.Namespace) -> int:
     from impulse_nnunet.lungs.pipeline import PipelineOptions, plan_pipeline
     from impulse_nnunet.lungs.stages import CommonOptions, StageOptions
 
-    if options.np < 1 or options.num_gpus < 1:
-        raise InputError("-np or -num_gpus", "less than 1", "1 or more", "correct it")
+    check_counts(options, "np", "num_gpus")
+    if options.o is not None:
+        check_is_no_file(Path(options.o))
     if not options.dry_run:
         checked_device(options.device)
     stages = {

@@ -6,6 +6,7 @@ import argparse
 import json
 from typing import Any
 
+from impulse_nnunet.cli.flags import check_counts
 from impulse_nnunet.cli.reading_flags import add_reading_flags
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.settings import CONFIGURATION, PLANS
@@ -23,8 +24,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags; those with one dash are nnU-Net's own."""
     add_reading_flags(parser)
     parser.add_argument("-d", nargs="+", type=int, required=True, metavar="ID", help="dataset IDs, e.g. 2 4 5")
-    parser.add_argument("-npfp", type=int, default=8, help="processes for the fingerprint (default: 8)")
-    parser.add_argument("-np", type=int, nargs="+", default=[4], help="workers for preprocessing (default: 4)")
+    parser.add_argument(
+        "-npfp",
+        type=int,
+        default=8,
+        help="cases at a time in planning; fewer if memory is short (default: 8)",
+    )
+    parser.add_argument(
+        "-np",
+        type=int,
+        nargs="+",
+        default=[4],
+        help="cases at a time in preprocessing; likewise (default: 4)",
+    )
     parser.add_argument(
         "-gpu_memory_target",
         type=float,
@@ -83,6 +95,7 @@ def run(options: argparse.Namespace) -> int:
     from impulse_nnunet.nnunet.planning import plan_dataset, preprocess_dataset
 
     _refuse_without_meaning(options)
+    check_counts(options, "npfp", "np")
     overrides = dict(_override(text) for text in options.set)
     for dataset in options.d:
         plan_dataset(

@@ -5,19 +5,20 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from impulse_nnunet import __version__
 from impulse_nnunet.cli.device import add_device_flag, chosen_device
 from impulse_nnunet.cli.dicom_flags import add_dicom_flags
+from impulse_nnunet.cli.flags import check_counts
+from impulse_nnunet.cli.output_flags import add_output_flags, output_options
 from impulse_nnunet.cli.reading_flags import add_reading_flags
 from impulse_nnunet.cli.resume_flags import add_resume_flags
 from impulse_nnunet.cli.shard_flags import add_shard_flags, shard_from
 from impulse_nnunet.errors import USER_ERROR, InputError
+from impulse_nnunet.io.files import check_is_no_file
 from impulse_nnunet.jobs.case_records import RECORDS, CaseRecords
-from impulse_nnunet.jobs.content import Contents
 from impulse_nnunet.jobs.prediction_file import INPUT, PREDICTION_FILE, PredictionFile
 from impulse_nnunet.jobs.shards import Shard
 from impulse_nnunet.settings import CONFIGURATION, PLANS
@@ -72,24 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_resume_flags(parser)
     parser.add_argument("--disable_progress_bar", action="store_true", help="no progress bar")
     parser.add_argument("--verbose", action="store_true", help="more output; tracebacks of errors")
-    grid = parser.add_mutually_exclusive_group()
-    grid.add_argument("--spacing", nargs=3, type=float, metavar=("Z", "Y", "X"), help="labels at this spacing, mm")
-    grid.add_argument("--like", metavar="IMAGE", help="labels on this image's grid")
-    parser.add_argument(
-        "--save_displacement",
-        action="store_true",
-        help="also CASE_displacement: the field that deforms into the template, a vector image in mm (LPS)",
-    )
-    meshes = parser.add_argument_group("surfaces from the network's field (docs/outputs.md)")
-    meshes.add_argument(
-        "--mesh",
-        nargs="+",
-        metavar="FORMAT",
-        help="also meshes/CASE.FORMAT: glb, 3mf, obj or vtp; of the labels on a fine grid, whatever the labels' own is",
-    )
-    meshes.add_argument(
-        "--mesh_spacing", type=float, default=0.5, metavar="MM", help="spacing of that grid (default: 0.5)"
-    )
+    add_output_flags(parser)
     for flag in ("-step_size", "-nps"):
         parser.add_argument(flag, default=None, help=argparse.SUPPRESS)  # nnU-Net's; nothing to set here
     for flag in ("--disable_tta", "--not_on_device"):
@@ -103,6 +87,8 @@ def run(options: argparse.Namespace) -> int:
     from impulse_nnunet.nnunet.models import check_model_folder, describe
     from impulse_nnunet.nnunet.predictor import ImPulSePredictor
 
+    check_counts(options, "npp", least=0)
+    check_is_no_file(Path(options.o))
     shard = shard_from(options) or Shard()
     device, model = chosen_device(options.device), _model_folder(options)
     check_model_folder(model)
@@ -110,7 +96,7 @@ def run(options: argparse.Namespace) -> int:
     predictor = ImPulSePredictor(device, not options.disable_progress_bar, options.verbose)
     folds = None if options.f is None else tuple(fold_of(text) for text in options.f)
     predictor.initialize_from_trained_model_folder(str(model), folds, options.chk)
-    wanted = _wanted(options)
+    wanted = output_options(options)
     cases = shard.of(images.inputs.names)
     settings = _settings(predictor.model_files, wanted)
     recorded = note_input(predictor, Path(options.o), images, wanted)
@@ -155,19 +141,6 @@ def print_findings(predictor: ImPulSePredictor, output: Path) -> None:
         print(f"{kind}: {', '.join(cases[:SHOWN])}{more} (see {output / PREDICTION_FILE})")
 
 
-def _wanted(options: argparse.Namespace) -> OutputOptions:
-    from impulse_nnunet.nnunet.output_options import OutputOptions
-
-    return OutputOptions(
-        probabilities=options.save_probabilities,
-        displacement=options.save_displacement,
-        spacing_mm=tuple(options.spacing) if options.spacing else None,
-        like=options.like,
-        meshes=tuple(dict.fromkeys(options.mesh or ())),
-        mesh_spacing_mm=options.mesh_spacing,
-    )
-
-
 def _predict_missing(
     predictor: ImPulSePredictor,
     cases: Mapping[str, list[str]],
@@ -192,11 +165,7 @@ def _predict_missing(
 
 def _settings(identity: Mapping[str, str], wanted: OutputOptions) -> dict[str, Any]:
     """What decides the predictions, besides the images."""
-    like = None if wanted.like is None else Contents().digest(Path(wanted.like))
-    entries = asdict(wanted) | {"like": like}
-    if not wanted.meshes:  # records from before there were meshes stay valid
-        entries = {name: value for name, value in entries.items() if name not in ("meshes", "mesh_spacing_mm")}
-    return {"model": identity, "options": entries, "version": __version__}
+    return {"model": identity, "options": wanted.record(), "version": __version__}
 
 
 def fold_of(text: str) -> int | str:

@@ -7,10 +7,13 @@ from pathlib import Path
 
 from impulse_nnunet.cli.device import add_device_flag, chosen_device
 from impulse_nnunet.cli.dicom_flags import add_dicom_flags
+from impulse_nnunet.cli.flags import check_counts
+from impulse_nnunet.cli.output_flags import add_output_flags, output_options
 from impulse_nnunet.cli.predict import exit_code, fold_of, print_findings
 from impulse_nnunet.cli.reading_flags import add_reading_flags
 from impulse_nnunet.cli.resume_flags import add_resume_flags
 from impulse_nnunet.cli.shard_flags import add_shard_flags, shard_from
+from impulse_nnunet.io.files import check_is_no_file
 from impulse_nnunet.jobs.shards import Shard
 
 DESCRIPTION = """CT in, segments out. What the segment model takes (CT, bronchi, arteries and veins, lobes) is read from
@@ -19,6 +22,7 @@ bad case does not stop the others. OUTPUT/prediction.json and the exit code are 
 EXAMPLES = """examples:
   impulse_nnunet reconstruct -i CTS -o SEGMENTS --bav_model BAV_MODEL --segment_model MODEL
   impulse_nnunet reconstruct -i CTS -o SEGMENTS --segment_model MODEL_OF_CT_ALONE
+  impulse_nnunet reconstruct -i CTS -o SEGMENTS --bav_model A --segment_model C --spacing 0.5 0.5 0.5
   impulse_nnunet reconstruct -i CTS -o SEGMENTS --bav_model A --lobe_model B --segment_model C -device cpu --keep_masks
 a MODEL is nnUNet_results/DATASET/TRAINER__PLANS__CONFIGURATION; CTs are named CASE_0000.nii.gz, or
 are DICOM series
@@ -44,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("-npp", type=int, default=2, help="threads and processes that read and write (default: 2)")
     add_shard_flags(parser)
     add("--keep_masks", action="store_true", help="leave the predicted anatomy masks in OUTPUT/masks")
+    add_output_flags(parser)
     add_resume_flags(parser)
     add("--disable_progress_bar", action="store_true", help="no progress bars")
     add("--verbose", action="store_true", help="more output; tracebacks of errors")
@@ -58,6 +63,8 @@ def run(options: argparse.Namespace) -> int:
     from impulse_nnunet.lungs.sources import SourceOptions
     from impulse_nnunet.nnunet.predictor import ImPulSePredictor
 
+    check_counts(options, "npp", least=0)
+    check_is_no_file(Path(options.o))
     device = chosen_device(options.device)
     sources = {}
     for part, place, folds in (
@@ -77,6 +84,7 @@ def run(options: argparse.Namespace) -> int:
         checkpoint=options.chk,
         prediction=PredictionOptions(options.device, options.disable_tta, options.npp),
         keep_masks=options.keep_masks,
+        outputs=output_options(options),
         overwrite=options.overwrite,
         shard=shard,
         series=tuple(options.series),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from impulse_nnunet.cli.device import add_device_flag, checked_device
 from impulse_nnunet.errors import USER_ERROR, InputError
+from impulse_nnunet.io.files import check_is_no_file
 from impulse_nnunet.settings import CONFIGURATION, PLANS
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def run(options: argparse.Namespace) -> int:
     from impulse_nnunet.studies.study import RunsFailedError, describe_plan, make_table
 
     require_folders()
+    check_is_no_file(Path(options.o))
     study = _options(options)
     if options.dry_run:
         print("\n".join(describe_plan(study)))

@@ -7,6 +7,6 @@ voxels that need evaluation, ``volumes`` puts the results into arrays.
 
 from impulse_nnunet.decoding.encoded_box import EncodedBox
 from impulse_nnunet.decoding.grids import OutputGrid
-from impulse_nnunet.decoding.volumes import decode_displacement, decode_labels, decode_logits
+from impulse_nnunet.decoding.volumes import decode_displacement, decode_labels, decode_logits, displacement_slabs
 
-__all__ = ["EncodedBox", "OutputGrid", "decode_displacement", "decode_labels", "decode_logits"]
+__all__ = ["EncodedBox", "OutputGrid", "decode_displacement", "decode_labels", "decode_logits", "displacement_slabs"]

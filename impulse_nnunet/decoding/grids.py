@@ -29,6 +29,12 @@ class OutputGrid:
         d, h, w = (int(n) for n in shape)
         return cls((d, h, w), np.concatenate([np.diag(2 / size), (1 / size - 1)[:, None]], axis=1))
 
+    def planes(self, first: int, last: int) -> OutputGrid:
+        """The part of planes ``first`` (included) to ``last`` (excluded) along the first axis."""
+        to_image = self.to_image.copy()
+        to_image[:, 3] += first * to_image[:, 0]
+        return OutputGrid((last - first, *self.shape[1:]), to_image)
+
     def positions(self, indices: np.ndarray) -> np.ndarray:
         """Image positions (n, 3) of voxel indices (n, 3)."""
         return indices @ self.to_image[:, :3].T + self.to_image[:, 3]

@@ -16,6 +16,7 @@ from impulse_nnunet.decoding.rows import fits_rows, sweep
 from impulse_nnunet.geometry.coordinates import inside
 
 WORTHWHILE = 2  # voxels for each node of the lattice from which on coarse to fine pays
+SLAB_VOXELS = 2**22  # of a field that is made at once: 50 MB
 ROWS_WORTHWHILE = 0.5  # and from which on multiplying whole planes of the finest level pays
 
 
@@ -71,6 +72,23 @@ def decode_displacement(encoded: EncodedBox, grid: OutputGrid, block_points: int
     for indices, _, displacement in _blocks(encoded, grid, block_points):
         field[indices] = displacement @ encoded.box.matrix.T.astype(np.float32)
     return field
+
+
+def displacement_slabs(encoded: EncodedBox, grid: OutputGrid, block_points: int) -> Iterator[tuple[int, np.ndarray]]:
+    """:func:`decode_displacement` in slabs of some planes, for fields that need not fit in memory.
+
+    Args:
+        encoded: Of the box.
+        grid: Of the field.
+        block_points: Points that are decoded at once.
+
+    Yields:
+        First plane, and (n, h, w, 3) float32.
+    """
+    depth, height, width = grid.shape
+    planes = max(1, SLAB_VOXELS // (height * width))
+    for first in range(0, depth, planes):
+        yield first, decode_displacement(encoded, grid.planes(first, min(first + planes, depth)), block_points)
 
 
 def _on_device(encoded: EncodedBox) -> bool:

@@ -4,6 +4,7 @@ import sys
 
 from impulse_nnunet.cli.flags import names_in_nnunet
 from impulse_nnunet.errors import install_one_line_errors
+from impulse_nnunet.runtime.memory_limit import short_of_memory
 from impulse_nnunet.trainers import (
     nnUNetTrainerBudget,
     nnUNetTrainerDeepLabV3,
@@ -22,4 +23,4 @@ __all__ = [
     "nnUNetTrainerLowRes",
 ]
 
-install_one_line_errors(names_in_nnunet(sys.argv[0]))
+install_one_line_errors(names_in_nnunet(sys.argv[0]), short_of_memory)

@@ -35,7 +35,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=INCOMPLETE, dir=path.parent))
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
     try:
         yield folder / path.name
         _to_disk(folder / path.name)
@@ -43,9 +43,33 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     except FileNotFoundError:
         raise  # what the block reads is missing
     except (OSError, RuntimeError) as error:  # torch, ITK and blosc2 report a full disk as a RuntimeError
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_is_no_file(path: Path) -> None:
+    """Refuse a place for a folder where a file lies, before any work is done.
+
+    Raises:
+        InputError: Naming the file.
+    """
+    first = next((place for place in (path, *path.parents) if place.exists()), path)
+    if first.exists() and not first.is_dir():
+        raise InputError(str(first), "a file", "a folder, or a new name", "choose another name, or remove it")
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those around it, if it is not there.
+
+    Raises:
+        InputError: A file has its name, or one of theirs, or it cannot be made.
+    """
+    check_is_no_file(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(path, error) from error
 
 
 def remove_leftovers(folder: Path, older_than_s: float = LEFTOVER_S) -> None:
@@ -92,7 +116,8 @@ def _to_disk(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _unwritable(path: Path, error: Exception) -> InputError:
+def unwritable(path: Path, error: Exception) -> InputError:
+    """What a file that could not be written means to a user."""
     reason = " ".join(str(error).split())[:120] or type(error).__name__
     return InputError(
         str(path),

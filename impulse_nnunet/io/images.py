@@ -81,7 +81,7 @@ def read_case(
         volumes.append(_read_beside(first, reader, file, Path(image_files[0]).name).array)
     for file, volume in zip(image_files, volumes, strict=True):
         _check_values(file, volume)
-    images = np.concatenate(volumes).astype(np.float32, copy=False)
+    images = (np.concatenate(volumes) if len(volumes) > 1 else first.array).astype(np.float32, copy=False)
     check_image(case, images, number_of_channels)
     segmentation = None
     if segmentation_file is not None:
@@ -204,4 +204,7 @@ def _labels(
     if not any(label > 0 and label != ignore_label for label in labels):
         expected = "at least one labelled voxel"
         raise InputError(case, "no foreground in its segmentation", expected, "label the case or leave it out")
-    return rounded[None].astype(segmentation.dtype)
+    if not segmentation.flags.writeable:
+        return rounded[None].astype(segmentation.dtype)
+    segmentation[0] = rounded  # no second volume of floats
+    return segmentation

@@ -14,9 +14,13 @@ POLL_S = 1.0
 def end_with_parent(parent: int) -> None:
     """Watch the parent from a thread; when it is gone this process, a worker that keeps nothing, ends.
 
+    Ctrl-C, which a terminal sends to all, is the parent's to handle: workers would print a traceback each.
+
     Args:
         parent: Its process id, from itself: it may be gone already.
     """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     _when_gone(parent, lambda: os._exit(1))
 
 

@@ -48,8 +48,8 @@ def patient_cells(image: np.ndarray, to_world: np.ndarray) -> np.ndarray:
     """Means of an image (d, h, w) in :data:`CELLS` along z, y, x of LPS, about the middle of what it shows."""
     values = np.asarray(image, np.float32)
     low, high = np.percentile(values[::STRIDE, ::STRIDE, ::STRIDE], PERCENTILES)
-    patient = turned_along_patient(np.clip(values, low, high), to_world)
-    columns = means_of_cells(patient, (CELLS[0], CELLS[1], patient.shape[2]))
+    patient = turned_along_patient(values, to_world)
+    columns = np.concatenate([_columns(part, low, high) for part in _parts_of(patient)])
     return means_of_cells(columns[..., about_the_middle(columns)], CELLS)
 
 
@@ -92,6 +92,17 @@ def about_the_middle(columns: np.ndarray) -> slice:
         if unlike < least:
             best, least = part, unlike
     return best
+
+
+def _parts_of(patient: np.ndarray) -> list[np.ndarray]:
+    """The parts of an image, from head to foot, that the cells are means of: one after the other takes less memory."""
+    depth, number = len(patient), CELLS[0]
+    return [patient[cell * depth // number : -(-(cell + 1) * depth // number)] for cell in range(number)]
+
+
+def _columns(part: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Means (1, cell, w) of a part, in 64-bit floats."""
+    return means_of_cells(np.clip(part, low, high), (1, CELLS[1], part.shape[2]))
 
 
 def means_of_cells(image: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:

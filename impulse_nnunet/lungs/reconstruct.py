@@ -44,6 +44,7 @@ class ReconstructOptions:
         checkpoint: Checkpoint of the segment model.
         prediction: Device and speed.
         keep_masks: Leave the predicted anatomy masks and the channels made of them in ``masks``.
+        outputs: What to write for each case, and on which grid.
         overwrite: Start over; else cases that an earlier call made from the same CT with the same models are kept.
         shard: The share of the cases that this call takes.
         series: DICOM series to take, by UID or name; the largest CT of each study by default.
@@ -57,6 +58,7 @@ class ReconstructOptions:
     checkpoint: str = "checkpoint_final.pth"
     prediction: PredictionOptions = field(default_factory=PredictionOptions)
     keep_masks: bool = False
+    outputs: OutputOptions = field(default_factory=OutputOptions)
     overwrite: bool = False
     shard: Shard = field(default_factory=Shard)
     series: tuple[str, ...] = ()
@@ -108,7 +110,7 @@ def reconstruct(
     settings = _settings(stages, options)
     records = CaseRecords(output / RECORDS, settings)
     predictor.run |= {"command": "impulse_nnunet reconstruct", INPUT: str(input_folder), "settings": settings}
-    recorded = predictor.prediction_file(output, OutputOptions())
+    recorded = predictor.prediction_file(output, options.outputs)
     recorded.leave_out(input_folder, images.left_out)
     recorded.forget_failures(images.inputs.names)
     work = output / (MASKS_FOLDER if options.shard.count == 1 else f"{MASKS_FOLDER}_{options.shard.index}")
@@ -129,7 +131,8 @@ def reconstruct(
             return done
 
         sources = {case: [Path(file) for file in files] for case, files in cases.items()}
-        return records.resume(sources, lambda case: [output / f"{case}{ending}"], reconstruct_cases, options.overwrite)
+        products = predictor.outputs(output, options.outputs).files
+        return records.resume(sources, products, reconstruct_cases, options.overwrite)
 
 
 def _settings(stages: list[_ShapeStage], options: ReconstructOptions) -> dict[str, Any]:
@@ -139,7 +142,8 @@ def _settings(stages: list[_ShapeStage], options: ReconstructOptions) -> dict[st
     models |= {
         stage.part: model_identity(stage.model.folder, stage.model.folds, stage.model.checkpoint) for stage in stages
     }
-    return {"models": models, "disable_tta": options.prediction.disable_tta, "version": __version__}
+    outputs = {} if options.outputs == OutputOptions() else {"options": options.outputs.record()}
+    return {"models": models, "disable_tta": options.prediction.disable_tta, "version": __version__} | outputs
 
 
 def _reconstruct_cases(
@@ -161,7 +165,8 @@ def _reconstruct_cases(
         failures |= more
         try:
             noted = _noted(stages, work)
-            predictor.predict_cases(channels, output, workers=options.prediction.processes, noted=noted)
+            workers = options.prediction.processes
+            predictor.predict_cases(channels, output, options.outputs, workers=workers, noted=noted)
         except CasesFailedError as error:
             failures |= error.failures
     if not options.keep_masks:

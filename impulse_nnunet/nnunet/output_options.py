@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.io.grid import read_file_grid
+from impulse_nnunet.jobs.content import Contents
 
 DISPLACEMENT_FOLDER, MESH_FOLDER = "displacement", "meshes"
 MESH_FORMATS = ("obj", "glb", "3mf", "vtp")  # of one scene a case: their files are known before the labels
@@ -19,7 +21,7 @@ class OutputOptions:
 
     Args:
         probabilities: nnU-Net's ``.npz`` and ``.pkl`` too.
-        displacement: The field D too, a vector image in mm (world axes, LPS) on the image's grid.
+        displacement: The field D too, a vector image in mm (world axes, LPS) on the labels' grid.
         spacing_mm: (z, y, x); labels on a grid of this spacing in place of the image's own.
         like: Labels on this image's grid in place of the image's own.
         meshes: Formats of surfaces decoded at ``mesh_spacing_mm``; some of :data:`MESH_FORMATS`.
@@ -54,6 +56,13 @@ class OutputOptions:
     def own_grid(self) -> bool:
         """Whether labels come out on the image's own grid."""
         return self.spacing_mm is None and self.like is None
+
+    def record(self) -> dict[str, Any]:
+        """What tells results apart; another image's grid by its content."""
+        entries = asdict(self) | {"like": None if self.like is None else Contents().digest(Path(self.like))}
+        if not self.meshes:  # records from before there were meshes stay valid
+            entries = {name: value for name, value in entries.items() if name not in ("meshes", "mesh_spacing_mm")}
+        return entries
 
     def files(self, output: Path, case: str, file_ending: str) -> list[Path]:
         """All files of a case in the output folder."""

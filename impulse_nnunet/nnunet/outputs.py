@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
-from impulse_nnunet.decoding import EncodedBox, decode_displacement, decode_labels
+from impulse_nnunet.decoding import EncodedBox, decode_labels, displacement_slabs
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.inference.world import image_to_world, output_grid
 from impulse_nnunet.io.grid import FileGrid, read_file_grid
 from impulse_nnunet.io.label_maps import write_on_grid
 from impulse_nnunet.io.nnunet import ASSUMED
 from impulse_nnunet.io.upright import own_grid
+from impulse_nnunet.io.vector_image import VectorImage
 from impulse_nnunet.nnunet.cases import PreparedCase, decode_case, write_case
 from impulse_nnunet.nnunet.judging import LabelledCase, spacing_of
 from impulse_nnunet.nnunet.meshes import decode_fine, write_meshes
@@ -63,10 +64,7 @@ class Outputs:
         """Decode a case."""
         decoded = (self._on_own_grid if self.options.own_grid else self._on_other_grid)(encoded, block, prepared)
         if self.options.displacement:
-            own = read_file_grid(prepared.files[0])
-            field = self._world_displacement(encoded, own, prepared.properties, block)
-            path, like = self._displacement_file(prepared.case), Path(prepared.files[0])
-            decoded.writes.append(lambda: write_on_grid(field, own, path, like=like))
+            decoded.writes.append(self._displacement(encoded, block, prepared))
         if self.options.meshes:
             decoded.writes.append(self._meshes(encoded, block, prepared))
         return decoded
@@ -106,18 +104,20 @@ class Outputs:
         )
         return DecodedCase(labelled, [lambda: write_on_grid(labels, grid, path, like=like)])
 
-    def _world_displacement(
-        self, encoded: EncodedBox, grid: FileGrid, properties: dict[str, Any], block: int
-    ) -> np.ndarray:
-        to_world = self._to_world(properties)
-        field = decode_displacement(encoded, output_grid(grid, to_world), block)
-        return field @ to_world[:3, :3].T.astype(np.float32)
+    def _displacement(self, encoded: EncodedBox, block: int, prepared: PreparedCase) -> Callable[[], None]:
+        """The field D in mm on the labels' grid, decoded now slab by slab; returns its writing."""
+        own = self.options.own_grid
+        grid = read_file_grid(prepared.files[0]) if own else self._other_grid(prepared)
+        to_world = self._to_world(prepared.properties)
+        turn, like = to_world[:3, :3].T.astype(np.float32), Path(self.options.like or prepared.files[0])
+        path = self.folder / DISPLACEMENT_FOLDER / f"{prepared.case}{self.ending}"
+        with VectorImage(grid, path, like) as field:
+            for first, vectors in displacement_slabs(encoded, output_grid(grid, to_world), block):
+                field.put(first, vectors @ turn)
+        return field.write
 
     def _to_world(self, properties: dict[str, Any]) -> np.ndarray:
         return image_to_world(properties, self.plans_manager.transpose_forward)
-
-    def _displacement_file(self, case: str) -> Path:
-        return self.folder / DISPLACEMENT_FOLDER / f"{case}{self.ending}"
 
     def _other_grid(self, prepared: PreparedCase) -> FileGrid:
         _check_position(prepared)

@@ -18,7 +18,7 @@ from nnunetv2.utilities.dataset_name_id_conversion import convert_dataset_name_t
 from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.io.dataset_json import check_channel_order, read_dataset_json, sampled_channels
+from impulse_nnunet.io.dataset_json import channel_names, check_channel_order, read_dataset_json, sampled_channels
 from impulse_nnunet.io.files import copy_whole
 from impulse_nnunet.io.label_maps import holds_integers, read_label_map, write_label_map
 from impulse_nnunet.io.listing import is_hidden
@@ -36,6 +36,7 @@ from impulse_nnunet.preprocessing.survey import (
     mask_channels,
     survey_dataset,
 )
+from impulse_nnunet.preprocessing.workers import affordable_workers
 from impulse_nnunet.runtime.environment import FOLDERS
 from impulse_nnunet.runtime.output import suppress_output
 from impulse_nnunet.settings import CONFIGURATION, PLANS
@@ -68,7 +69,7 @@ def plan_dataset(
         plans_name: Name of the plans file.
         preset: ``auto`` or ``paper``.
         overrides: Settings to change, by dotted names, e.g. ``{"impulse.training.epochs": 20}``.
-        workers: Threads and processes.
+        workers: Threads and processes; fewer where the free memory asks for it.
         clean_fingerprint: Extract the fingerprint even if there is one.
         progress_bar: Show them.
         verbose: nnU-Net's own output.
@@ -89,6 +90,7 @@ def plan_dataset(
     if extractor_class is DatasetFingerprintExtractor:
         extractor_class = ReadAlikeFingerprintExtractor
     name = dataset_name(dataset)
+    workers = _affordable(name, workers)
     survey = survey_raw_dataset(name, workers, progress_bar)
     clean = clean_fingerprint or not _is_whole(Path(nnUNet_preprocessed, name, FINGERPRINT))
     try:
@@ -127,7 +129,7 @@ def preprocess_dataset(
         dataset: ID or name.
         plans_name: Name of the plans file.
         configuration: Configuration of the plans.
-        workers: Threads.
+        workers: Threads; fewer where the free memory asks for it.
         progress_bar: Show one.
         verbose: nnU-Net's own output.
     """
@@ -142,7 +144,7 @@ def preprocess_dataset(
         )
     preprocessor = ImPulSePreprocessor(verbose=verbose)
     preprocessor.show_progress_bar = progress_bar
-    preprocessor.run(name, configuration, plans_name, workers)
+    preprocessor.run(name, configuration, plans_name, _affordable(name, workers))
     raw = Path(nnUNet_raw, name)
     dataset_json = read_dataset_json(raw / "dataset.json")
     references = base / "gt_segmentations"
@@ -150,6 +152,17 @@ def preprocess_dataset(
     for case, files in get_filenames_of_train_images_and_targets(str(raw), dataset_json).items():
         _copy_reference(Path(files["label"]), references / (case + dataset_json["file_ending"]))
     return base
+
+
+def _affordable(name: str, workers: int) -> int:
+    """Workers for a raw data set; what is wrong with it is said where it is read."""
+    raw = Path(nnUNet_raw, name)
+    try:
+        content = read_raw_dataset_json(raw)
+    except InputError:
+        return workers
+    cases = get_filenames_of_train_images_and_targets(str(raw), content)
+    return affordable_workers(workers, cases, len(channel_names(content)))
 
 
 def _copy_reference(label: Path, target: Path) -> None:

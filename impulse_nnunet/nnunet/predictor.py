@@ -23,7 +23,7 @@ from impulse_nnunet.inference.ensemble import Ensemble, ensemble_of, settings_of
 from impulse_nnunet.inference.volume import predict_volume
 from impulse_nnunet.inference.writers import Writers, in_order, timed
 from impulse_nnunet.io.dataset_json import channel_names
-from impulse_nnunet.io.files import check_unchanged, remove_leftovers, stamps_of, write_json
+from impulse_nnunet.io.files import check_unchanged, make_folder, remove_leftovers, stamps_of, write_json
 from impulse_nnunet.io.images import check_image
 from impulse_nnunet.io.listing import list_cases
 from impulse_nnunet.jobs.case_records import model_identity
@@ -33,7 +33,7 @@ from impulse_nnunet.nnunet.case_input import preprocessed, read_to_predict
 from impulse_nnunet.nnunet.cases import PreparedCase, decode_case
 from impulse_nnunet.nnunet.judging import judge_image, judge_labels, log_findings
 from impulse_nnunet.nnunet.models import check_model_folder, load_model, trained_folds
-from impulse_nnunet.nnunet.output_options import OutputOptions
+from impulse_nnunet.nnunet.output_options import DISPLACEMENT_FOLDER, OutputOptions
 from impulse_nnunet.nnunet.outputs import DecodedCase, Outputs
 from impulse_nnunet.nnunet.run_description import describe_run
 from impulse_nnunet.runtime.device_errors import DeviceLostError
@@ -154,8 +154,9 @@ class ImPulSePredictor(nnUNetPredictor):
                 "`displacement`", f"a model of {self.trainer_name}", "one that deforms a template", "leave it out"
             )
         output = Path(output_folder)
-        output.mkdir(parents=True, exist_ok=True)
+        make_folder(output)
         remove_leftovers(output)
+        remove_leftovers(output / DISPLACEMENT_FOLDER)
         for name, content in (("dataset.json", self.dataset_json), ("plans.json", self.plans_manager.plans)):
             write_json(content, output / name)
         outputs = self.outputs(output, options)

@@ -78,7 +78,8 @@ def otsu_threshold(values: np.ndarray) -> float:
     low, high = np.percentile(values[::2, ::2, ::2], [0.1, 99.9])
     if low >= high:
         return float(low)
-    counts, edges = np.histogram(np.clip(values, low, high), BINS)
+    edges = np.linspace(low, high, BINS + 1)
+    counts = np.sum([np.histogram(np.clip(part, low, high), BINS, (low, high))[0] for part in values], axis=0)
     share = np.cumsum(counts) / counts.sum()
     moment = np.cumsum(counts * (edges[:-1] + edges[1:]) / 2) / counts.sum()
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -81,6 +81,8 @@ class TemplateFit:
         log: Receives lines of text.
         writes: Whether this process writes the checkpoints.
         stopped: Asked between two steps; on true the state is saved and :class:`StopRequestedError` raised.
+        time_used: Share of the time for it that is used up, asked at each step; the learning rate follows it where it
+            is ahead of the steps, and at 1 the fit ends.
     """
 
     cases: CaseStore
@@ -92,6 +94,7 @@ class TemplateFit:
     log: Callable[[str], None]
     writes: bool = True
     stopped: Callable[[], bool] = lambda: False
+    time_used: Callable[[], float] = lambda: 0.0
     losses: list[float] = field(default_factory=list)
     unread: list[Tensor] = field(default_factory=list, repr=False)
     known_labels: dict[str, Tensor] = field(default_factory=dict, repr=False)
@@ -117,7 +120,11 @@ class TemplateFit:
             disable=not progress_bar,
         )
         for step in steps:
-            self.unread.append(self._step(generator, optimiser, step))
+            progress = max(step / total, self.time_used())
+            if progress >= 1 and step > 0:
+                self.log(f"Template pre-training ends after {step} of {total} steps: its share of the minutes is over")
+                break
+            self.unread.append(self._step(generator, optimiser, step, progress))
             if (step + 1) % 50 == 0:
                 self._read_losses()
                 steps.set_postfix(loss=f"{np.mean(self.losses[-50:]):.3f}")
@@ -146,9 +153,10 @@ class TemplateFit:
             self.losses += torch.stack(self.unread).tolist()
             self.unread = []
 
-    def _step(self, generator: TemplateGenerator, optimiser: torch.optim.Optimizer, step: int) -> Tensor:
+    def _step(
+        self, generator: TemplateGenerator, optimiser: torch.optim.Optimizer, step: int, progress: float
+    ) -> Tensor:
         generator.train()
-        progress = step / self.settings.template.iterations
         optimiser.param_groups[0]["lr"] = self.settings.template.learning_rate * (1 + math.cos(math.pi * progress)) / 2
         rng = np.random.default_rng([self.settings.training.seed, TEMPLATE_STREAM, step])
         target = self._target(self.cases.identifiers[rng.integers(len(self.cases.identifiers))])

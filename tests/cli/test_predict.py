@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import nibabel
 import numpy as np
 import pytest
@@ -31,6 +33,11 @@ def test_records_tell_apart_models_options_and_the_grid_of_another_image(tmp_pat
     ]
     assert len(set(found)) == len(found)
     assert settings() == settings() == settings(mesh_spacing_mm=0.3)  # which counts for surfaces alone
+
+
+def test_products_of_a_case():
+    found = OutputOptions(probabilities=True, displacement=True).files(Path("out"), "a", ".nii.gz")
+    assert [str(path) for path in found] == ["out/a.nii.gz", "out/a.npz", "out/displacement/a.nii.gz"]
 
 
 def test_resuming_and_starting_over_exclude_each_other(capsys):

@@ -11,7 +11,7 @@ from impulse_nnunet.decoding.device_fold import fold_of
 from impulse_nnunet.decoding.device_parts import Placement, Target
 from impulse_nnunet.decoding.device_volumes import Engine, device_labels
 from tests.decoding.device_agreement import agrees, dense_agrees, ensembles_agree
-from tests.decoding.device_cases import BOXES, GRID, PARTS, SIZES, member, plain_box
+from tests.decoding.device_cases import BOXES, PARTS, SIZES, member, plain_box
 
 SMALL = OutputGrid.native((3, 5, 6))
 
@@ -66,8 +66,8 @@ def test_equal_logits_give_the_first_class_and_voxels_outside_keep_their_label()
     bias = torch.tensor([0.0, 2, 1, 2, 2] + [9.0] * 11)
     flat = dataclasses.replace(fold.correction, weight=fold.correction.weight * 0, bias=bias)
     fold = dataclasses.replace(fold, template=None, correction=flat)
-    placement = Placement.of(GRID, BOXES["part"])
-    labels = torch.full(GRID.shape, 7, dtype=torch.uint8)
+    placement = Placement.of(SMALL, BOXES["part"])
+    labels = torch.full(SMALL.shape, 7, dtype=torch.uint8)
     for part in placement.parts(10**6):
         device_kernel.evaluate(fold, placement, part, Target(labels=labels))
     assert sorted(labels.unique().tolist()) == [1, 7]
@@ -78,4 +78,4 @@ def test_features_that_are_no_numbers_stay_in_memory_and_give_background():
     pyramid[0][:] = float("inf")
     encoded = plain_box([(decoder, pyramid)], BOXES["whole"])
     with np.errstate(invalid="ignore"):
-        assert not device_labels(encoded, GRID, 100, Engine(True)).any()
+        assert not device_labels(encoded, SMALL, 100, Engine(True)).any()

@@ -11,6 +11,8 @@ import pytest
 import SimpleITK as sitk
 import torch
 
+from impulse_nnunet.decoding import volumes
+from impulse_nnunet.nnunet.output_options import OutputOptions
 from impulse_nnunet.nnunet.predictor import ImPulSePredictor
 from tests.end_to_end.conftest import MODEL, make_workplace
 
@@ -173,6 +175,39 @@ def test_other_output_grids(trained, labels):
     assert field.GetNumberOfComponentsPerPixel() == 3
     assert field.GetSize() == source.GetSize()
     assert np.isfinite(sitk.GetArrayFromImage(field)).all()
+
+
+def test_the_displacement_lies_on_the_grid_of_the_labels(trained, tmp_path, monkeypatch):
+    """Where a grid has the same places as another, and shears and turns nothing, it has the same vectors."""
+    monkeypatch.setattr(volumes, "SLAB_VOXELS", 1000)  # one plane at a time
+    case = CASES[0]
+    file = trained.raw / f"imagesTs/{case}_0000.nii.gz"
+    source = sitk.ReadImage(str(file))
+    part = tmp_path / "part.nii.gz"
+    sitk.WriteImage(source[5:20, 3:25, 2:21], str(part))
+    turned = tmp_path / "turned.nii.gz"
+    sitk.WriteImage(sitk.DICOMOrient(source, "ASL"), str(turned))
+    predictor = ImPulSePredictor(torch.device("cpu"), progress_bar=False)
+    predictor.initialize_from_trained_model_folder(str(trained.model), (0,))
+    found = {}
+    for name, grid in {
+        "own": {},
+        "part": {"like": str(part)},
+        "turned": {"like": str(turned)},
+        "fine": {"spacing_mm": (8 / 3,) * 3},  # a third: every third voxel, from the second on, is a voxel of the image
+    }.items():
+        options = OutputOptions(displacement=True, **grid)
+        predictor.predict_cases({case: [str(file)]}, tmp_path / name, options)
+        found[name] = sitk.ReadImage(str(tmp_path / f"{name}/displacement/{case}.nii.gz"))
+        assert found[name].GetSize() == sitk.ReadImage(str(tmp_path / f"{name}/{case}.nii.gz")).GetSize()
+    own = sitk.GetArrayFromImage(found["own"])
+    assert np.abs(own).max() > 0.1  # mm
+    close = {"rtol": 1e-3, "atol": 1e-3}
+    np.testing.assert_allclose(sitk.GetArrayFromImage(found["part"]), own[2:21, 3:25, 5:20], **close)
+    np.testing.assert_allclose(sitk.GetArrayFromImage(found["fine"])[1::3, 1::3, 1::3], own, **close)
+    point = source.TransformIndexToPhysicalPoint((7, 11, 9))
+    index = found["turned"].TransformPhysicalPointToIndex(point)
+    np.testing.assert_allclose(found["turned"][index], own[9, 11, 7], **close)
 
 
 def test_one_bad_case_does_not_stop_the_others(trained, labels):

@@ -9,48 +9,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from nnunetv2.run.run_training import get_trainer_from_args, maybe_load_checkpoint
+from nnunetv2.run.run_training import maybe_load_checkpoint
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.trainers import nnUNetTrainerImPulSe
 from impulse_nnunet.training.template_fit import TemplateFit
+from tests.training_runs import ARGUMENTS, trainer, write_plans
 
 pytestmark = pytest.mark.slow
-ARGUMENTS = ("990", "3d_impulse", 0, "nnUNetTrainerImPulSe", "ImPulSePlans")
-
-
-@pytest.fixture
-def folders(planned, monkeypatch, tmp_path):
-    """The planned data set, and a results folder of the test's own."""
-    for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_extTrainer", "nnUNet_n_proc_DA"):
-        monkeypatch.setenv(name, planned.environment[name])
-    monkeypatch.setenv("nnUNet_results", str(tmp_path))
-    return planned
-
-
-def trainer(continue_training=False, **settings):
-    made = get_trainer_from_args(*ARGUMENTS, continue_training=continue_training, device=torch.device("cpu"))
-    for name, value in settings.items():
-        setattr(made, name, value)
-    maybe_load_checkpoint(made, continue_training, False)
-    return made
 
 
 class KilledError(Exception):
     """Stands for a job that dies."""
-
-
-@pytest.fixture
-def plans(folders):
-    """The plans file's content; written back as it was."""
-    path = folders.preprocessed / "ImPulSePlans.json"
-    before = path.read_text()
-    yield json.loads(before)
-    path.write_text(before)
-
-
-def write_plans(folders, plans):
-    (folders.preprocessed / "ImPulSePlans.json").write_text(json.dumps(plans))
 
 
 def test_resume_gives_the_weights_of_an_uninterrupted_run(folders, plans, monkeypatch, tmp_path):
@@ -181,18 +151,6 @@ def test_learned_template_is_resumed_too(folders, plans, monkeypatch, tmp_path):
     second.num_epochs = 1
     second.run_training()
     assert not list((tmp_path / "interrupted").rglob("template_checkpoint.pth"))
-
-
-def test_time_limit_ends_training_with_a_final_checkpoint(folders, plans):
-    plans["configurations"]["3d_impulse"]["impulse"]["training"] |= {"epochs": 1000, "max_minutes": 0.02}
-    write_plans(folders, plans)
-    limited = trainer()
-    limited.run_training()
-    assert 0 < limited.current_epoch < 1000
-    assert limited.optimizer.param_groups[0]["lr"] < 1e-3
-    again = trainer(continue_training=True)
-    again.run_training()
-    assert again.current_epoch == limited.current_epoch
 
 
 def test_a_localizer_changes_no_weight_of_the_network(folders, plans, monkeypatch, tmp_path):

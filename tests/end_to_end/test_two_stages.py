@@ -237,7 +237,8 @@ def test_one_command_goes_from_ct_to_segments_by_both_stages(workplace, tmp_path
     (cts / "cut_off_0000.nii.gz").write_bytes(whole[: len(whole) // 2])
     command = ["impulse_nnunet", "reconstruct", "-i", str(cts), "--segment_model", str(segment_model), "-device", "cpu"]
     both = [*command, "--bav_model", str(model_of(workplace))]
-    finished = workplace.run(*both, "-o", str(tmp_path / "one"), expect=2)
+    on_its_own_grid = ["--like", str(cts / "phantom_90001_0000.nii.gz"), "--save_displacement"]
+    finished = workplace.run(*both, *on_its_own_grid, "-o", str(tmp_path / "one"), expect=2)
     assert "1 of 2 cases failed" in finished.stderr
     assert "cut_off" in finished.stderr
     (cts / "cut_off_0000.nii.gz").unlink()
@@ -245,8 +246,10 @@ def test_one_command_goes_from_ct_to_segments_by_both_stages(workplace, tmp_path
     np.testing.assert_array_equal(np.asarray(found.dataobj), np.asarray(wanted.dataobj))
     np.testing.assert_allclose(found.affine, wanted.affine)
     assert len(np.unique(wanted.dataobj)) > 1
+    assert nibabel.load(tmp_path / "one/displacement/phantom_90001.nii.gz").shape == (*found.shape, 1, 3)
     assert not (tmp_path / "one" / "masks").exists()
-    kept = workplace.run(*both, "-o", str(tmp_path / "one"), "--continue_prediction", "--keep_masks")
+    flags = (*on_its_own_grid, "--continue_prediction", "--keep_masks")
+    kept = workplace.run(*both, "-o", str(tmp_path / "one"), *flags)
     assert "0 case(s) reconstructed" in kept.stdout
     refused = workplace.run(*command, "-o", str(tmp_path / "none"), expect=2)
     assert (

@@ -7,12 +7,15 @@ import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.trainers.early_end import TimeUpError
 from impulse_nnunet.trainers.stock_budget import BudgetEntry, nnUNetTrainerBudget
 
 
-def left(entry, **state):
+def left(entry, steps_done=0, before_s=0.0, running_s=None):
     trainer = nnUNetTrainerBudget.__new__(nnUNetTrainerBudget)
-    vars(trainer).update(budget=entry, **state)
+    pace = entry.pace()
+    pace.before_s, pace.started = before_s, None if running_s is None else time() - running_s
+    vars(trainer).update(budget=entry, steps_done=steps_done, num_epochs=entry.epochs, pace=pace)
     return trainer.left()
 
 
@@ -29,8 +32,8 @@ def test_the_budget_runs_down_by_steps():
 
 def test_the_budget_runs_down_by_the_clock_with_the_time_before_an_interruption():
     entry = BudgetEntry(epochs=0, iterations=50, validation_iterations=5, minutes=10.0, seed=0, mirroring=False)
-    assert left(entry, seconds_before=300, started=time()) == pytest.approx(0.5, abs=0.01)
-    assert left(entry, seconds_before=500, started=time() - 200) == 0
+    assert left(entry, before_s=300, running_s=0) == pytest.approx(0.5, abs=0.01)
+    assert left(entry, before_s=500, running_s=200) == 0
 
 
 class CountingTrainer(nnUNetTrainerBudget):
@@ -41,9 +44,14 @@ class CountingTrainer(nnUNetTrainerBudget):
             BudgetEntry(epochs=0, iterations=50, validation_iterations=5, minutes=minutes, seed=0, mirroring=False),
             0.01,
         )
-        self.seconds_before, self.started, self.steps_done, self.last_output = 0.0, time(), 0, None
+        self.pace, self.steps_done, self.epoch_outputs = self.budget.pace(), 0, []
+        self.num_epochs, self.current_epoch, self.lines = 10**6, 0, []
         self.validated = False
         self.optimizer = torch.optim.SGD(network.parameters(), 1.0)
+        self.pace.start()
+
+    def print_to_log_file(self, *text):
+        self.lines.append(text)
 
 
 def test_no_step_is_taken_after_the_time_is_up_and_the_checkpoint_knows_how_many_were(monkeypatch):
@@ -51,8 +59,10 @@ def test_no_step_is_taken_after_the_time_is_up_and_the_checkpoint_knows_how_many
     monkeypatch.setattr(nnUNetTrainer, "train_step", lambda self, batch: taken.append(batch) or {"loss": len(taken)})
     trainer = CountingTrainer(10.0, torch.nn.Linear(1, 1))
     assert [trainer.train_step("a"), trainer.train_step("b")] == [{"loss": 1}, {"loss": 2}]
-    trainer.seconds_before = 600
-    assert trainer.train_step("c") == {"loss": 2}
+    trainer.pace.before_s = 600
+    with pytest.raises(TimeUpError) as found:
+        trainer.train_step("c")
+    assert found.value.within_epoch
     assert taken == ["a", "b"]
     assert trainer.optimizer.state_dict()["param_groups"][0]["steps"] == 2
 
@@ -60,7 +70,7 @@ def test_no_step_is_taken_after_the_time_is_up_and_the_checkpoint_knows_how_many
 def test_a_first_step_is_taken_however_late(monkeypatch):
     monkeypatch.setattr(nnUNetTrainer, "train_step", lambda self, batch: {"loss": 1})
     trainer = CountingTrainer(10.0, torch.nn.Linear(1, 1))
-    trainer.seconds_before = 600
+    trainer.pace.before_s = 600
     assert trainer.train_step("a") == {"loss": 1}
 
 
@@ -74,29 +84,51 @@ def test_the_clock_starts_after_the_first_step_and_leaves_out_the_first_validati
 
         return work
 
-    monkeypatch.setattr("impulse_nnunet.trainers.stock_budget.time", lambda: clock[0])
     monkeypatch.setattr(nnUNetTrainer, "train_step", lasting(300, {"loss": 1}))  # compiles
     monkeypatch.setattr(nnUNetTrainer, "validation_step", lasting(100, {"loss": 1}))  # compiles
     trainer = CountingTrainer(10.0, torch.nn.Linear(1, 1))
-    trainer.started = 0.0
+    trainer.pace.now, trainer.pace.started = lambda: clock[0], None
     clock[0] += 50  # loads
-    assert trainer.left() == 1
+    assert trainer.pace.seconds == 0
     trainer.train_step("a")
-    assert trainer.left() == 1
+    assert trainer.pace.seconds == 0
     monkeypatch.setattr(nnUNetTrainer, "train_step", lasting(60, {"loss": 1}))
     trainer.train_step("b")
-    assert trainer.left() == pytest.approx(0.9)
+    assert trainer.pace.seconds == 60
     trainer.validation_step("c")
-    assert trainer.left() == pytest.approx(0.9)
+    assert trainer.pace.seconds == 60
     trainer.validation_step("d")
-    assert trainer.left() == pytest.approx(1 - 160 / 600)
+    assert trainer.pace.seconds == 160
+
+
+def test_the_last_step_comes_at_the_end_of_the_schedule(monkeypatch):
+    # 600 s, 5 validation batches of 30 s are kept free; steps of 60 s after the first: 7 end in time
+    clock, rates = [0.0], []
+
+    def step(self, batch):
+        clock[0] += 60
+        rates.append(self.optimizer.param_groups[0]["lr"])
+        return {"loss": 1}
+
+    monkeypatch.setattr(nnUNetTrainer, "train_step", step)
+    trainer = CountingTrainer(10.0, torch.nn.Linear(1, 1))
+    trainer.pace.now, trainer.pace.started = lambda: clock[0], None
+    for _ in range(8):
+        trainer.train_step("a")
+    with pytest.raises(TimeUpError):
+        trainer.train_step("a")
+    assert len(rates) == 8
+    assert rates[0] == 0.01
+    assert rates[3] == pytest.approx(0.01 * (1 - 120 / 450) ** 0.9)
+    assert rates[-1] == 0
+    assert trainer.pace.seconds == 420
 
 
 def test_the_checkpoint_knows_how_much_of_the_time_is_used_up(monkeypatch):
     monkeypatch.setattr(nnUNetTrainer, "on_epoch_end", lambda self: None)
     monkeypatch.setattr(nnUNetTrainer, "on_train_start", lambda self: None)
     trainer = CountingTrainer(10.0, torch.nn.Linear(1, 1))
-    trainer.started = time() - 200
+    trainer.pace.started = time() - 200
     trainer.on_epoch_end()
     resumed = CountingTrainer(10.0, torch.nn.Linear(1, 1))
     resumed.optimizer.load_state_dict(trainer.optimizer.state_dict())
