@@ -16,9 +16,10 @@ from tqdm import tqdm
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.evaluation.case import CaseMetrics, evaluate_case
 from impulse_nnunet.evaluation.classes import to_classes
-from impulse_nnunet.evaluation.settings import INTERSEG, LabelScheme, MetricSettings
+from impulse_nnunet.evaluation.settings import INTERSEG, MetricSettings
 from impulse_nnunet.io.files import check_unchanged, stamps_of
 from impulse_nnunet.io.label_maps import LabelMap, read_label_map
+from impulse_nnunet.io.label_scheme import LabelScheme
 from impulse_nnunet.io.listing import cases_in
 from impulse_nnunet.io.same_grid import check_same_grid
 from impulse_nnunet.jobs.process_guard import end_with_parent

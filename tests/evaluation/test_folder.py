@@ -13,7 +13,8 @@ from impulse_nnunet.evaluation.folder import (
     evaluate_files,
     match_files,
 )
-from impulse_nnunet.evaluation.settings import LabelScheme, MetricSettings
+from impulse_nnunet.evaluation.settings import MetricSettings
+from impulse_nnunet.io.label_scheme import LabelScheme
 from tests.evaluation.brute_force import blobs, disturbed
 from tests.evaluation.image_files import save, save_all
 
