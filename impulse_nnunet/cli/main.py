@@ -33,6 +33,7 @@ COMMANDS = {
     "compare": "put methods side by side, with intervals and paired tests",
     "table": "train, score and tabulate the paper's systems and their parts on your data",
     "figure": "draw the paper's figures from a table's runs",
+    "view": "write a page of a case: segments in 3D and in slices, in one file without a network",
     "report": "write one HTML file with tables, box plots, slices and three-dimensional views",
     "phantom": "make a synthetic chest CT cohort with known lobes, segments, bronchi and vessels",
     "build_inputs": "join CT, lobes, bronchi, arteries and veins into a data set of the segment stage",

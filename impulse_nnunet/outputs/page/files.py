@@ -1,0 +1,100 @@
+"""Which files belong to a case: image, trees and lesion beside a label map."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from impulse_nnunet.errors import InputError
+from impulse_nnunet.io.formats import LABEL_MAP_ENDINGS
+from impulse_nnunet.io.listing import CHANNEL_OF_FILE, cases_in
+from impulse_nnunet.outputs.page.case import CaseFiles
+
+TREE_NAMES = ("airway", "bronchus", "artery", "vein", "interseg")  # first the one that lies over the others
+ENDINGS_EXPECTED = f"a label map ({', '.join(LABEL_MAP_ENDINGS)})"
+
+
+def label_maps(path: Path) -> dict[str, Path]:
+    """Case identifier -> label map, of a file or of a folder of them.
+
+    Raises:
+        InputError: Nothing there.
+    """
+    if path.is_dir():
+        cases = cases_in(path)
+        if not cases:
+            raise InputError(str(path), "no label map", f"files of {', '.join(LABEL_MAP_ENDINGS)}", "check the path")
+        return cases
+    ending = next((one for one in LABEL_MAP_ENDINGS if path.name.lower().endswith(one)), None)
+    if not path.is_file() or ending is None:
+        found = "a file of another kind" if path.is_file() else "no such file or folder"
+        raise InputError(str(path), found, f"{ENDINGS_EXPECTED} or a folder of them", "check the path")
+    return {path.name[: -len(ending)]: path}
+
+
+def case_files(
+    case: str, labels: Path, *, images: Path | None = None, trees: Path | None = None, lesion: Path | None = None
+) -> CaseFiles:
+    """The files of a case.
+
+    Args:
+        case: Identifier.
+        labels: Its label map.
+        images: A file, or a folder with CASE_0000.* or CASE.*; None for none.
+        trees: A folder: airway/CASE.*, artery/CASE.*, ...; or airway.*, artery.*, ... of this case in it, or in
+            CASE/ in it.
+        lesion: A file, or a folder with CASE.*.
+
+    Raises:
+        InputError: What was asked for is not there.
+    """
+    return CaseFiles(
+        case=case,
+        labels=labels,
+        image=None if images is None else _image(images, case),
+        trees={} if trees is None else _trees(trees, case, labels),
+        lesion=None if lesion is None else _one(lesion, case, "`lesion`"),
+    )
+
+
+def _image(place: Path, case: str) -> Path:
+    return _one(place, f"{case}_0000", "`ct`") if place.is_dir() and _found(place, f"{case}_0000") else _one(place, case, "`ct`")
+
+
+def _one(place: Path, stem: str, setting: str) -> Path:
+    """A file itself, or the file of a case in a folder."""
+    if place.is_file():
+        return place
+    if not place.is_dir():
+        raise InputError(setting, f"{place}, which does not exist", "a file or a folder", "check the path")
+    found = _found(place, stem)
+    if found is None:
+        names = f"{stem}_0000.* or {stem}.*" if setting == "`ct`" else f"{stem}.*"
+        raise InputError(str(place), f"nothing of case {stem}", names, f"add the file or leave {setting} out")
+    return found
+
+
+def _found(folder: Path, stem: str) -> Path | None:
+    return next((folder / (stem + ending) for ending in LABEL_MAP_ENDINGS if (folder / (stem + ending)).is_file()), None)
+
+
+def _trees(folder: Path, case: str, labels: Path) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise InputError("`trees`", f"{folder}, which is no folder", "a folder of masks", "check the path")
+    inner = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    found = {name: path for name in _first_known(inner) if (path := _found(folder / name, case)) is not None}
+    for place in (folder / case, folder):
+        known = {name: path for name in TREE_NAMES if (path := _found(place, name)) is not None}
+        found = found or {name: path for name, path in known.items() if path.resolve() != labels.resolve()}
+    if not found:
+        expected = f"airway/{case}.*, artery/{case}.*, ... or airway.*, artery.*, ..."
+        raise InputError(str(folder), f"no tree of case {case}", expected, "add the files or leave `trees` out")
+    return found
+
+
+def _first_known(names: list[str]) -> list[str]:
+    return [name for name in TREE_NAMES if name in names] + [name for name in names if name not in TREE_NAMES]
+
+
+def is_channel(path: Path) -> bool:
+    """Whether a file is named like an image's channel, CASE_0000.*."""
+    return CHANNEL_OF_FILE.search(path.name) is not None
