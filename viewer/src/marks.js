@@ -3,7 +3,6 @@ import { Vector3 } from "three";
 import { drawRuler } from "./ruler.js";
 import { LETTERS, distance } from "./space.js";
 
-const AXES = 30; // CSS pixels of half an axis
 const SLANT = 0.38; // share of a second direction that is worth a letter
 
 /** Letters of a world direction, the main one first: "R", or "RA" half way to the front. */
@@ -49,7 +48,8 @@ export class Marks {
     for (const [text, x, y] of [[left, 18, height / 2], [right, width - 18, height / 2], [top, width / 2, 52], [bottom, width / 2, low]]) {
       this.word(context, text, x, y, 17);
     }
-    this.axes(context, 46, low - 10);
+    const half = width < 500 ? 20 : 30; // CSS pixels of half an axis
+    this.axes(context, half + 16, low - half + 4, half);
   }
 
   word(context, text, x, y, size, colour = "#f4f6f8") {
@@ -63,10 +63,10 @@ export class Marks {
     context.fillText(text, x, y);
   }
 
-  axes(context, x, y) {
+  axes(context, x, y, half) {
     const [right, up, towards] = this.screen;
     const ends = LETTERS.flatMap((pair, axis) => [-1, 1].map((sign, k) => ({
-      letter: pair[k], dx: sign * right[axis] * AXES, dy: -sign * up[axis] * AXES, depth: sign * towards[axis],
+      letter: pair[k], dx: sign * right[axis] * half, dy: -sign * up[axis] * half, depth: sign * towards[axis],
     })));
     ends.sort((one, other) => one.depth - other.depth);
     for (const { letter, dx, dy, depth } of ends) {

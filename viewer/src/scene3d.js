@@ -11,8 +11,8 @@ import { Marks } from "./marks.js";
 Mesh.prototype.raycast = acceleratedRaycast;
 
 const VIEW_ANGLE = 24;
-const MARGIN = 1.16;
-const BACKGROUND = "#14181f";
+const MARGIN = 1.2;
+const BACKGROUND = "#171c24";
 const CLICK = 5; // CSS pixels that a click may move
 const FURTHEST = 0.9; // of the distance from the middle, that parts move apart
 // from where: direction of the camera; a little off the poles, where the orbit ends
@@ -20,11 +20,30 @@ export const DIRECTIONS = {
   Front: [0, -1, 0], Back: [0, 1, 0], Right: [-1, 0, 0], Left: [1, 0, 0], Top: [0, -1e-4, 1], Bottom: [0, -1e-4, -1],
 };
 
+// glass: more opaque where the surface turns away from the eye, so that shapes stay readable
+const RIM = `
+  if (diffuseColor.a < 0.99) {
+    float facing = abs(dot(normal, normalize(vViewPosition)));
+    diffuseColor.a = mix(diffuseColor.a, 1.0, 0.6 * pow(1.0 - facing, 2.0));
+  }
+  #include <opaque_fragment>`;
+const withRim = (shader) => { shader.fragmentShader = shader.fragmentShader.replace("#include <opaque_fragment>", RIM); };
+
+/** Whether WebGL is computed on the CPU: then smooth edges cost seconds. */
+function isSoftware() {
+  const context = document.createElement("canvas").getContext("webgl2");
+  const about = context?.getExtension("WEBGL_debug_renderer_info");
+  const name = about ? context.getParameter(about.UNMASKED_RENDERER_WEBGL) : "";
+  context?.getExtension("WEBGL_lose_context")?.loseContext();
+  return /swiftshader|llvmpipe|software|basic render/i.test(name);
+}
+
 export class SceneView {
   constructor(element, state, meshes, hover) {
     Object.assign(this, { element, state, hover, parts: new Map(), planes: [], frames: 0 });
     this.canvas = element.querySelector("#gl");
-    this.renderer = new WebGLRenderer({ canvas: this.canvas, antialias: true, powerPreference: "high-performance" });
+    this.software = isSoftware();
+    this.renderer = new WebGLRenderer({ canvas: this.canvas, antialias: !this.software, powerPreference: "high-performance" });
     this.renderer.setClearColor(BACKGROUND);
     this.scene = new Scene();
     this.camera = new PerspectiveCamera(VIEW_ANGLE, 1, 1, 1e4);
@@ -60,6 +79,7 @@ export class SceneView {
     geometry.computeBoundingSphere();
     const gloss = one.kind === "segment" ? 14 : 34;
     const material = new MeshPhongMaterial({ color: one.colour, shininess: gloss, specular: new Color("#262a30") });
+    if (one.kind === "segment") material.onBeforeCompile = withRim;
     const shade = new Mesh(geometry, material);
     // of translucent parts only what lies in front is seen, else all inner borders would show through each other
     const mask = new MeshBasicMaterial({ colorWrite: false, polygonOffset: true, polygonOffsetFactor: 1, polygonOffsetUnits: 1 });
@@ -112,7 +132,7 @@ export class SceneView {
   size() {
     const { clientWidth: width, clientHeight: height } = this.element;
     if (!width || !height) return false;
-    this.renderer.setPixelRatio(Math.min(2, window.devicePixelRatio || 1));
+    this.renderer.setPixelRatio(this.software ? 1 : Math.min(2, window.devicePixelRatio || 1));
     this.renderer.setSize(width, height, false);
     this.camera.aspect = width / height;
     this.camera.updateProjectionMatrix();

@@ -263,34 +263,35 @@ export class SliceView {
     context.globalAlpha = 1;
   }
 
+  /** Measurements that lie in this slice; of one that leaves it only the end that does not. */
   drawRulers(context) {
     const { frame, rulers } = this.state;
-    const depth = (point) => Math.abs(frame.fromWorld(point)[this.plane.axis] - this.here()[this.plane.axis]);
+    const near = (point) => Math.abs(frame.fromWorld(point)[this.plane.axis] - this.here()[this.plane.axis]) <= this.thickness;
     for (const { a, b } of rulers) {
-      const near = Math.min(depth(a), depth(b ?? a)) <= this.thickness;
-      const ends = [a, b ?? a].map((point) => this.pixelOf(frame.fromWorld(point)));
-      if (near) drawRuler(context, ends[0], b ? ends[1] : null, b ? distance(a, b) : null);
+      const ends = [a, b].filter((point) => point && near(point)).map((point) => this.pixelOf(frame.fromWorld(point)));
+      if (ends.length) drawRuler(context, ends[0], ends[1], ends.length === 2 ? distance(a, b) : null);
     }
   }
 
   drawLetters(context) {
     const { across, down, flip } = this.plane;
-    context.font = "600 13px system-ui, sans-serif";
-    context.fillStyle = "#fff";
-    context.strokeStyle = "rgba(0, 0, 0, 0.8)";
-    context.lineWidth = 3;
+    context.font = "600 12px system-ui, sans-serif";
+    context.textAlign = "center";
+    context.textBaseline = "middle";
     const [left, right] = LETTERS[across];
     const [top, bottom] = flip > 0 ? LETTERS[down] : LETTERS[down].toReversed();
-    const put = (letter, x, y, align) => {
-      context.textAlign = align;
-      context.textBaseline = "middle";
-      context.strokeText(letter, x, y);
-      context.fillText(letter, x, y);
+    const put = (letter, x, y) => {
+      context.fillStyle = "rgba(10, 12, 16, 0.72)";
+      context.beginPath();
+      context.roundRect(x - 9, y - 9, 18, 18, 5);
+      context.fill();
+      context.fillStyle = "#fff";
+      context.fillText(letter, x, y + 0.5);
     };
-    put(left, 7, this.height / 2, "left");
-    put(right, this.width - 7, this.height / 2, "right");
-    put(top, this.width / 2, 13, "center");
-    put(bottom, this.width / 2, this.height - 26, "center");
+    put(left, 13, this.height / 2);
+    put(right, this.width - 13, this.height / 2);
+    put(top, this.width / 2, 13);
+    put(bottom, this.width / 2, this.height - 29);
   }
 
   /** The letters at the left, right, top and bottom, for scripts. */

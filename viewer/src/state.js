@@ -19,7 +19,7 @@ export class State extends EventTarget {
     this.ghost = this.content.ghost;
     this.explode = 0;
     this.planes = false;
-    this.fill = this.content.volumes.image ? 0 : 0.45;
+    this.fill = this.content.volumes.image ? 0 : 0.6;
     this.selected = null;
     this.isolated = null;
     this.place = this.content.start.slice();

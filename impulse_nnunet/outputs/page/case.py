@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from impulse_nnunet.outputs.page.frame import PageFrame
 from impulse_nnunet.outputs.page.grey import Grey, read_grey
 
 LESION = "lesion"
+TREE_WORDS = re.compile(r"airway|bronch|trachea|arter|vein|venous|vessel|interseg|aorta|vena|portal", re.IGNORECASE)
 MARGIN_MM, MARGIN_WITH_IMAGE_MM = 6.0, 25.0
 OBLIQUE_FROM = 2.0  # degrees: from there the page says so
 

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import ndimage
 
 from impulse_nnunet.outputs.colours import to_hex
-from impulse_nnunet.outputs.page.case import LESION, PageCase
+from impulse_nnunet.outputs.page.case import LESION, TREE_WORDS, PageCase
 from impulse_nnunet.outputs.page.grey import HU
 from impulse_nnunet.outputs.page.meshes import mask_mesh, segment_meshes
 from impulse_nnunet.outputs.page.packing import Chunks, PositionGrid, differences, mesh_bytes
@@ -22,13 +22,11 @@ TREE_COLOURS = {
 }  # fmt: skip
 OTHER_TREES = ("#8FD3E8", "#C8A2F0", "#F0A58C", "#A8B4C0")
 LESION_COLOUR = "#FF4FD0"
-TREE_WORDS = re.compile(r"airway|bronch|trachea|arter|vein|venous|vessel|aorta|vena|atrial|portal", re.IGNORECASE)
 LESION_WORDS = re.compile(r"lesion|tumou?r|nodule|cyst|metasta", re.IGNORECASE)
-GHOST = 0.3  # opacity of segments where something lies inside them
+GHOST = 0.35  # opacity of segments where something lies inside them
 LARGEST_IMAGE = 18_000_000  # voxels of grey values: memory and seconds of a browser
 LARGEST_LABELS = 60_000_000
 WIDER = 1.2  # step from one edge of blocks to the next, mm
-OTHER = "Other"
 
 
 @dataclass(frozen=True)
@@ -231,7 +229,7 @@ def _groups(case: PageCase, structures: Sequence[dict[str, Any]]) -> list[dict[s
     for lobe, labels in case.names.lobes.items():
         groups[lobe] = [str(label) for label in labels if str(label) in left]
         left = [one for one in left if one not in groups[lobe]]
-    groups[OTHER if any(groups.values()) else "Labels"] = left
+    groups["Other" if case.names.lobes else "Labels"] = left
     return [{"name": name, "ids": ids} for name, ids in groups.items() if ids]
 
 

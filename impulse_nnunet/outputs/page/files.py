@@ -6,8 +6,8 @@ from pathlib import Path
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.io.formats import LABEL_MAP_ENDINGS
-from impulse_nnunet.io.listing import CHANNEL_OF_FILE, cases_in
-from impulse_nnunet.outputs.page.case import CaseFiles
+from impulse_nnunet.io.listing import cases_in
+from impulse_nnunet.outputs.page.case import TREE_WORDS, CaseFiles
 
 TREE_NAMES = ("airway", "bronchus", "artery", "vein", "interseg")  # first the one that lies over the others
 ENDINGS_EXPECTED = f"a label map ({', '.join(LABEL_MAP_ENDINGS)})"
@@ -83,18 +83,20 @@ def _trees(folder: Path, case: str, labels: Path) -> dict[str, Path]:
     inner = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     found = {name: path for name in _first_known(inner) if (path := _found(folder / name, case)) is not None}
     for place in (folder / case, folder):
-        known = {name: path for name in TREE_NAMES if (path := _found(place, name)) is not None}
-        found = found or {name: path for name, path in known.items() if path.resolve() != labels.resolve()}
+        named = {name: path for name, path in _named_as_trees(place).items() if path.resolve() != labels.resolve()}
+        found = found or {name: named[name] for name in _first_known(sorted(named))}
     if not found:
         expected = f"airway/{case}.*, artery/{case}.*, ... or airway.*, artery.*, ..."
         raise InputError(str(folder), f"no tree of case {case}", expected, "add the files or leave `trees` out")
     return found
 
 
+def _named_as_trees(folder: Path) -> dict[str, Path]:
+    """Name -> file, of a folder's label maps that are called like airways or vessels."""
+    maps = cases_in(folder) if folder.is_dir() else {}
+    return {name: path for name, path in maps.items() if TREE_WORDS.search(name)}
+
+
 def _first_known(names: list[str]) -> list[str]:
     return [name for name in TREE_NAMES if name in names] + [name for name in names if name not in TREE_NAMES]
 
-
-def is_channel(path: Path) -> bool:
-    """Whether a file is named like an image's channel, CASE_0000.*."""
-    return CHANNEL_OF_FILE.search(path.name) is not None

@@ -28,14 +28,14 @@ def chromium() -> str | None:
 class Browser:
     """One window without a network; collects requests, exceptions and what the console says."""
 
-    def __init__(self, width: int = 1400, height: int = 900, touch: bool = False) -> None:
+    def __init__(self, width: int = 1400, height: int = 900, touch: bool = False, flags: tuple[str, ...] = ()) -> None:
         self.requests: list[str] = []
         self.errors: list[str] = []
         self.warnings: list[str] = []
         self._number, self._rest = 0, b""
         self._profile = tempfile.mkdtemp(prefix="chromium_")
         to_browser, from_browser = os.pipe(), os.pipe()
-        command = [str(chromium()), *FLAGS, f"--user-data-dir={self._profile}", "about:blank"]
+        command = [str(chromium()), *FLAGS, *flags, f"--user-data-dir={self._profile}", "about:blank"]
         # the browser reads from file descriptor 3 and writes to 4
         ends = f"{to_browser[0]} {from_browser[1]}"
         shell = f'exec 3<&{ends.split()[0]} 4>&{ends.split()[1]}; exec "$@"'
