@@ -27,7 +27,7 @@ class Group {
     const title = Object.assign(document.createElement("h2"), { textContent: name });
     const sum = this.parts.reduce((all, one) => all + one.volume_ml, 0);
     const volume = Object.assign(document.createElement("span"), { className: "ml", textContent: ml(sum) });
-    if (ids.length < 2) volume.textContent = "";
+    if (ids.length < 2 || this.parts.some((one) => one.kind !== "segment")) volume.textContent = ""; // trees overlap
     this.only = button(`Show only: ${name}`, ONLY, () => state.isolate(ids));
     this.only.className = "only";
     this.eye = button(`Show or hide: ${name}`, EYE, () => state.show(ids, !this.parts.some((one) => one.visible)));

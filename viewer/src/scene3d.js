@@ -11,8 +11,9 @@ import { Marks } from "./marks.js";
 Mesh.prototype.raycast = acceleratedRaycast;
 
 const VIEW_ANGLE = 24;
-const MARGIN = 1.2;
+const MARGIN = 1.1;
 const BACKGROUND = "#171c24";
+const [ABOVE, BELOW] = [48, 52]; // CSS pixels that buttons and sliders take
 const CLICK = 5; // CSS pixels that a click may move
 const FURTHEST = 0.9; // of the distance from the middle, that parts move apart
 // from where: direction of the camera; a little off the poles, where the orbit ends
@@ -107,7 +108,9 @@ export class SceneView {
     const across = name === "Right" || name === "Left" ? size.y : size.x;
     const [up, depth] = name === "Top" || name === "Bottom" ? [size.y, size.z] : [size.z, Math.abs(direction.y) > 0.5 ? size.y : size.x];
     const half = Math.tan((VIEW_ANGLE * Math.PI) / 360);
-    const away = MARGIN * Math.max(up / 2 / half, across / 2 / half / this.camera.aspect) + depth / 2;
+    const height = this.element.clientHeight;
+    const share = Math.max(0.4, 1 - (ABOVE + BELOW) / height);
+    const away = MARGIN * Math.max(up / 2 / half / share, across / 2 / half / this.camera.aspect) + depth / 2;
     this.controls.target.copy(this.middle);
     this.camera.position.copy(this.middle).addScaledVector(direction, away);
     this.camera.near = away / 50;
@@ -135,7 +138,7 @@ export class SceneView {
     this.renderer.setPixelRatio(this.software ? 1 : Math.min(2, window.devicePixelRatio || 1));
     this.renderer.setSize(width, height, false);
     this.camera.aspect = width / height;
-    this.camera.updateProjectionMatrix();
+    this.camera.setViewOffset(width, height, 0, (BELOW - ABOVE) / 2, width, height); // the middle of what is free
     return true;
   }
 

@@ -80,7 +80,7 @@ def _found(folder: Path, stem: str) -> Path | None:
 def _trees(folder: Path, case: str, labels: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise InputError("`trees`", f"{folder}, which is no folder", "a folder of masks", "check the path")
-    inner = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    inner = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and _is_tree(entry.name))
     found = {name: path for name in _first_known(inner) if (path := _found(folder / name, case)) is not None}
     for place in (folder / case, folder):
         named = {name: path for name, path in _named_as_trees(place).items() if path.resolve() != labels.resolve()}
@@ -94,7 +94,12 @@ def _trees(folder: Path, case: str, labels: Path) -> dict[str, Path]:
 def _named_as_trees(folder: Path) -> dict[str, Path]:
     """Name -> file, of a folder's label maps that are called like airways or vessels."""
     maps = cases_in(folder) if folder.is_dir() else {}
-    return {name: path for name, path in maps.items() if TREE_WORDS.search(name)}
+    return {name: path for name, path in maps.items() if _is_tree(name)}
+
+
+def _is_tree(name: str) -> bool:
+    """Whether a name is that of airways or vessels; what ends in _labels has each branch's segment, which Lung3D adds."""
+    return TREE_WORDS.search(name) is not None and not name.endswith("_labels")
 
 
 def _first_known(names: list[str]) -> list[str]:

@@ -128,7 +128,8 @@ def _sampled(values: np.ndarray, grid: FileGrid, target: FileGrid) -> tuple[np.n
     matrix = np.linalg.inv(grid.to_world) @ target.to_world
     lowest = float(values.min()) - 1
     sampled = ndimage.affine_transform(
-        values.astype(np.float32), matrix[:3, :3], matrix[:3, 3], target.shape, order=1, cval=lowest, prefilter=False
+        values.astype(np.float32), matrix[:3, :3], matrix[:3, 3], target.shape, order=1, mode="grid-constant", cval=lowest,
+        prefilter=False,
     )
     outside = sampled < lowest + 0.5
     sampled[outside] = lowest + 1
