@@ -88,10 +88,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate."""
-    from impulse_nnunet.evaluation.folder import default_processes, evaluate_cases, match_files
+    from impulse_nnunet.evaluation.folder import evaluate_cases, match_files
     from impulse_nnunet.evaluation.parts import Question, ShardResult
     from impulse_nnunet.evaluation.settings import MetricSettings
     from impulse_nnunet.evaluation.summary import settings_record, summarise, write_summary
+    from impulse_nnunet.jobs.pool import default_processes
 
     references, predictions = Path(options.references), Path(options.predictions)
     output = output_of(options)

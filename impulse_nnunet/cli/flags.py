@@ -34,6 +34,7 @@ DESTINATIONS: Mapping[str, tuple[str, ...]] = {
     "processes": ("np", "npp"),
     "settings": ("set",),
     "slice_spacing_mm": ("slice_spacing",),
+    "smooth_mm": ("smooth",),
     "spacing_mm": ("spacing",),
     "tolerances_mm": ("tolerance_mm",),
     "trainer": ("tr",),

@@ -35,6 +35,8 @@ COMMANDS = {
     "figure": "draw the paper's figures from a table's runs",
     "view": "write a page of a case: segments in 3D and in slices, in one file without a network",
     "report": "write one HTML file with tables, box plots, slices and three-dimensional views",
+    "export": "write label maps as surfaces (STL, OBJ, GLB, 3MF, VTP) and for 3D Slicer",
+    "measure": "write a table of volumes, surface areas and HU of labels, lobes and lungs",
     "phantom": "make a synthetic chest CT cohort with known lobes, segments, bronchi and vessels",
     "build_inputs": "join CT, lobes, bronchi, arteries and veins into a data set of the segment stage",
     "pipeline": "everything: both stages from raw CTs and segments to evaluated segments, resumable",

@@ -8,7 +8,7 @@ design", which does not shrink), none further than it is told, so that neighbour
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,8 +20,8 @@ from impulse_nnunet.io.grid import FileGrid
 from impulse_nnunet.io.label_maps import count_values
 from impulse_nnunet.outputs.manifold import separated
 
-STEPS = 20  # pairs of smoothing steps
-SHRINK, GROW = 0.5, -0.53  # Taubin's lambda and mu: pass-band frequency 1/0.5 - 1/0.53 = 0.11
+STEPS = 30  # pairs of smoothing steps
+SHRINK, GROW = 0.6, -0.61  # Taubin's lambda and mu: pass-band frequency 1/0.6 - 1/0.61 = 0.027
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,11 @@ class Surface:
         points = self.points - self.points.mean(axis=0)
         first, second, third = points[self.triangles.T]
         return first, second, third
+
+
+def default_smooth_mm(spacing_mm: Sequence[float] | np.ndarray) -> float:
+    """Half the diagonal of a voxel: how far a voxel's corner lies at most from a plane that parts voxels' centres."""
+    return float(np.linalg.norm(spacing_mm)) / 2
 
 
 def label_surfaces(

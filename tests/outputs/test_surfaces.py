@@ -2,46 +2,19 @@ import itertools
 
 import numpy as np
 import pytest
+import trimesh
 from scipy.spatial import KDTree
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.io.grid import FileGrid
 from impulse_nnunet.outputs.surfaces import label_surfaces
-
-trimesh = pytest.importorskip("trimesh")
-
-
-def grid_of(shape, spacing_mm=(1, 1, 1), direction=None, origin=(0, 0, 0)):
-    """Spacing and origin (x, y, z)."""
-    return FileGrid(
-        size=shape[::-1],
-        spacing_mm=np.asarray(spacing_mm, float),
-        origin=np.asarray(origin, float),
-        direction=np.eye(3) if direction is None else np.asarray(direction, float),
-    )
-
-
-def rotation(degrees, axis):
-    return trimesh.transformations.rotation_matrix(np.radians(degrees), axis)[:3, :3]
-
-
-OBLIQUE = rotation(25, (1, 2, 3))
-FLIPPED = np.diag([-1.0, 1.0, 1.0])
-GRIDS = [np.eye(3), OBLIQUE, FLIPPED, OBLIQUE @ FLIPPED, np.eye(3)[[1, 2, 0]]]
+from tests.outputs.shapes import DIRECTIONS, FLIPPED, OBLIQUE, ball, grid_of, two_boxes
 
 
 def as_trimesh(surface):
     return trimesh.Trimesh(surface.points, surface.triangles, process=False)
 
 
-def two_boxes():
-    labels = np.zeros((7, 9, 8), np.uint8)
-    labels[1:3, 2:7, 1:6] = 1
-    labels[3:6, 2:7, 1:6] = 4
-    return labels
-
-
-@pytest.mark.parametrize("direction", GRIDS)
+@pytest.mark.parametrize("direction", DIRECTIONS)
 def test_a_box_keeps_its_corners_volume_and_outside(direction):
     labels = two_boxes()
     grid = grid_of(labels.shape, (0.7, 0.8, 2.5), direction, (-20, 30, 400))
@@ -94,13 +67,6 @@ def test_labels_at_the_border_of_the_image_are_closed():
     assert as_trimesh(surface).is_watertight
     assert surface.points.min(axis=0) == pytest.approx([-0.5, -0.5, -0.5])
     assert surface.points.max(axis=0) == pytest.approx([3.5, 2.5, 1.5])
-
-
-def ball(radius_mm, spacing_mm):
-    size = [2 * int(radius_mm / step + 3) for step in spacing_mm]
-    axes = [(np.arange(n) - (n - 1) / 2) * step for n, step in zip(size, spacing_mm, strict=True)]
-    distance = np.sqrt(axes[2][:, None, None] ** 2 + axes[1][:, None] ** 2 + axes[0] ** 2)
-    return (distance < radius_mm).astype(np.uint8)
 
 
 @pytest.mark.parametrize(("spacing_mm", "too_large"), [((1, 1, 1), 0.05), ((0.7, 0.7, 2.5), 0.12)])
