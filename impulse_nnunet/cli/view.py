@@ -5,15 +5,19 @@ from __future__ import annotations
 import argparse
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from impulse_nnunet.cli.reading_flags import add_reading_flags
+from impulse_nnunet.cli.segment_flags import add_segment_flags, chosen_cases
 from impulse_nnunet.errors import CasesFailedError, InputError
+
+if TYPE_CHECKING:
+    from impulse_nnunet.outputs.page.cases import PageJob
 
 DESCRIPTION = """Write a page that opens in any browser, from a mail or a USB stick, without a network: segments, trees and
 lesion in three dimensions (show, hide, opacity, isolate, explode), slices in three planes with outlines, a crosshair
-that is the same point in all views, windows of grey values, a ruler in mm, volumes in ml. It takes any label map. Names
-come from dataset.json beside the label map or in the folder above, else from --names; without either, labels are
-numbers. Research use only: the page is not a medical device."""
+that is the same point in all views, windows of grey values, a ruler in mm, volumes in ml. It takes any label map, with
+the names of its dataset.json. Research use only: the page is not a medical device."""
 EXAMPLES = """examples:
   impulse_nnunet view SEGMENTS/case_01.nii.gz -o case_01.html
   impulse_nnunet view case_01.nii.gz --ct case_01_0000.nii.gz --trees TREES --lesion tumour.nii.gz -o case_01.html
@@ -25,19 +29,20 @@ logger = logging.getLogger(__name__)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
     add_reading_flags(parser)
-    parser.add_argument("segments", metavar="CASE_OR_FOLDER", help="a label map, or a folder of label maps")
+    add_segment_flags(parser)
     parser.add_argument(
-        "-o", required=True, metavar="FILE", help="the page, e.g. case.html; for several cases a folder of CASE.html"
+        "-o", required=True, metavar="FILE", help="the page, e.g. case.html; a folder gets CASE.html of each case"
     )
-    parser.add_argument("--ct", metavar="FILE_OR_FOLDER", help="image behind the outlines; in a folder CASE_0000.* or CASE.*")
+    parser.add_argument(
+        "--ct", metavar="FILE", help="image behind the outlines, CT or other; or a folder with CASE_0000.* or CASE.*"
+    )
     parser.add_argument(
         "--trees",
         metavar="FOLDER",
-        help="masks of bronchi and vessels: airway/CASE.*, artery/CASE.*, vein/CASE.*, or airway.*, artery.*, vein.* "
-        "of the one case",
+        help="masks of airways and vessels: airway/CASE.*, artery/CASE.*, vein/CASE.*, or airway.*, artery.*, vein.* "
+        "of one case",
     )
-    parser.add_argument("--lesion", metavar="FILE_OR_FOLDER", help="mask of a lesion; in a folder CASE.*")
-    parser.add_argument("--names", metavar="FILE", help="names of labels: a dataset.json, JSON or lines LABEL,NAME")
+    parser.add_argument("--lesion", metavar="FILE", help="mask of a lesion; or a folder with CASE.*")
     parser.add_argument("--title", metavar="TEXT", help="title of the page (default: the case identifier)")
     parser.add_argument(
         "--largest_mb",
@@ -46,45 +51,63 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MB",
         help="size of a page; grey values are made coarser until it fits (default: 25)",
     )
-    parser.add_argument("--verbose", action="store_true", help="tracebacks of errors")
 
 
 def run(options: argparse.Namespace) -> int:
     """Write the pages."""
-    from impulse_nnunet.outputs.names import find_names
-    from impulse_nnunet.outputs.page.files import case_files, label_maps
-    from impulse_nnunet.outputs.page.write import PageOptions, write_page
+    from impulse_nnunet.jobs.pool import Failure, default_processes
+    from impulse_nnunet.outputs.page.cases import write_job, write_pages
 
-    segments = Path(options.segments)
-    cases = label_maps(segments)
-    outputs = _outputs(list(cases), Path(options.o))
-    names = find_names(segments, Path(options.names) if options.names else None)
-    page = PageOptions(title=options.title, largest_mb=options.largest_mb)
-    beside = {
-        name: Path(given) if (given := getattr(options, flag)) else None
-        for name, flag in (("images", "ct"), ("trees", "trees"), ("lesion", "lesion"))
-    }
+    jobs = _jobs(options)
+    if len(jobs) == 1:
+        _tell(write_job(jobs[0]))
+        return 0
     failures: dict[str, str] = {}
-    for case, labels in cases.items():
-        try:
-            path = write_page(case_files(case, labels, **beside), names, outputs[case], page)
-        except InputError as error:
-            if len(cases) == 1:
-                raise
-            failures[case] = str(error)
-            logger.warning("%s", error)
-            continue
-        print(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+    for job, outcome in write_pages(jobs, default_processes() if options.np is None else options.np):
+        if isinstance(outcome, Failure):
+            failures[job.case] = outcome.reason
+            logger.warning("%s", outcome.reason)
+        else:
+            _tell(outcome)
     if failures:
-        raise CasesFailedError(failures, len(cases))
+        raise CasesFailedError(dict(sorted(failures.items())), len(jobs))
     return 0
 
 
-def _outputs(cases: list[str], output: Path) -> dict[str, Path]:
+def _jobs(options: argparse.Namespace) -> list[PageJob]:
+    from impulse_nnunet.outputs.page.cases import PageJob
+    from impulse_nnunet.outputs.page.write import PageOptions
+
+    cases, names = chosen_cases(options)
+    outputs = _outputs(list(cases), Path(options.o), Path(options.segments).is_dir())
+    labels = None if options.labels is None else names.chosen(options.labels)
+    page = PageOptions(title=options.title, largest_mb=options.largest_mb, labels=labels)
+    images, trees, lesion = (Path(given) if given else None for given in (options.ct, options.trees, options.lesion))
+    return [
+        PageJob(
+            case=case,
+            labels=path,
+            output=outputs[case],
+            names=names,
+            images=images,
+            trees=trees,
+            lesion=lesion,
+            options=page,
+        )
+        for case, path in cases.items()
+    ]
+
+
+def _outputs(cases: list[str], output: Path, of_folder: bool) -> dict[str, Path]:
     """Case -> its page."""
     is_file = output.suffix.lower() in (".html", ".htm") and not output.is_dir()
     if is_file and len(cases) > 1:
-        raise InputError("`output`", f"one file for {len(cases)} cases", "a folder", f"e.g. `output` {output.with_suffix('')}")
-    if output.is_file() and not is_file:
-        raise InputError("`output`", f"{output}, a file", "FILE.html or a folder", "correct it")
+        remedy = f"e.g. `output` {output.with_suffix('')}"
+        raise InputError("`output`", f"one file for {len(cases)} cases", "a folder", remedy)
+    if not is_file and (output.is_file() or (output.suffix and not output.is_dir() and not of_folder)):
+        raise InputError("`output`", str(output), "FILE.html or a folder", "correct it")
     return {case: output if is_file else output / f"{case}.html" for case in cases}
+
+
+def _tell(page: Path) -> None:
+    print(f"{page} ({page.stat().st_size / 1e6:.1f} MB)")

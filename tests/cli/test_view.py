@@ -42,8 +42,8 @@ def test_a_folder_goes_on_when_a_case_is_bad(folder, tmp_path, capsys):
     ("arguments", "message"),
     [
         (["labels", "-o", "page.html"], "-o: found one file for 2 cases, expected a folder; e.g. -o page"),
-        (["nothing", "-o", "page.html"], "nothing: found no such file or folder"),
-        (["labels/case_1.nii.gz", "-o", "labels/dataset.json"], "-o: found labels/dataset.json, a file"),
+        (["nothing", "-o", "page.html"], "nothing: found no such file or folder, expected a label map"),
+        (["labels/case_1.nii.gz", "-o", "labels/dataset.json"], "-o: found labels/dataset.json, expected FILE.html or a folder"),
         (["labels/case_1.nii.gz", "-o", "p.html", "--ct", "gone"], "--ct: found gone, which does not exist"),
         (["labels/case_1.nii.gz", "-o", "p.html", "--names", "gone"], "check --names"),
         (["labels/case_1.nii.gz", "-o", "p.html", "--largest_mb", "1"], "--largest_mb: found 1, expected 2 or more"),
@@ -55,3 +55,19 @@ def test_bad_input_gets_one_line(folder, monkeypatch, capsys, arguments, message
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_chosen_labels_only(folder, tmp_path):
+    page = tmp_path / "page.html"
+    chosen = ["--labels", "left S3", "1", "-np", "1"]
+    assert main(["view", str(folder / "labels" / "case_1.nii.gz"), "-o", str(page), *chosen]) == 0
+    content, _ = read_page(page)
+    assert content["labels"] == {"1": "right S1", "3": "left S3"}
+    assert content["notes"] == []
+
+
+def test_a_folder_on_two_processes_and_a_part_of_it(folder, tmp_path):
+    assert main(["view", str(folder / "labels"), "-o", str(tmp_path / "all"), "-np", "2"]) == 0
+    assert sorted(page.name for page in (tmp_path / "all").iterdir()) == ["case_1.html", "case_2.html"]
+    assert main(["view", str(folder / "labels"), "-o", str(tmp_path / "part"), "--shard", "1/2"]) == 0
+    assert [page.name for page in (tmp_path / "part").iterdir()] == ["case_2.html"]

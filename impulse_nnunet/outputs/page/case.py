@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from impulse_nnunet.errors import InputError
 from impulse_nnunet.io.label_maps import LabelMap, count_values, read_label_map
 from impulse_nnunet.io.same_grid import check_same_grid
+from impulse_nnunet.outputs.cases import read_segments
 from impulse_nnunet.outputs.names import LabelNames
 from impulse_nnunet.outputs.page.frame import PageFrame
 from impulse_nnunet.outputs.page.grey import Grey, read_grey
@@ -20,6 +20,8 @@ LESION = "lesion"
 TREE_WORDS = re.compile(r"airway|bronch|trachea|arter|vein|venous|vessel|interseg|aorta|vena|portal", re.IGNORECASE)
 MARGIN_MM, MARGIN_WITH_IMAGE_MM = 6.0, 25.0
 OBLIQUE_FROM = 2.0  # degrees: from there the page says so
+SEEN_OUTSIDE = 0.005  # share of the slices without an image that is worth a note
+MOST_LISTED = 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +69,7 @@ class PageCase:
     voxels: Mapping[int | str, int]
     voxel_ml: float
     spacing_mm: tuple[float, float, float]
-    notes: list[str]
+    notes: list[str] = field(default_factory=list)
 
     @property
     def present(self) -> list[int]:
@@ -75,50 +77,51 @@ class PageCase:
         return [label for label in self.voxels if isinstance(label, int)]
 
 
-def read_page_case(files: CaseFiles, names: LabelNames, is_hu: bool | None = None) -> PageCase:
+def read_page_case(
+    files: CaseFiles, names: LabelNames, is_hu: bool | None = None, wanted: Sequence[int] | None = None
+) -> PageCase:
     """Read a case's files.
 
     Args:
         files: Where they lie.
         names: Of its labels.
         is_hu: Whether the image holds HU; None decides by its values.
+        wanted: Labels to show; None shows all.
 
     Raises:
         InputError: A file that is missing, unreadable, on another grid or without a labelled voxel.
     """
-    labels = read_label_map(files.labels)
-    present = _labels_of(labels, names)
-    masks = {name: _mask(path, labels) for name, path in files.trees.items()}
+    segments = read_segments(files.labels, names, wanted)
+    shown = _only(segments.label_map, segments.labels)
+    masks = {name: _mask(path, shown) for name, path in files.trees.items()}
     if files.lesion is not None:
-        masks[LESION] = _mask(files.lesion, labels)
-    counts: dict[int | str, int] = dict(present) | {name: int(mask.sum()) for name, mask in masks.items()}
+        masks[LESION] = _mask(files.lesion, shown)
+    counts = count_values(shown.labels)
+    voxels: dict[int | str, int] = {label: int(counts[label]) for label in segments.labels}
+    voxels |= {name: int(mask.sum()) for name, mask in masks.items()}
     margin_mm = MARGIN_WITH_IMAGE_MM if files.image is not None else MARGIN_MM
-    frame = PageFrame.around([labels.labels, *masks.values()], labels.grid, margin_mm)
-    grey = None if files.image is None else read_grey(files.image, frame, labels.grid, is_hu)
+    frame = PageFrame.around([shown.labels, *masks.values()], shown.grid, margin_mm)
+    grey = None if files.image is None else read_grey(files.image, frame, shown.grid, is_hu)
     x, y, z = frame.grid.spacing_mm.tolist()
-    shown = frame.turned(labels.labels)
-    if names.ignore_label is not None:
-        shown[shown == names.ignore_label] = 0
-    return PageCase(
+    case = PageCase(
         case=files.case,
         names=names,
         frame=frame,
-        labels=shown,
+        labels=frame.turned(shown.labels),
         masks={name: frame.turned(mask) for name, mask in masks.items()},
         grey=grey,
-        voxels=counts,
-        voxel_ml=abs(float(np.linalg.det(labels.grid.to_world[:3, :3]))) / 1000,
+        voxels=voxels,
+        voxel_ml=abs(float(np.linalg.det(shown.grid.to_world[:3, :3]))) / 1000,
         spacing_mm=(x, y, z),
-        notes=_notes(files, present, names, frame, grey, counts),
     )
+    return replace(case, notes=[*_notes_of_labels(case, wanted), *_notes_of_places(case)])
 
 
-def _labels_of(labels: LabelMap, names: LabelNames) -> dict[int, int]:
-    counts = count_values(labels.labels)
-    present = {int(label): int(counts[label]) for label in np.flatnonzero(counts) if label not in (0, names.ignore_label)}
-    if not present:
-        raise InputError(str(labels.path), "no labelled voxel", "at least one", "leave the case out")
-    return present
+def _only(label_map: LabelMap, labels: Sequence[int]) -> LabelMap:
+    """A label map with these labels only."""
+    table = np.zeros(int(label_map.labels.max()) + 1, label_map.labels.dtype)
+    table[list(labels)] = labels
+    return replace(label_map, labels=table[label_map.labels])
 
 
 def _mask(path: Path, labels: LabelMap) -> np.ndarray:
@@ -127,30 +130,28 @@ def _mask(path: Path, labels: LabelMap) -> np.ndarray:
     return mask.labels > 0
 
 
-def _notes(
-    files: CaseFiles,
-    present: Mapping[int, int],
-    names: LabelNames,
-    frame: PageFrame,
-    grey: Grey | None,
-    counts: Mapping[int | str, int],
-) -> list[str]:
-    notes = []
-    unnamed = [label for label in present if label not in names.names]
+def _notes_of_labels(case: PageCase, wanted: Sequence[int] | None) -> list[str]:
+    names, notes = case.names.names, []
+    unnamed = [label for label in case.present if label not in names]
     if unnamed:
-        listed = ", ".join(map(str, unnamed[:8])) + (", ..." if len(unnamed) > 8 else "")
+        listed = ", ".join(map(str, unnamed[:MOST_LISTED])) + (", ..." if len(unnamed) > MOST_LISTED else "")
         notes.append(f"No name is known for label{'s' if len(unnamed) > 1 else ''} {listed}.")
-    missing = [name for label, name in names.names.items() if label not in present and label != names.ignore_label]
-    if missing and len(missing) <= 12:
+    expected = [label for label in names if label != case.names.ignore_label and (wanted is None or label in wanted)]
+    missing = [names[label] for label in expected if label not in case.present]
+    if missing and len(missing) <= MOST_LISTED:
         notes.append(f"Without a voxel: {', '.join(missing)}.")
     elif missing:
-        notes.append(f"Without a voxel: {len(missing)} of {len(names.names)} labels.")
-    notes += [f"The mask {name} is empty." for name in (*files.trees, LESION) if counts.get(name) == 0]
-    if frame.oblique_degrees >= OBLIQUE_FROM:
-        angle = f"{frame.oblique_degrees:.0f} degrees"
+        notes.append(f"Without a voxel: {len(missing)} of {len(expected)} labels.")
+    return notes + [f"The mask {name} is empty." for name in case.masks if case.voxels[name] == 0]
+
+
+def _notes_of_places(case: PageCase) -> list[str]:
+    notes, grey = [], case.grey
+    if case.frame.oblique_degrees >= OBLIQUE_FROM:
+        angle = f"{case.frame.oblique_degrees:.0f} degrees"
         notes.append(f"The image is turned against the body's axes by {angle}: slices run along the image's own axes.")
     if grey is not None and grey.resampled:
         notes.append("The image was resampled to the label map's grid.")
-    if grey is not None and grey.outside > 0.005:
+    if grey is not None and grey.outside > SEEN_OUTSIDE:
         notes.append(f"The image does not cover {100 * grey.outside:.0f} % of the slices shown (darkest grey).")
     return notes

@@ -10,25 +10,6 @@ from impulse_nnunet.io.listing import cases_in
 from impulse_nnunet.outputs.page.case import TREE_WORDS, CaseFiles
 
 TREE_NAMES = ("airway", "bronchus", "artery", "vein", "interseg")  # first the one that lies over the others
-ENDINGS_EXPECTED = f"a label map ({', '.join(LABEL_MAP_ENDINGS)})"
-
-
-def label_maps(path: Path) -> dict[str, Path]:
-    """Case identifier -> label map, of a file or of a folder of them.
-
-    Raises:
-        InputError: Nothing there.
-    """
-    if path.is_dir():
-        cases = cases_in(path)
-        if not cases:
-            raise InputError(str(path), "no label map", f"files of {', '.join(LABEL_MAP_ENDINGS)}", "check the path")
-        return cases
-    ending = next((one for one in LABEL_MAP_ENDINGS if path.name.lower().endswith(one)), None)
-    if not path.is_file() or ending is None:
-        found = "a file of another kind" if path.is_file() else "no such file or folder"
-        raise InputError(str(path), found, f"{ENDINGS_EXPECTED} or a folder of them", "check the path")
-    return {path.name[: -len(ending)]: path}
 
 
 def case_files(

@@ -22,7 +22,7 @@ LARGEST_MB = 25.0
 SMALLEST_MB = 2.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PageOptions:
     """How a page is made.
 
@@ -30,11 +30,13 @@ class PageOptions:
         title: Of the page; None takes the case identifier.
         largest_mb: Size of the file, in 10^6 bytes, that grey values are made coarser for.
         is_hu: Whether images hold HU; None decides by their values.
+        labels: Labels to show; None shows all.
     """
 
     title: str | None = None
     largest_mb: float = LARGEST_MB
     is_hu: bool | None = None
+    labels: tuple[int, ...] | None = None
 
 
 def write_page(files: CaseFiles, names: LabelNames, output: Path, options: PageOptions | None = None) -> Path:
@@ -47,7 +49,7 @@ def write_page(files: CaseFiles, names: LabelNames, output: Path, options: PageO
     if not options.largest_mb >= SMALLEST_MB:
         raise InputError("`largest_mb`", f"{options.largest_mb:g}", f"{SMALLEST_MB:g} or more", "correct it")
     shell = _shell()
-    case = read_page_case(files, names, options.is_hu)
+    case = read_page_case(files, names, options.is_hu, options.labels)
     day = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
     largest = int(options.largest_mb * 1e6) - len(shell) - 100_000
     content = page_content(case, options.title or files.case, f"impulse_nnunet {__version__}, {day}", largest)

@@ -1,29 +1,13 @@
 import pytest
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.outputs.page.files import case_files, label_maps
+from impulse_nnunet.outputs.page.files import case_files
 from tests.outputs.page import scenes
 
 
 @pytest.fixture
 def labels(tmp_path):
     return scenes.write_case(tmp_path)
-
-
-def test_a_file_or_a_folder_of_label_maps(labels):
-    assert label_maps(labels) == {"case_1": labels}
-    assert label_maps(labels.parent) == {"case_1": labels}
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [("gone", "no such file or folder"), ("notes.txt", "a file of another kind"), ("empty", "no label map")],
-)
-def test_nothing_to_show(tmp_path, name, message):
-    (tmp_path / "notes.txt").write_text("x")
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=message):
-        label_maps(tmp_path / name)
 
 
 def test_folders_with_the_same_case(labels, tmp_path):
