@@ -20,6 +20,7 @@ from impulse_nnunet.evaluation.report.boxplots import box_plots
 from impulse_nnunet.evaluation.report.cells import Cell, Table, words
 from impulse_nnunet.evaluation.report.gallery import Gallery, choose_cases
 from impulse_nnunet.evaluation.report.metrics import is_nsd
+from impulse_nnunet.evaluation.report.pages import PageFolder
 from impulse_nnunet.evaluation.report.pictures import Picture
 from impulse_nnunet.evaluation.report.summaries import Evaluation, read_evaluations
 from impulse_nnunet.io.files import whole_file
@@ -37,12 +38,14 @@ class ReportOptions:
         views: Whether three-dimensional views are drawn.
         title: Of the page; None names the methods.
         images: Folder of images CASE_0000.* behind the slices, or None.
+        pages: Whether a page in three dimensions is written for each case that is shown, in a folder beside the report.
     """
 
     cases: Sequence[str] = ("3",)
     views: bool = True
     title: str | None = None
     images: Path | None = None
+    pages: bool = False
 
 
 def write_report(folders: Sequence[str], output: Path, options: ReportOptions | None = None) -> Path:
@@ -62,7 +65,8 @@ def write_report(folders: Sequence[str], output: Path, options: ReportOptions | 
     if options.images is not None and not options.images.is_dir():
         raise InputError("`images`", f"no folder {options.images}", "a folder of CASE_0000.* files", "check the path")
     methods = read_evaluations(folders)
-    content = _content(methods, options)
+    pages = PageFolder(output.with_name(f"{output.stem}_pages"), options.images) if options.pages else None
+    content = _content(methods, options, pages)
     environment = Environment(
         loader=PackageLoader("impulse_nnunet.evaluation.report", ""),
         autoescape=True,
@@ -76,12 +80,12 @@ def write_report(folders: Sequence[str], output: Path, options: ReportOptions | 
     return output
 
 
-def _content(methods: Sequence[Evaluation], options: ReportOptions) -> dict[str, Any]:
+def _content(methods: Sequence[Evaluation], options: ReportOptions, pages: PageFolder | None) -> dict[str, Any]:
     style = label_style(
         {label: name for method in methods for label, name in method.label_names.items()}, _lobes(methods)
     )
     chosen = choose_cases(methods, options.cases)
-    gallery = Gallery(methods=methods, style=style, images=options.images, views=options.views)
+    gallery = Gallery(methods=methods, style=style, images=options.images, views=options.views, pages=pages)
     sections = [gallery.section(case, why) for case, why in chosen.items()]
     names = ", ".join(tables.names_of(methods))
     return {

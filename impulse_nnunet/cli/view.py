@@ -14,10 +14,10 @@ from impulse_nnunet.errors import CasesFailedError, InputError
 if TYPE_CHECKING:
     from impulse_nnunet.outputs.page.cases import PageJob
 
-DESCRIPTION = """Write a page that opens in any browser, from a mail or a USB stick, without a network: segments, trees and
-lesion in three dimensions (show, hide, opacity, isolate, explode), slices in three planes with outlines, a crosshair
-that is the same point in all views, windows of grey values, a ruler in mm, volumes in ml. It takes any label map, with
-the names of its dataset.json. Research use only: the page is not a medical device."""
+DESCRIPTION = """Write a page that opens in any browser, from a mail or a USB stick, without a network: segments, trees
+and lesion in three dimensions (show, hide, opacity, isolate, explode), slices in three planes with outlines, a
+crosshair that is the same point in all views, windows of grey values, a ruler in mm, volumes in ml. It takes any label
+map, with the names of its dataset.json. Research use only: the page is not a medical device."""
 EXAMPLES = """examples:
   impulse_nnunet view SEGMENTS/case_01.nii.gz -o case_01.html
   impulse_nnunet view case_01.nii.gz --ct case_01_0000.nii.gz --trees TREES --lesion tumour.nii.gz -o case_01.html

@@ -43,7 +43,10 @@ def test_a_folder_goes_on_when_a_case_is_bad(folder, tmp_path, capsys):
     [
         (["labels", "-o", "page.html"], "-o: found one file for 2 cases, expected a folder; e.g. -o page"),
         (["nothing", "-o", "page.html"], "nothing: found no such file or folder, expected a label map"),
-        (["labels/case_1.nii.gz", "-o", "labels/dataset.json"], "-o: found labels/dataset.json, expected FILE.html or a folder"),
+        (
+            ["labels/case_1.nii.gz", "-o", "labels/dataset.json"],
+            "-o: found labels/dataset.json, expected FILE.html or a folder",
+        ),
         (["labels/case_1.nii.gz", "-o", "p.html", "--ct", "gone"], "--ct: found gone, which does not exist"),
         (["labels/case_1.nii.gz", "-o", "p.html", "--names", "gone"], "check --names"),
         (["labels/case_1.nii.gz", "-o", "p.html", "--largest_mb", "1"], "--largest_mb: found 1, expected 2 or more"),

@@ -38,7 +38,11 @@ def case_files(
 
 
 def _image(place: Path, case: str) -> Path:
-    return _one(place, f"{case}_0000", "`ct`") if place.is_dir() and _found(place, f"{case}_0000") else _one(place, case, "`ct`")
+    return (
+        _one(place, f"{case}_0000", "`ct`")
+        if place.is_dir() and _found(place, f"{case}_0000")
+        else _one(place, case, "`ct`")
+    )
 
 
 def _one(place: Path, stem: str, setting: str) -> Path:
@@ -55,7 +59,9 @@ def _one(place: Path, stem: str, setting: str) -> Path:
 
 
 def _found(folder: Path, stem: str) -> Path | None:
-    return next((folder / (stem + ending) for ending in LABEL_MAP_ENDINGS if (folder / (stem + ending)).is_file()), None)
+    return next(
+        (folder / (stem + ending) for ending in LABEL_MAP_ENDINGS if (folder / (stem + ending)).is_file()), None
+    )
 
 
 def _trees(folder: Path, case: str, labels: Path) -> dict[str, Path]:
@@ -79,10 +85,9 @@ def _named_as_trees(folder: Path) -> dict[str, Path]:
 
 
 def _is_tree(name: str) -> bool:
-    """Whether a name is that of airways or vessels; what ends in _labels has each branch's segment, which Lung3D adds."""
+    """Whether a name is that of airways or vessels; Lung3D's files that end in _labels have each branch's segment."""
     return TREE_WORDS.search(name) is not None and not name.endswith("_labels")
 
 
 def _first_known(names: list[str]) -> list[str]:
     return [name for name in TREE_NAMES if name in names] + [name for name in names if name not in TREE_NAMES]
-

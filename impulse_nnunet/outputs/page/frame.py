@@ -13,7 +13,7 @@ from impulse_nnunet.io.affines import angle_degrees, nearest_axes, nearest_rotat
 from impulse_nnunet.io.grid import FileGrid
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PageFrame:
     """From a file's array to the page's.
 
@@ -50,7 +50,7 @@ class PageFrame:
             turn[axis, 3] = box[axis].stop - 1 if flip else box[axis].start
         shape = [box[axis].stop - box[axis].start for axis in order]
         placed = FileGrid.from_array(shape, grid.to_world @ turn)
-        return cls(box, order, flips, placed)  # type: ignore[arg-type]
+        return cls(box=box, order=order, flips=flips, grid=placed)  # type: ignore[arg-type]
 
     def turned(self, array: np.ndarray) -> np.ndarray:
         """A file's array (d, h, w), cut and turned to (z, y, x), C-contiguous."""

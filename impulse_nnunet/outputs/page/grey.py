@@ -25,7 +25,7 @@ SHARES = {"Auto": (1.0, 99.0), "Full": (0.0, 100.0)}  # percentiles, where value
 HU = "HU"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Grey:
     """An image on the page's grid.
 
@@ -83,12 +83,12 @@ def read_grey(path: Path, frame: PageFrame, label_grid: FileGrid, is_hu: bool | 
     if is_hu is None:
         is_hu = float(np.percentile(values[::2, ::2, ::2], 1)) < AIR_HU
     if is_same_grid(grid, label_grid):
-        return Grey(frame.turned(values), is_hu)
+        return Grey(values=frame.turned(values), is_hu=is_hu)
     sampled, outside = _sampled(values, grid, frame.grid)
     if outside > 0.95:
         remedy = "give the image that was segmented"
         raise InputError(str(path), "an image that lies elsewhere", "one that covers the labels", remedy)
-    return Grey(sampled, is_hu, resampled=True, outside=outside)
+    return Grey(values=sampled, is_hu=is_hu, resampled=True, outside=outside)
 
 
 def block_means(values: np.ndarray, block: tuple[int, int, int]) -> np.ndarray:
@@ -128,7 +128,13 @@ def _sampled(values: np.ndarray, grid: FileGrid, target: FileGrid) -> tuple[np.n
     matrix = np.linalg.inv(grid.to_world) @ target.to_world
     lowest = float(values.min()) - 1
     sampled = ndimage.affine_transform(
-        values.astype(np.float32), matrix[:3, :3], matrix[:3, 3], target.shape, order=1, mode="grid-constant", cval=lowest,
+        values.astype(np.float32),
+        matrix[:3, :3],
+        matrix[:3, 3],
+        target.shape,
+        order=1,
+        mode="grid-constant",
+        cval=lowest,
         prefilter=False,
     )
     outside = sampled < lowest + 0.5

@@ -2,8 +2,8 @@
 
 Points of all segments that lie in one cell of a grid become one point, their mean (Rossignac and Borrel 1993,
 "Multi-resolution 3D approximations for rendering complex scenes"), the same for each segment that has them: shared
-borders stay shared. Trees and lesions share no border and have branches thinner than a cell; they lose triangles by quadric
-error (Garland and Heckbert 1997; VTK), which keeps thin branches.
+borders stay shared. Trees and lesions share no border and have branches thinner than a cell; they lose triangles by
+quadric error (Garland and Heckbert 1997; VTK), which keeps thin branches.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ WIDER = 1.12  # step from one cell size to the next
 FINEST_CELL = 1.0  # of the smallest voxel edge
 
 
-def segment_meshes(labels: np.ndarray, grid: FileGrid, wanted: Iterable[int], budget: int = SEGMENT_TRIANGLES) -> dict[int, Surface]:
+def segment_meshes(
+    labels: np.ndarray, grid: FileGrid, wanted: Iterable[int], budget: int = SEGMENT_TRIANGLES
+) -> dict[int, Surface]:
     """Surfaces of labels with shared borders, of about ``budget`` triangles together."""
     surfaces = label_surfaces(labels, grid, wanted=wanted, smooth_mm=SMOOTH * float(grid.spacing_mm.max()))
     return joined_in_cells(surfaces, float(grid.spacing_mm.min()), budget)
@@ -66,7 +68,9 @@ def _joined(surfaces: Mapping[int, Surface], cell_mm: float) -> dict[int, Surfac
     cells = np.floor((points - points.min(axis=0)) / cell_mm).astype(np.int64)
     size = cells.max(axis=0) + 1
     # by cell in raster order, so that neighbours in the list are neighbours in space
-    _, cell, count = np.unique((cells[:, 2] * size[1] + cells[:, 1]) * size[0] + cells[:, 0], return_inverse=True, return_counts=True)
+    _, cell, count = np.unique(
+        (cells[:, 2] * size[1] + cells[:, 1]) * size[0] + cells[:, 0], return_inverse=True, return_counts=True
+    )
     means = np.stack([np.bincount(cell, points[:, axis]) for axis in range(3)], axis=1) / count[:, None]
     joined, start = {}, 0
     for label, surface in surfaces.items():
@@ -95,4 +99,3 @@ def _without_folds(triangles: np.ndarray) -> np.ndarray:
     kept[backwards] = kept[backwards][:, [0, 2, 1]]
     kept = kept[total != 0]
     return kept[np.lexsort((kept[:, 1], kept[:, 0]))]
-

@@ -1,4 +1,4 @@
-"""Arrays as a page holds them: base64 of gzip, whole numbers as planes of bytes. ``viewer/src/decode.js`` reads them."""
+"""Arrays as a page holds them, for ``viewer/src/decode.js``: base64 of gzip, whole numbers as planes of bytes."""
 
 from __future__ import annotations
 
@@ -71,7 +71,8 @@ def byte_planes(values: np.ndarray, width: int) -> bytes:
     Raises:
         OverflowError: They do not fit.
     """
-    steps = np.diff(np.asarray(values, np.int64), prepend=0)
+    numbers = np.concatenate([[0], np.asarray(values, np.int64)])
+    steps: np.ndarray = numbers[1:] - numbers[:-1]
     zigzag = (steps << 1) ^ (steps >> 63)
     if zigzag.size and int(zigzag.max()) >= 1 << (8 * width - 1):
         raise OverflowError(f"a difference of {int(zigzag.max()) >> 1} in {width} bytes")

@@ -68,7 +68,12 @@ def _filled(shell: str, about: dict[str, Any], chunks: list[str]) -> str:
     data = json.dumps(about, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     scripts = [f'<script type="text/plain" id="chunk-{number}">{text}</script>' for number, text in enumerate(chunks)]
     title = html.escape(str(about["title"]))
-    parts = {"TITLE": title, "GENERATOR": f"impulse_nnunet {__version__}", "CONTENT": data, "CHUNKS": "\n".join(scripts)}
+    parts = {
+        "TITLE": title,
+        "GENERATOR": f"impulse_nnunet {__version__}",
+        "CONTENT": data,
+        "CHUNKS": "\n".join(scripts),
+    }
     page = shell
     for name, text in parts.items():
         before, mark, after = page.partition(f"[[{name}]]")

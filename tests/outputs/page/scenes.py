@@ -71,7 +71,7 @@ def store(array: np.ndarray, path: Path, flips=(1, 1, 1), turn: np.ndarray | Non
 
 
 def write_case(folder: Path, case: str = "case_1", flips=(1, 1, 1), turn: np.ndarray | None = None) -> Path:
-    """Labels with dataset.json in labels/, CT in images/, trees in trees/, lesions in lesions/; returns the label map."""
+    """Labels, their dataset.json, CT, tree and lesion in a folder each; returns the label map."""
     labels = np.zeros(SIZE[::-1], np.uint8)
     for number, box in enumerate(BOXES.values(), 1):
         upright(box, number, labels)

@@ -11,7 +11,9 @@ def labels(tmp_path):
 
 
 def test_folders_with_the_same_case(labels, tmp_path):
-    found = case_files("case_1", labels, images=tmp_path / "images", trees=tmp_path / "trees", lesion=tmp_path / "lesions")
+    found = case_files(
+        "case_1", labels, images=tmp_path / "images", trees=tmp_path / "trees", lesion=tmp_path / "lesions"
+    )
     assert found.image == tmp_path / "images" / "case_1_0000.nii.gz"
     assert found.trees == {"airway": tmp_path / "trees" / "airway" / "case_1.nii.gz"}
     assert found.lesion == tmp_path / "lesions" / "case_1.nii.gz"

@@ -7,7 +7,9 @@ from impulse_nnunet.io.grid import FileGrid
 from impulse_nnunet.outputs.page.frame import PageFrame
 
 TURNS = [
-    np.eye(3)[list(order)] * signs for order in itertools.permutations(range(3)) for signs in itertools.product((1, -1), repeat=3)
+    np.eye(3)[list(order)] * signs
+    for order in itertools.permutations(range(3))
+    for signs in itertools.product((1, -1), repeat=3)
 ]
 
 
@@ -17,7 +19,9 @@ def test_all_48_orientations_turn_to_left_back_and_head(direction):
     labels = np.zeros((7, 8, 9), np.uint8)
     labels[2:5, 3:7, 2:8] = rng.integers(0, 4, (3, 4, 6))
     labels[2, 3, 2] = labels[4, 6, 7] = 3
-    grid = FileGrid(size=(9, 8, 7), spacing_mm=np.array([1.0, 2.0, 3.0]), origin=np.array([5.0, -6, 7]), direction=direction)
+    grid = FileGrid(
+        size=(9, 8, 7), spacing_mm=np.array([1.0, 2.0, 3.0]), origin=np.array([5.0, -6, 7]), direction=direction
+    )
     frame = PageFrame.around([labels], grid, 0)
     assert frame.grid.orientation == "LPS"
     turned = frame.turned(labels)

@@ -10,7 +10,7 @@ from tests.outputs.page import scenes
 
 def test_hu_are_kept_to_half_a_step():
     values = np.arange(-1020, 3200).reshape(1, 1, -1).astype(np.int16)
-    grey = Grey(values, is_hu=True)
+    grey = Grey(values=values, is_hu=True)
     levels = grey.levels()
     assert len(levels) <= 256
     assert (np.diff(levels) > 0).all()
@@ -22,13 +22,13 @@ def test_hu_are_kept_to_half_a_step():
 
 
 def test_other_values_get_256_even_steps_and_windows_of_percentiles():
-    grey = Grey(np.arange(1001.0).reshape(7, 11, 13), is_hu=False)
+    grey = Grey(values=np.arange(1001.0).reshape(7, 11, 13), is_hu=False)
     assert np.diff(grey.levels()) == pytest.approx(1000 / 255)
     assert grey.windows() == [
         {"name": "Auto", "low": pytest.approx(10), "high": pytest.approx(990)},
         {"name": "Full", "low": 0, "high": 1000},
     ]
-    flat = Grey(np.full((2, 2, 2), 7.0), is_hu=False)
+    flat = Grey(values=np.full((2, 2, 2), 7.0), is_hu=False)
     assert flat.levels()[flat.coded((1, 1, 1))] == pytest.approx(np.full((2, 2, 2), 7.0))
 
 
@@ -60,7 +60,10 @@ def test_an_image_stored_the_other_way_round_shows_the_same(frame, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda image: image.SetOrigin((5000.0, 0, 0)), "found an image that lies elsewhere, expected one that covers the labels"),
+        (
+            lambda image: image.SetOrigin((5000.0, 0, 0)),
+            "found an image that lies elsewhere, expected one that covers the labels",
+        ),
         (None, "found no such file"),
     ],
 )

@@ -28,10 +28,13 @@ def test_segments_lose_triangles_and_go_on_touching():
         assert as_trimesh(surface).volume == pytest.approx((labels == 1).sum(), rel=0.02)
     # the border is a disc of radius 18: both have its points and triangles, the one turned round
     shared = [
-        {frozenset(map(tuple, surface.points[triangle].round(6))) for triangle in surface.triangles} for surface in found.values()
+        {frozenset(map(tuple, surface.points[triangle].round(6))) for triangle in surface.triangles}
+        for surface in found.values()
     ]
     border = shared[0] & shared[1]
-    area = sum(trimesh.triangles.area(np.array([list(map(list, triangle))]))[0] for triangle in border if len(triangle) == 3)
+    area = sum(
+        trimesh.triangles.area(np.array([list(map(list, triangle))]))[0] for triangle in border if len(triangle) == 3
+    )
     assert area == pytest.approx(np.pi * 18**2, rel=0.05)
 
 

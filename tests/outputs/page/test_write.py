@@ -32,7 +32,9 @@ def test_meshes_lie_in_the_world_where_the_boxes_do(folder, tmp_path):
     for one in content["structures"]:
         points, triangles = mesh_of(one, content["grid"], chunks)
         first, last = (np.array(corner) for corner in boxes[one["id"]])
-        lower, upper = (scenes.FIRST_MM + (corner + shift) * scenes.SPACING_MM for corner, shift in ((first, -0.5), (last, 0.5)))
+        lower, upper = (
+            scenes.FIRST_MM + (corner + shift) * scenes.SPACING_MM for corner, shift in ((first, -0.5), (last, 0.5))
+        )
         # smoothing rounds corners and moves no point further than 0.6 of the largest voxel edge
         assert np.abs(points.min(axis=0) - lower).max() <= 1.2
         assert np.abs(points.max(axis=0) - upper).max() <= 1.2
@@ -110,7 +112,9 @@ def test_grey_values_become_coarser_until_the_page_fits(tmp_path):
     path = scenes.store(labels, tmp_path / "a.nii.gz")
     image = scenes.store((rng.normal(0, 300, labels.shape) - 500).astype(np.int16), tmp_path / "ct.nii.gz")
     # 2.56 million voxels of such noise take more than the 1.2 MB that are left of 2
-    page = write_page(case_files("a", path, images=image), LabelNames(), tmp_path / "a.html", PageOptions(largest_mb=2, is_hu=True))
+    page = write_page(
+        case_files("a", path, images=image), LabelNames(), tmp_path / "a.html", PageOptions(largest_mb=2, is_hu=True)
+    )
     assert page.stat().st_size < 2e6
     content, _ = read_page(page)
     assert "Grey values are means over" in content["notes"][-1]
@@ -145,3 +149,14 @@ def test_an_empty_tree_is_a_note(folder, tmp_path):
     assert content["notes"] == ["The mask vein is empty."]
     assert content["volumes_ml"]["vein"] == 0
     assert [one["id"] for one in content["structures"]] == ["1", "2", "3"]
+
+
+def test_the_first_tree_lies_over_the_others_and_the_lesion_over_all(folder, tmp_path):
+    for name in ("airway", "vein"):
+        scenes.store(scenes.upright(scenes.AIRWAY), tmp_path / "trees" / name / "case_1.nii.gz")
+    lesion = scenes.store(scenes.upright((scenes.AIRWAY[0], scenes.AIRWAY[0])), tmp_path / "lesion.nii.gz")
+    content, chunks = read_page(page_of(folder, tmp_path / "page.html", trees=tmp_path / "trees", lesion=lesion))
+    extras = content["volumes"]["extras"]
+    counts = np.bincount(volume_of(extras, chunks).ravel(), minlength=4)
+    assert dict(zip(extras["ids"][1:], counts[1:].tolist(), strict=True)) == {"vein": 0, "airway": 511, "lesion": 1}
+    assert content["volumes_ml"]["vein"] == content["volumes_ml"]["airway"] == pytest.approx(512 * 3.75 / 1000)
