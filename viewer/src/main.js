@@ -100,7 +100,7 @@ async function start() {
   if (scene) scene.slices = slices;
   Object.assign(window.impulse.views, { scene, ...Object.fromEntries(slices.map((slice) => [slice.plane.name, slice])) });
   controls(state, scene, slices, toast);
-  for (const view of [...slices, scene]) view?.draw();
+  for (const slice of slices) slice.draw();
   await drawn();
   window.impulse.ready_ms = performance.now();
   window.impulse.ready = true;

@@ -33,7 +33,13 @@ export class Marks {
     return [lettersOf(back(right)), lettersOf(right), lettersOf(up), lettersOf(back(up))];
   }
 
+  later() {
+    if (!this.waiting) requestAnimationFrame(() => this.waiting && this.draw());
+    this.waiting = true;
+  }
+
   draw() {
+    this.waiting = false;
     const { clientWidth: width, clientHeight: height } = this.canvas;
     const ratio = Math.min(2, window.devicePixelRatio || 1);
     Object.assign(this.canvas, { width: Math.round(width * ratio), height: Math.round(height * ratio) });

@@ -6,6 +6,7 @@ import {
 } from "three";
 import { OrbitControls } from "three/addons/controls/OrbitControls.js";
 import { MeshBVH, acceleratedRaycast } from "three-mesh-bvh";
+import { isSoftware, withRim } from "./glass.js";
 import { Marks } from "./marks.js";
 
 Mesh.prototype.raycast = acceleratedRaycast;
@@ -20,24 +21,6 @@ const FURTHEST = 0.9; // of the distance from the middle, that parts move apart
 export const DIRECTIONS = {
   Front: [0, -1, 0], Back: [0, 1, 0], Right: [-1, 0, 0], Left: [1, 0, 0], Top: [0, -1e-4, 1], Bottom: [0, -1e-4, -1],
 };
-
-// glass: more opaque where the surface turns away from the eye, so that shapes stay readable
-const RIM = `
-  if (diffuseColor.a < 0.99) {
-    float facing = abs(dot(normal, normalize(vViewPosition)));
-    diffuseColor.a = mix(diffuseColor.a, 1.0, 0.6 * pow(1.0 - facing, 2.0));
-  }
-  #include <opaque_fragment>`;
-const withRim = (shader) => { shader.fragmentShader = shader.fragmentShader.replace("#include <opaque_fragment>", RIM); };
-
-/** Whether WebGL is computed on the CPU: then smooth edges cost seconds. */
-function isSoftware() {
-  const context = document.createElement("canvas").getContext("webgl2");
-  const about = context?.getExtension("WEBGL_debug_renderer_info");
-  const name = about ? context.getParameter(about.UNMASKED_RENDERER_WEBGL) : "";
-  context?.getExtension("WEBGL_lose_context")?.loseContext();
-  return /swiftshader|llvmpipe|software|basic render/i.test(name);
-}
 
 export class SceneView {
   constructor(element, state, meshes, hover) {
@@ -58,7 +41,9 @@ export class SceneView {
     this.look("Front");
     this.pointers();
     new ResizeObserver(() => this.resized()).observe(element);
-    state.on("look place window rulers mode", () => this.later());
+    state.on("look", () => this.later());
+    state.on("place window", () => (state.planes ? this.later() : this.marks.later()));
+    state.on("rulers mode", () => this.marks.later());
   }
 
   lights() {
@@ -132,9 +117,11 @@ export class SceneView {
     this.later();
   }
 
+  /** Fit the picture to the element; false if there is nothing to do. */
   size() {
     const { clientWidth: width, clientHeight: height } = this.element;
-    if (!width || !height) return false;
+    if (!width || !height || (this.width === width && this.height === height)) return false;
+    Object.assign(this, { width, height });
     this.renderer.setPixelRatio(this.software ? 1 : Math.min(2, window.devicePixelRatio || 1));
     this.renderer.setSize(width, height, false);
     this.camera.aspect = width / height;
@@ -149,11 +136,12 @@ export class SceneView {
   }
 
   later() {
-    if (!this.waiting) requestAnimationFrame(() => { this.waiting = false; this.draw(); });
+    if (!this.waiting) requestAnimationFrame(() => this.waiting && this.draw());
     this.waiting = true;
   }
 
   draw() {
+    this.waiting = false;
     for (const part of this.parts.values()) this.style(part);
     this.placePlanes();
     this.renderer.render(this.scene, this.camera);

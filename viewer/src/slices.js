@@ -1,6 +1,7 @@
 // A slice through the crosshair across one axis of the image, seen as radiologists do: the patient's right, or front, at
 // the left of the picture. Everything is drawn on one canvas: grey values, labels, crosshair, measurements, letters.
 import { gestures } from "./gestures.js";
+import { drawLetters } from "./letters.js";
 import { layer, outlines } from "./outlines.js";
 import { drawRuler } from "./ruler.js";
 import { LETTERS, distance, indexAt, valueAt } from "./space.js";
@@ -136,11 +137,12 @@ export class SliceView {
   }
 
   later() {
-    if (!this.waiting) requestAnimationFrame(() => { this.waiting = false; this.draw(); });
+    if (!this.waiting) requestAnimationFrame(() => this.waiting && this.draw());
     this.waiting = true;
   }
 
   draw() {
+    this.waiting = false;
     const ratio = Math.min(2, window.devicePixelRatio || 1);
     [this.width, this.height] = [this.canvas.clientWidth, this.canvas.clientHeight];
     if (!this.width || !this.height) return;
@@ -155,7 +157,7 @@ export class SliceView {
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     this.drawCrosshair(context);
     this.drawRulers(context);
-    this.drawLetters(context);
+    drawLetters(context, this.width, this.height, this.letters);
   }
 
   /** Transform to a volume's pixels of this slice, whose centres lie at whole numbers. */
@@ -273,28 +275,7 @@ export class SliceView {
     }
   }
 
-  drawLetters(context) {
-    const { across, down, flip } = this.plane;
-    context.font = "600 12px system-ui, sans-serif";
-    context.textAlign = "center";
-    context.textBaseline = "middle";
-    const [left, right] = LETTERS[across];
-    const [top, bottom] = flip > 0 ? LETTERS[down] : LETTERS[down].toReversed();
-    const put = (letter, x, y) => {
-      context.fillStyle = "rgba(10, 12, 16, 0.72)";
-      context.beginPath();
-      context.roundRect(x - 9, y - 9, 18, 18, 5);
-      context.fill();
-      context.fillStyle = "#fff";
-      context.fillText(letter, x, y + 0.5);
-    };
-    put(left, 13, this.height / 2);
-    put(right, this.width - 13, this.height / 2);
-    put(top, this.width / 2, 13);
-    put(bottom, this.width / 2, this.height - 29);
-  }
-
-  /** The letters at the left, right, top and bottom, for scripts. */
+  /** Letters of the body's directions at the left, right, top and bottom. */
   get letters() {
     const { across, down, flip } = this.plane;
     return [...LETTERS[across], ...(flip > 0 ? LETTERS[down] : LETTERS[down].toReversed())];

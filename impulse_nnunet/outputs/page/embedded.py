@@ -61,7 +61,7 @@ def embed_masks(case: PageCase, named: Sequence[str], chunks: Chunks) -> dict[st
     """Embed trees and lesion as numbers from 1 on: the lesion lies over the trees, the first tree over the others."""
     block = _block(case, LARGEST_LABELS)
     masks = np.zeros(case.labels.shape, np.uint8)
-    ascending = sorted(reversed(named), key=lambda name: name == LESION)
+    ascending = sorted(named, key=lambda name: (name == LESION, -named.index(name)))
     for number, name in enumerate(ascending, 1):
         masks[case.masks[name]] = number
     for axis, n in enumerate(block):

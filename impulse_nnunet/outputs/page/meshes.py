@@ -13,11 +13,11 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from impulse_nnunet.io.grid import FileGrid
-from impulse_nnunet.outputs.surfaces import Surface, label_surfaces
+from impulse_nnunet.outputs.surfaces import Surface, default_smooth_mm, label_surfaces
 
-SEGMENT_TRIANGLES = 420_000  # of all segments together
-TREE_TRIANGLES = 110_000  # of each tree or lesion
-SMOOTH = 0.6  # of the largest voxel edge: the furthest that smoothing moves a point
+SEGMENT_TRIANGLES = 300_000  # of all segments together
+TREE_TRIANGLES = 100_000  # of each tree or lesion
+TREE_SMOOTH = 0.5  # of the smallest voxel edge: the furthest that a point moves, so that thin branches stay
 WIDER = 1.12  # step from one cell size to the next
 FINEST_CELL = 1.0  # of the smallest voxel edge
 
@@ -26,14 +26,13 @@ def segment_meshes(
     labels: np.ndarray, grid: FileGrid, wanted: Iterable[int], budget: int = SEGMENT_TRIANGLES
 ) -> dict[int, Surface]:
     """Surfaces of labels with shared borders, of about ``budget`` triangles together."""
-    surfaces = label_surfaces(labels, grid, wanted=wanted, smooth_mm=SMOOTH * float(grid.spacing_mm.max()))
+    surfaces = label_surfaces(labels, grid, wanted=wanted, smooth_mm=default_smooth_mm(grid.spacing_mm))
     return joined_in_cells(surfaces, float(grid.spacing_mm.min()), budget)
 
 
 def mask_mesh(mask: np.ndarray, grid: FileGrid, budget: int = TREE_TRIANGLES) -> Surface | None:
     """The surface of a mask with at most ``budget`` triangles; None if it is empty."""
-    # half a voxel: branches of one voxel must not be smoothed away
-    surfaces = label_surfaces(mask.view(np.uint8), grid, smooth_mm=0.5 * float(grid.spacing_mm.min()))
+    surfaces = label_surfaces(mask.view(np.uint8), grid, smooth_mm=TREE_SMOOTH * float(grid.spacing_mm.min()))
     return fewer_triangles(surfaces[1], budget) if surfaces else None
 
 

@@ -31,7 +31,7 @@ def page(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def window(page):
-    with Browser() as browser:
+    with Browser(1100, 720) as browser:
         browser.open(page)
         yield browser
         assert browser.errors == []
@@ -235,7 +235,7 @@ def test_the_screenshot_is_a_picture_of_the_views(browser, tmp_path):
     ] and time.monotonic() < end:
         time.sleep(0.05)
     picture = np.asarray(Image.open(tmp_path / "case_1.png").convert("RGB"))
-    assert picture.shape[1] > 900
+    assert picture.shape[1] == 1100 - 264  # the window without the list
     assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 500  # neither blank nor one view alone
 
 
