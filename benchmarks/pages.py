@@ -1,6 +1,6 @@
 """Seconds until a page of ``impulse_nnunet view`` shows something: ``python -m benchmarks.pages PAGE.html [--runs 3]``.
 
-Opens the page in a headless Chromium that draws on the CPU, without a network. Besides the clock's seconds it gives the CPU
+Opens the page in a headless Chromium that draws on the CPU, without a network. Besides the clock it gives the CPU
 seconds of the whole browser up to ``ready``, which do not depend on what else the machine does.
 """
 

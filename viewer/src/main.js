@@ -79,7 +79,7 @@ function abgr(hex) {
 const drawn = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
 
 async function start() {
-  if (!window.DecompressionStream) throw new Error("This browser is too old: Chrome 80, Firefox 113, Safari 16.4 or newer.");
+  if (!window.DecompressionStream) throw new Error("This browser is too old: Chrome 99, Firefox 113, Safari 16.4 or newer.");
   words();
   panel(byId("list"), state);
   const parts = await meshes();

@@ -278,6 +278,6 @@ export class SliceView {
   /** Letters of the body's directions at the left, right, top and bottom. */
   get letters() {
     const { across, down, flip } = this.plane;
-    return [...LETTERS[across], ...(flip > 0 ? LETTERS[down] : LETTERS[down].toReversed())];
+    return [...LETTERS[across], ...(flip > 0 ? LETTERS[down] : [...LETTERS[down]].reverse())];
   }
 }

@@ -59,3 +59,10 @@ def test_a_thin_branch_stays_whole():
 def test_an_empty_mask_has_no_mesh():
     grid = FileGrid.at_world_origin((4, 4, 4), (1, 1, 1))
     assert mask_mesh(np.zeros((4, 4, 4), bool), grid) is None
+
+
+def test_a_tree_of_many_triangles():
+    labels, grid = ball()
+    found = mask_mesh(labels > 0, grid, budget=400)
+    assert len(found.triangles) <= 400
+    assert as_trimesh(found).volume == pytest.approx((labels > 0).sum(), rel=0.05)
