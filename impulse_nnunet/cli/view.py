@@ -55,6 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the pages."""
+    from tqdm import tqdm
+
     from impulse_nnunet.jobs.pool import Failure, default_processes
     from impulse_nnunet.outputs.page.cases import write_job, write_pages
 
@@ -63,7 +65,8 @@ def run(options: argparse.Namespace) -> int:
         _tell(write_job(jobs[0]))
         return 0
     failures: dict[str, str] = {}
-    for job, outcome in write_pages(jobs, default_processes() if options.np is None else options.np):
+    outcomes = write_pages(jobs, default_processes() if options.np is None else options.np)
+    for job, outcome in tqdm(outcomes, "pages", len(jobs), unit="case", disable=options.disable_progress_bar):
         if isinstance(outcome, Failure):
             failures[job.case] = outcome.reason
             logger.warning("%s", outcome.reason)
