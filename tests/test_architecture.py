@@ -32,7 +32,7 @@ LAYERS = {
     "evaluation": {"errors", "geometry", "runtime", "io", "jobs", "outputs"},
     "preprocessing": FOUNDATION | {"network", "settings", "training"},
     "planners": FOUNDATION | {"network", "settings", "preprocessing"},
-    "nnunet": FOUNDATION | METHOD | {"security", "evaluation", "preprocessing", "planners"},
+    "nnunet": FOUNDATION | METHOD | {"security", "outputs", "evaluation", "preprocessing", "planners"},
     "trainers": FOUNDATION | METHOD | NNUNET,
     "lungs": FOUNDATION | METHOD | NNUNET,
     "phantom": FOUNDATION | {"outputs", "evaluation", "lungs"},

@@ -39,6 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="smooth surfaces and move no point further than this; 0 keeps the border of the voxels (default: half the "
         "diagonal of a voxel)",
     )
+    parser.add_argument(
+        "--trees",
+        metavar="FOLDER",
+        help="also the trees in this folder's folders airway, artery, vein and interseg (label maps of the cases)",
+    )
     parser.add_argument("--space", default="LPS", metavar="LPS|RAS", help="axes of the surfaces' points (default: LPS)")
     parser.add_argument("--overwrite", action="store_true", help="write files again that are up to date")
 
@@ -47,6 +52,7 @@ def run(options: argparse.Namespace) -> int:
     """Export."""
     from impulse_nnunet.jobs.pool import default_processes
     from impulse_nnunet.outputs.export import ExportOptions, export_cases
+    from impulse_nnunet.outputs.trees import find_trees
 
     cases, names = chosen_cases(options)
     export = ExportOptions(
@@ -56,12 +62,15 @@ def run(options: argparse.Namespace) -> int:
         labels=None if options.labels is None else names.chosen(options.labels),
         smooth_mm=options.smooth,
         space=options.space,
+        trees=find_trees(Path(options.trees)) if options.trees else {},
         start_over=options.overwrite,
     )
     if export.output.exists() and not export.output.is_dir():
         raise InputError("-o", f"a file, {export.output}", "a folder", "choose another name")
     processes = default_processes() if options.np is None else options.np
     done = export_cases(cases, export, processes, not options.disable_progress_bar)
+    for case, note in done.notes.items():
+        print(f"{case}: {note}")
     number = sum(map(len, done.files.values()))
     print(f"{len(done.files)} case(s), {number} file(s) in {export.output}; {export.space}, mm")
     if done.failures:

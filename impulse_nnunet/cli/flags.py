@@ -24,6 +24,8 @@ DESTINATIONS: Mapping[str, tuple[str, ...]] = {
     "input_folder": ("i",),
     "kind": ("inputs",),
     "lobes": ("lobe_model",),
+    "mesh_spacing_mm": ("mesh_spacing",),
+    "meshes": ("mesh",),
     "model_training_output_dir": ("m",),
     "noise_hu": ("noise",),
     "output": ("o",),

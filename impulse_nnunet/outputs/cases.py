@@ -16,19 +16,23 @@ from impulse_nnunet.io.listing import cases_in
 from impulse_nnunet.outputs.names import LabelNames
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Segments:
     """A case's label map with what it holds.
 
     Args:
         label_map: As the file has it.
         names: Of its labels.
-        labels: Those that are asked for and have voxels, ascending.
+        present: Labels with voxels, ascending, without the ignore label.
+        labels: Those of them that are asked for.
+        absent: Labels that are asked for, or named, and have no voxels.
     """
 
     label_map: LabelMap
     names: LabelNames
+    present: tuple[int, ...]
     labels: tuple[int, ...]
+    absent: tuple[int, ...]
 
 
 def find_cases(segments: Path) -> dict[str, Path]:
@@ -65,6 +69,12 @@ def read_segments(path: Path, names: LabelNames, wanted: Sequence[int] | None = 
     stamps = stamps_of([path])
     label_map = read_label_map(path)
     check_unchanged(stamps, str(path))
+    return segments_of(label_map, names, wanted)
+
+
+def segments_of(label_map: LabelMap, names: LabelNames, wanted: Sequence[int] | None = None) -> Segments:
+    """See what a label map holds; as :func:`read_segments`."""
+    path = label_map.path
     counts = count_values(label_map.labels)
     present = [int(label) for label in np.flatnonzero(counts) if label not in (0, names.ignore_label)]
     if not present:
@@ -74,4 +84,7 @@ def read_segments(path: Path, names: LabelNames, wanted: Sequence[int] | None = 
     if unknown or not labels:
         found = f"no label {', '.join(map(str, unknown or wanted or ()))}"
         raise InputError(str(path), found, f"one of {', '.join(map(str, present[:30]))}", "correct `labels`")
-    return Segments(label_map, names, tuple(labels))
+    absent = [label for label in (names.names if wanted is None else wanted) if label not in present]
+    return Segments(
+        label_map=label_map, names=names, present=tuple(present), labels=tuple(labels), absent=tuple(sorted(absent))
+    )

@@ -136,9 +136,9 @@ def lobe_by_name(name: str) -> str | None:
     words = WORD.findall(text)
     if len(words) == 1:
         return LOBE_CODES.get(words[0])
-    side, level = ([word for word in known if word in words] for known in (SIDES, LEVELS))
-    if len(side) == len(level) == 1 and "lobe" in words and set(words) <= {*SIDES, *LEVELS, "lobe", "lung", "of"}:
-        return f"{side[0]} {level[0]} lobe"
+    said = [next((word for word in known if word in words), "") for known in (SIDES, LEVELS)]
+    if all(said) and {"lobe", *said} <= set(words) <= {"lobe", "lung", "of", *said}:
+        return f"{said[0]} {said[1]} lobe"
     return None
 
 

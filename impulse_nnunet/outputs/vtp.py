@@ -32,7 +32,7 @@ def mesh_of(scene: Scene) -> pyvista.PolyData:
     starts = np.cumsum([0, *(len(surface.points) for surface in surfaces)])[:-1]
     triangles = [surface.triangles + start for surface, start in zip(surfaces, starts, strict=True)]
     points = np.concatenate([surface.points for surface in surfaces]).astype(np.float32)
-    mesh = pv.PolyData.from_regular_faces(points, np.concatenate(triangles))
+    mesh = pv.PolyData.from_regular_faces(points, np.concatenate(triangles))  # type: ignore[arg-type]
     counts = [len(surface.triangles) for surface in surfaces]
     labels = np.array([surface.label for surface in surfaces], np.int32)
     mesh.cell_data[LABEL] = np.repeat(labels, counts)

@@ -3,6 +3,7 @@
 import json
 import struct
 import zipfile
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -224,3 +225,25 @@ def test_only_what_is_asked_for(tmp_path):
     (path,) = FORMATS["seg.nrrd"](only, tmp_path / "out")
     assert set(np.unique(sitk.GetArrayFromImage(sitk.ReadImage(str(path))))) == {0, 4}
     assert [file.name for file in FORMATS["stl"](only, tmp_path / "out")] == ["left_S4.stl"]
+
+
+def test_trees_are_further_parts_and_layers(tmp_path):
+    shown = content(tmp_path)
+    tree = np.zeros(shown.segments.label_map.labels.shape, bool)
+    tree[2:5, 3, 2:4] = True  # in both labels
+    shown = replace(shown, trees={"airway": tree, "vein": np.zeros_like(tree)})
+    (path,) = FORMATS["glb"](shown, tmp_path / "out")
+    loaded = trimesh.load_scene(path)
+    assert set(loaded.geometry) == {"right S1+2 <a>", "left S4", "airway"}
+    assert loaded.geometry["airway"].volume == pytest.approx(6 * 1.4, rel=1e-4)
+    assert "airway.stl" in [file.name for file in FORMATS["stl"](shown, tmp_path / "out")]
+    (path,) = FORMATS["seg.nrrd"](shown, tmp_path / "out")
+    fields, keys = header_of(path)
+    assert (fields["kinds"], fields["sizes"]) == ("list domain domain domain", "3 8 9 7")
+    found = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+    np.testing.assert_array_equal(found[..., 0], shown.segments.label_map.labels)
+    np.testing.assert_array_equal(found[..., 1], tree)
+    assert (keys["Segment2_Name"], keys["Segment2_Layer"], keys["Segment2_LabelValue"]) == ("airway", "1", "1")
+    assert keys["Segment2_Extent"] == "2 3 3 3 2 4"
+    assert (keys["Segment3_Name"], keys["Segment3_Layer"], keys["Segment3_Extent"]) == ("vein", "2", "0 -1 0 -1 0 -1")
+    assert len({keys[f"Segment{number}_ID"] for number in range(4)}) == 4

@@ -62,6 +62,28 @@ def test_voxels_that_touch_at_an_edge_or_a_corner_are_two_bodies():
         assert as_trimesh(surface).body_count == 2
 
 
+@pytest.mark.parametrize("smooth_mm", [0.0, 0.8])
+def test_an_edge_that_hangs_together_at_both_ends(smooth_mm):
+    labels = np.zeros((5, 4, 4), np.uint8)
+    labels[1:4, 1:3, 1:3] = 1
+    labels[2, 1, 1] = labels[2, 2, 2] = 0  # two columns of the block lack their middle
+    mesh = as_trimesh(label_surfaces(labels, grid_of(labels.shape), smooth_mm=smooth_mm)[1])
+    assert mesh.is_watertight
+    assert mesh.is_winding_consistent
+    assert mesh.body_count == 1
+    if not smooth_mm:
+        assert mesh.volume == pytest.approx(10)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.7])
+def test_noise_makes_closed_surfaces(share):
+    labels = (np.random.default_rng(1).random((14, 14, 14)) < share).astype(np.uint8)
+    mesh = as_trimesh(label_surfaces(labels, grid_of(labels.shape))[1])
+    assert mesh.is_watertight
+    assert mesh.is_winding_consistent
+    assert mesh.volume == pytest.approx(labels.sum())
+
+
 def test_labels_at_the_border_of_the_image_are_closed():
     surface = label_surfaces(np.ones((2, 3, 4), np.uint8), grid_of((2, 3, 4)))[1]
     assert as_trimesh(surface).is_watertight
