@@ -69,6 +69,9 @@ def _trees(folder: Path, case: str, labels: Path) -> dict[str, Path]:
         raise InputError("`trees`", f"{folder}, which is no folder", "a folder of masks", "check the path")
     inner = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and _is_tree(entry.name))
     found = {name: path for name in _first_known(inner) if (path := _found(folder / name, case)) is not None}
+    missing = next((name for name in inner if found and name not in found), None)
+    if missing is not None:
+        raise InputError(case, f"no {missing} file in {folder}", "one for each tree", "add it, or leave that tree out")
     for place in (folder / case, folder):
         named = {name: path for name, path in _named_as_trees(place).items() if path.resolve() != labels.resolve()}
         found = found or {name: named[name] for name in _first_known(sorted(named))}
