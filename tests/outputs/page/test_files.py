@@ -55,5 +55,5 @@ def test_what_was_asked_for_and_is_not_there(labels, tmp_path, how, message):
 
 def test_a_tree_that_lacks_the_case_is_told(labels, tmp_path):
     scenes.store(scenes.upright(scenes.AIRWAY), tmp_path / "trees" / "vein" / "case_2.nii.gz")
-    with pytest.raises(InputError, match="case_1: found no vein file in .*trees, expected one for each tree"):
+    with pytest.raises(InputError, match=r"case_1: found no vein file in .*trees, expected one for each tree"):
         case_files("case_1", labels, trees=tmp_path / "trees")
