@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 LOCK ?=  # a file of exact versions, e.g. requirements/lock-py311.txt
 CONSTRAINTS = $(if $(strip $(LOCK)),-c $(strip $(LOCK)))
 
-.PHONY: demo test quick-test slurm-test soak lint types check-lock bench bench-compare results clean
+.PHONY: demo test quick-test slurm-test soak lint types check-lock viewer check-viewer bench bench-compare results clean
 
 $(INSTALLED): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -42,6 +42,15 @@ types: $(INSTALLED)  ## static types
 check-lock: $(INSTALLED)  ## is what is installed what the lock file says?
 	$(BIN)/python tools/dependencies.py --check $(LOCK)
 
+viewer: viewer/node_modules/.package-lock.json  ## build the page that `view` fills (Node 20 or newer, npm)
+	cd viewer && node build.mjs
+
+check-viewer: viewer/node_modules/.package-lock.json  ## is the built page what its sources make, byte for byte?
+	cd viewer && node build.mjs --check
+
+viewer/node_modules/.package-lock.json: viewer/package-lock.json
+	cd viewer && npm ci --ignore-scripts
+
 bench: $(INSTALLED)  ## seconds and peak memory: this project, the plain way and nnU-Net
 	$(BIN)/python -m benchmarks.bench
 
@@ -52,4 +61,4 @@ results: $(INSTALLED)  ## the tables of docs/results.md on the synthetic cohort;
 	PATH="$(abspath $(BIN)):$$PATH" bash tools/results.sh results_output 1 2 3 4 fig10 stock longer
 
 clean:
-	rm -rf $(VENV) demo_output results_output build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) viewer/node_modules demo_output results_output build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -8,6 +8,7 @@ python tools/dependencies.py --page docs/dependencies.md           # write it
 from __future__ import annotations
 
 import argparse
+import json
 import platform
 import sys
 from collections.abc import Iterable
@@ -19,6 +20,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 PYPROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
+VIEWER_LOCK = PYPROJECT.parent / "viewer" / "package-lock.json"
 PROJECT = "impulse-nnunet"
 LOCKED_EXTRAS = ("dev", "tensorboard")
 FIRST_LINES = "# Python {python}, Linux x86-64; written by tools/dependencies.py, installed by continuous integration\n"
@@ -55,6 +57,15 @@ others ([0015](decisions/0015-supply-chain.md)).
 | package | tested | licence |
 |---|---|---|
 {indirect}
+
+## In the page of `impulse_nnunet view`
+
+Bundled into `impulse_nnunet/outputs/page/viewer.html` from npm's packages by `make viewer`; `viewer/package-lock.json`
+holds their checksums, and the page holds their licences. esbuild builds the page and is not in it.
+
+| package | version | licence |
+|---|---|---|
+{viewer}
 """
 
 
@@ -115,7 +126,16 @@ def page() -> str:
         direct="\n".join(map(_row, direct)),
         development="\n".join(dict.fromkeys(map(_row, development))),
         indirect="\n".join(f"| {name} | {metadata.version(name)} | {licence_of(name)} |" for name in sorted(rest)),
+        viewer="\n".join(_rows_of_viewer()),
     )
+
+
+def _rows_of_viewer() -> list[str]:
+    packages = json.loads(VIEWER_LOCK.read_text(encoding="utf-8"))["packages"]
+    return [
+        f"| {name} | {packages[f'node_modules/{name}']['version']} | {packages[f'node_modules/{name}']['license']} |"
+        for name in packages[""]["devDependencies"]
+    ]
 
 
 def differences(path: Path) -> list[str]:

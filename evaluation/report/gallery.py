@@ -13,6 +13,7 @@ import numpy as np
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.evaluation.report.loading import NoPictureError, load_case
 from impulse_nnunet.evaluation.report.metrics import heading, of_case
+from impulse_nnunet.evaluation.report.pages import PageFolder
 from impulse_nnunet.evaluation.report.pictures import Picture
 from impulse_nnunet.evaluation.report.scenes import (
     PIXELS,
@@ -60,6 +61,7 @@ class CaseSection:
         facts: Its main numbers, a line for each method.
         notes: What is missing and why.
         rows: Slices and views.
+        pages: Method and link of each page that shows the case in three dimensions.
     """
 
     case: str
@@ -67,6 +69,7 @@ class CaseSection:
     facts: list[str]
     notes: list[str]
     rows: list[PictureRow]
+    pages: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass(kw_only=True)
@@ -78,6 +81,7 @@ class Gallery:
         style: Colours and names.
         images: Folder of images, or None.
         views: Whether three-dimensional views are wanted.
+        pages: Where pages of the cases go, or None for none.
         no_views: Why there are none, empty as long as there are.
     """
 
@@ -85,6 +89,7 @@ class Gallery:
     style: LabelStyle
     images: Path | None = None
     views: bool = True
+    pages: PageFolder | None = None
     no_views: str = field(default="", init=False)
 
     def section(self, case: str, why: str) -> CaseSection:
@@ -94,10 +99,13 @@ class Gallery:
         results = {method.name: method.cases[case] for method in self.methods if case in method.cases}
         notes = [f"{method.name} did not evaluate this case" for method in self.methods if case not in method.cases]
         settings = next(method.settings for method in self.methods if case in method.cases)
+        of_method = {method.name: (method, method.cases[case]) for method in self.methods if case in method.cases}
+        pages = self.pages.links(of_method, notes) if self.pages else []
         try:
             volumes = load_case(results, settings, self.images)
         except NoPictureError as error:
-            return CaseSection(case=case, why=why, facts=facts, notes=[*notes, f"no pictures: {error}"], rows=[])
+            notes.append(f"no pictures: {error}")
+            return CaseSection(case=case, why=why, facts=facts, notes=notes, rows=[], pages=pages)
         rows = slice_rows(draw_planes(volumes, self.style, case))
         if self.views and not self.no_views:
             try:
@@ -105,7 +113,7 @@ class Gallery:
             except NoViewsError as error:
                 self.no_views = str(error)
                 logger.warning("no three-dimensional views: %s", error)
-        return CaseSection(case=case, why=why, facts=facts, notes=notes + volumes.notes, rows=rows)
+        return CaseSection(case=case, why=why, facts=facts, notes=notes + volumes.notes, rows=rows, pages=pages)
 
 
 def choose_cases(methods: Sequence[Evaluation], wanted: Sequence[str]) -> dict[str, str]:

@@ -20,6 +20,7 @@ from impulse_nnunet.evaluation.report.boxplots import box_plots
 from impulse_nnunet.evaluation.report.cells import Cell, Table, words
 from impulse_nnunet.evaluation.report.gallery import Gallery, choose_cases, legend_of
 from impulse_nnunet.evaluation.report.metrics import is_nsd
+from impulse_nnunet.evaluation.report.pages import PageFolder
 from impulse_nnunet.evaluation.report.pictures import Picture
 from impulse_nnunet.evaluation.report.summaries import Evaluation, read_evaluations
 from impulse_nnunet.io.files import whole_file
@@ -39,12 +40,14 @@ class ReportOptions:
         views: Whether three-dimensional views are drawn.
         title: Title of the page; None names the methods.
         images: Folder of images CASE_0000.* behind the slices, or None.
+        pages: Whether a page in three dimensions is written for each case that is shown, in a folder beside the report.
     """
 
     cases: Sequence[str] = ("3",)
     views: bool = True
     title: str | None = None
     images: Path | None = None
+    pages: bool = False
 
 
 def write_report(folders: Sequence[str], output: Path, options: ReportOptions | None = None) -> Path:
@@ -60,7 +63,13 @@ def write_report(folders: Sequence[str], output: Path, options: ReportOptions | 
     """
     options = options or ReportOptions()
     check_output(output, options)
-    return write_page("template.html", _content(read_evaluations(folders), options), output)
+    methods = read_evaluations(folders)
+    return write_page("template.html", _content(methods, options, pages_beside(output, options)), output)
+
+
+def pages_beside(output: Path, options: ReportOptions) -> PageFolder | None:
+    """Where the pages of single cases go, if they are asked for: REPORT_pages beside the report."""
+    return PageFolder(output.with_name(f"{output.stem}_pages"), options.images) if options.pages else None
 
 
 def check_output(output: Path, options: ReportOptions) -> None:
@@ -90,12 +99,12 @@ def write_page(template: str, content: Mapping[str, Any], output: Path) -> Path:
     return output
 
 
-def _content(methods: Sequence[Evaluation], options: ReportOptions) -> dict[str, Any]:
+def _content(methods: Sequence[Evaluation], options: ReportOptions, pages: PageFolder | None) -> dict[str, Any]:
     style = label_style(
         {label: name for method in methods for label, name in method.label_names.items()}, _lobes(methods)
     )
     chosen = choose_cases(methods, options.cases)
-    gallery = Gallery(methods=methods, style=style, images=options.images, views=options.views)
+    gallery = Gallery(methods=methods, style=style, images=options.images, views=options.views, pages=pages)
     sections = [gallery.section(case, why) for case, why in chosen.items()]
     names = ", ".join(tables.names_of(methods))
     return made_by() | {

@@ -9,10 +9,19 @@ from typing import Any
 
 import numpy as np
 
+from impulse_nnunet.errors import InputError
 from impulse_nnunet.evaluation.report.cells import Cell, Table, words
 from impulse_nnunet.evaluation.report.gallery import CaseSection, PictureRow, legend_of, slice_rows
 from impulse_nnunet.evaluation.report.loading import NoPictureError, load_predicted
-from impulse_nnunet.evaluation.report.page import ReportOptions, check_output, flat_settings, made_by, write_page
+from impulse_nnunet.evaluation.report.page import (
+    ReportOptions,
+    check_output,
+    flat_settings,
+    made_by,
+    pages_beside,
+    write_page,
+)
+from impulse_nnunet.evaluation.report.pages import PageFolder
 from impulse_nnunet.evaluation.report.pictures import from_pixels
 from impulse_nnunet.evaluation.report.predicted import PredictedCase, PredictedFolder, choose_predicted, read_predicted
 from impulse_nnunet.evaluation.report.scenes import PIXELS, VIEWS, NoViewsError, draw_labels
@@ -20,6 +29,8 @@ from impulse_nnunet.evaluation.report.slices import draw_planes
 from impulse_nnunet.evaluation.report.volumes import CaseVolumes
 from impulse_nnunet.jobs.prediction_file import FAILED, OK, WARNED
 from impulse_nnunet.outputs.colours import LabelStyle, label_style, to_hex
+from impulse_nnunet.outputs.names import LabelNames, named
+from impulse_nnunet.outputs.page.files import case_files
 
 TEMPLATE = "predicted.html"
 STATES = (OK, WARNED, FAILED, "unknown")
@@ -41,13 +52,13 @@ def write_predicted_report(folder: Path, output: Path, options: ReportOptions | 
     options = options or ReportOptions()
     check_output(output, options)
     predicted = read_predicted(folder)
-    return write_page(TEMPLATE, _content(predicted, options), output)
+    return write_page(TEMPLATE, _content(predicted, options, pages_beside(output, options)), output)
 
 
-def _content(predicted: PredictedFolder, options: ReportOptions) -> dict[str, Any]:
+def _content(predicted: PredictedFolder, options: ReportOptions, pages: PageFolder | None) -> dict[str, Any]:
     scheme = predicted.scheme
     style = label_style(scheme.names, {name: list(members) for name, members in scheme.lobes.items()})
-    drawn = _Drawing(style, options)
+    drawn = _Drawing(style, options, named(scheme), pages)
     sections = [
         drawn.section(predicted.cases[name], why) for name, why in choose_predicted(predicted, options.cases).items()
     ]
@@ -109,11 +120,13 @@ class _Drawing:
 
     Args:
         style: Colours and names of the labels.
-        options: Of the report.
+        options: Options of the report.
+        names: Names of the labels, for the pages of single cases.
+        pages: Where such pages go, or None for none.
     """
 
-    def __init__(self, style: LabelStyle, options: ReportOptions) -> None:
-        self.style, self.options, self.no_views = style, options, ""
+    def __init__(self, style: LabelStyle, options: ReportOptions, names: LabelNames, pages: PageFolder | None) -> None:
+        self.style, self.options, self.names, self.pages, self.no_views = style, options, names, pages, ""
 
     def section(self, case: PredictedCase, why: str) -> CaseSection:
         """One case; what cannot be drawn becomes a note."""
@@ -132,7 +145,19 @@ class _Drawing:
             except NoViewsError as error:
                 self.no_views = str(error)
                 logger.warning("no three-dimensional views: %s", error)
-        return CaseSection(case=case.name, why=why, facts=facts, notes=[*case.notes, *volumes.notes], rows=rows)
+        notes = [*case.notes, *volumes.notes]
+        links = self._links(case, notes)
+        return CaseSection(case=case.name, why=why, facts=facts, notes=notes, rows=rows, pages=links)
+
+    def _links(self, case: PredictedCase, notes: list[str]) -> list[tuple[str, str]]:
+        if self.pages is None or case.file is None:
+            return []
+        try:
+            files = case_files(case.name, case.file, images=self.options.images)
+            return [(case.name, self.pages.link(files, self.names, case.name))]
+        except InputError as error:
+            notes.append(f"no page: {error}")
+            return []
 
     def _views(self, volumes: CaseVolumes, case: str) -> PictureRow:
         pictures = []

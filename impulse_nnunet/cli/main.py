@@ -36,6 +36,7 @@ COMMANDS = {
     "compare": "put methods side by side, with intervals and paired tests",
     "table": "train, score and tabulate the paper's systems and their parts on your data",
     "figure": "draw the paper's figures from a table's runs",
+    "view": "write a page of a case: segments in 3D and in slices, in one file without a network",
     "report": "write one HTML file with tables, box plots, slices and three-dimensional views",
     "export": "write label maps as surfaces (STL, OBJ, GLB, 3MF, VTP) and for 3D Slicer",
     "measure": "write a table of volumes, surface areas and HU of labels, lobes and lungs",

@@ -18,6 +18,7 @@ EXAMPLES = """examples:
   impulse_nnunet report PREDICTIONS -o report.html
   impulse_nnunet report impulse=A nnunet=B -o report.html --title "Test set" --images imagesTs
   impulse_nnunet report PREDICTIONS --images imagesTs      # no ground truth; into PREDICTIONS/report.html
+  impulse_nnunet report PREDICTIONS -o report.html --view
   impulse_nnunet report PREDICTIONS -o report.html --cases lung_003 lung_017 --no_3d
 """
 
@@ -44,6 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--images", metavar="FOLDER", help="images CASE_0000.* to draw behind the slices")
     parser.add_argument("--title", metavar="TEXT", help="title of the page")
+    parser.add_argument(
+        "--view",
+        action="store_true",
+        help="also write the page of impulse_nnunet view for each case that is shown, into a folder beside the report",
+    )
     parser.add_argument("--no_3d", action="store_true", help="no three-dimensional views")
     parser.add_argument("--verbose", action="store_true", help="tracebacks of errors")
 
@@ -55,7 +61,9 @@ def run(options: argparse.Namespace) -> int:
     from impulse_nnunet.evaluation.report.predicted_page import write_predicted_report
 
     images = Path(options.images) if options.images else None
-    report_options = ReportOptions(cases=options.cases, views=not options.no_3d, title=options.title, images=images)
+    report_options = ReportOptions(
+        cases=options.cases, views=not options.no_3d, title=options.title, images=images, pages=options.view
+    )
     only = Path(options.folders[0]) if len(options.folders) == 1 else None
     output = _output(options, only)
     if only is not None and is_predicted(only) and not (only / "summary.json").is_file():

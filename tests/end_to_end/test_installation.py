@@ -58,3 +58,4 @@ def test_regular_installation(tmp_path):
     assert lines[2] == str(target / "impulse_nnunet/trainers/__init__.py")
     assert lines[-2:] == ["impulse_nnunet.trainers.impulse", "no top-level trainers"]
     assert (target / "impulse_nnunet/py.typed").is_file()
+    assert (target / "impulse_nnunet/outputs/page/viewer.html").is_file()
