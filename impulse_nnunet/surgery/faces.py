@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from scipy import ndimage
 
 BOX = tuple[slice, slice, slice]
 
@@ -89,14 +88,3 @@ def borders_between(labels: np.ndarray, to_world: np.ndarray) -> tuple[np.ndarra
         centres.append(found[chosen] + first)
         pairs.append(np.sort(np.stack([before[chosen], behind[chosen]], axis=1).astype(np.int64), axis=1))
     return positions_mm(np.concatenate(centres), to_world), np.concatenate(pairs)
-
-
-def outer_wall_of(mask: np.ndarray, to_world: np.ndarray) -> np.ndarray:
-    """Like :func:`wall_of` without the walls of hollows that the mask encloses, e.g. where vessels are left out."""
-    box = box_of(mask)
-    filled = np.pad(mask[box].astype(bool), 1)
-    outside, _ = ndimage.label(~filled)
-    filled = outside != outside[0, 0, 0]
-    first = np.array([part.start for part in box]) - 1
-    centres = np.concatenate([found for found, _, _ in faces_between(filled)])
-    return positions_mm(centres + first, to_world)

@@ -28,7 +28,7 @@ class Branch:
         points_mm: (n, 3) LPS, from the fork to the next one, at least two points.
         radii_mm: (n,) mean distance to the wall around each point.
         piece: Number of the connected piece of the mask.
-        joined_gap_mm: Length of the gap over which its first point was joined to its parent; 0 where the mask is whole.
+        joined_gap_mm: Length of the gaps of the mask that it bridges; 0 where the mask is whole.
     """
 
     id: int
@@ -85,9 +85,9 @@ def find_tree(mask: np.ndarray, to_world: np.ndarray) -> Tree:
     ways = find_ways(mask, to_world)
     large = ways.sizes[ways.piece] >= FEWEST_PIECE_VOXELS
     parents = _rooted_at_trunks(ways)
-    lines = [line for line in _lines(parents) if large[line[-1]]]
+    lines = [line for line in lines_of(parents) if large[line[-1]]]
     lines = _without_short(lines, ways)
-    branches = _number(lines, ways)
+    branches = number_lines(lines, ways.points_mm, ways.wall_mm, ways.piece, np.zeros(len(ways.piece)))
     branches = [replace(branch, points_mm=_smooth(branch.points_mm)) for branch in branches]
     return Tree(branches=tuple(_with_radii(branches, wall_of(mask, to_world))), voxels=tuple(ways.sizes.tolist()))
 
@@ -100,7 +100,7 @@ def generations(parents: list[int]) -> list[int]:
     return found
 
 
-def _lines(parents: np.ndarray) -> list[list[int]]:
+def lines_of(parents: np.ndarray) -> list[list[int]]:
     """Voxel numbers from fork to fork, the first of each being the fork that it comes from; parents first."""
     children: list[list[int]] = [[] for _ in parents]
     for place, parent in enumerate(parents):
@@ -124,7 +124,7 @@ def _rooted_at_trunks(ways: Ways) -> np.ndarray:
     parents = ways.parents.copy()
     best: dict[int, tuple[float, int]] = {}
     roots = {int(ways.piece[root]): int(root) for root in np.flatnonzero(parents < 0)}
-    for line in _lines(parents):
+    for line in lines_of(parents):
         first, last = line[0], line[-1]
         piece = int(ways.piece[last])
         ends = [last] if not np.any(parents == last) else []
@@ -137,11 +137,11 @@ def _rooted_at_trunks(ways: Ways) -> np.ndarray:
             best[piece] = max(best.get(piece, (0.0, -1)), (thick, end))
     for piece, (thick, end) in best.items():
         if thick >= TRUNK_SHARE * ways.wall_mm[roots[piece]]:
-            _turn(parents, end)
+            turn(parents, end)
     return parents
 
 
-def _turn(parents: np.ndarray, root: int) -> None:
+def turn(parents: np.ndarray, root: int) -> None:
     """Make a voxel the root of its piece, in place."""
     place, before = root, -1
     while place >= 0:
@@ -173,23 +173,25 @@ def _without_short(lines: list[list[int]], ways: Ways) -> list[list[int]]:
     return kept
 
 
-def _number(lines: list[list[int]], ways: Ways) -> list[Branch]:
+def number_lines(
+    lines: list[list[int]], points_mm: np.ndarray, radii_mm: np.ndarray, piece: np.ndarray, gap_mm: np.ndarray
+) -> list[Branch]:
+    """Branches of lines of numbers of points, parents first; ``gap_mm`` is that in front of each point."""
     ends = {line[-1]: number for number, line in enumerate(lines)}
     parents = [ends.get(line[0], -1) if line[0] != line[-1] else -1 for line in lines]
     depth = generations(parents)
-    branches = []
-    for number, line in enumerate(lines):
-        branches.append(
-            Branch(
-                id=number,
-                parent=parents[number],
-                generation=depth[number],
-                points_mm=ways.points_mm[line],
-                radii_mm=ways.wall_mm[line],
-                piece=int(ways.piece[line[-1]]),
-            )
+    return [
+        Branch(
+            id=number,
+            parent=parents[number],
+            generation=depth[number],
+            points_mm=points_mm[line],
+            radii_mm=radii_mm[line],
+            piece=int(piece[line[-1]]),
+            joined_gap_mm=float(gap_mm[line[1:]].sum()),
         )
-    return branches
+        for number, line in enumerate(lines)
+    ]
 
 
 def _smooth(points: np.ndarray) -> np.ndarray:
