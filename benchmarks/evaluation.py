@@ -124,8 +124,8 @@ def folder_of_eight(processes: int) -> Callable[[Arrays, Path], None]:
 
     def job(_: Arrays, folder: Path) -> None:
         from impulse_nnunet.evaluation.folder import CaseFiles, evaluate_cases
-        from impulse_nnunet.evaluation.label_scheme import scheme_of_labels
         from impulse_nnunet.evaluation.settings import MetricSettings
+        from impulse_nnunet.io.label_scheme import scheme_of_labels
 
         trees = {name: folder / f"{name}.nii.gz" for name in ("airway", "artery")}
         files = [
@@ -209,8 +209,8 @@ def whole_case(case: Arrays, _: Path) -> None:
 def from_files(_: Arrays, folder: Path) -> None:
     """The same, from .nii.gz files."""
     from impulse_nnunet.evaluation.folder import CaseFiles, evaluate_files
-    from impulse_nnunet.evaluation.label_scheme import scheme_of_labels
     from impulse_nnunet.evaluation.settings import MetricSettings
+    from impulse_nnunet.io.label_scheme import scheme_of_labels
 
     trees = {name: folder / f"{name}.nii.gz" for name in ("airway", "artery")}
     files = CaseFiles(

@@ -291,6 +291,17 @@ def evaluation(name: str) -> Callable[[torch.device], Job]:
     return make
 
 
+def output(name: str) -> Callable[[torch.device], Job]:
+    """A job of :mod:`benchmarks.surfaces`."""
+
+    def make(_: torch.device) -> Job:
+        from benchmarks import surfaces
+
+        return Job(run=surfaces.JOBS[name](), note="18 labels, 300 x 512 x 512", runs=3, warm=False)
+
+    return make
+
+
 def _predictor(device: torch.device) -> Any:
     from impulse_nnunet.nnunet.predictor import ImPulSePredictor
 
@@ -325,6 +336,16 @@ ROWS: dict[str, Row] = {
     "train_step": Row(train_step),
     "evaluate_case": Row(evaluation("whole case, two trees"), "nnunet_metrics", ("cpu",)),
     "nnunet_metrics": Row(evaluation("nnU-Net compute_metrics"), devices=("cpu",)),
+    "surfaces": Row(output("surfaces"), "marching_cubes", ("cpu",)),
+    "surfaces_unsmoothed": Row(output("surfaces_unsmoothed"), "marching_cubes", ("cpu",)),
+    "marching_cubes": Row(output("marching_cubes"), devices=("cpu",)),
+    "marching_cubes_cropped": Row(output("marching_cubes_cropped"), devices=("cpu",)),
+    "write_stl": Row(output("write_stl"), devices=("cpu",)),
+    "write_glb": Row(output("write_glb"), devices=("cpu",)),
+    "write_3mf": Row(output("write_3mf"), devices=("cpu",)),
+    "write_obj": Row(output("write_obj"), devices=("cpu",)),
+    "write_seg_nrrd": Row(output("write_seg_nrrd"), devices=("cpu",)),
+    "measure": Row(output("measure"), devices=("cpu",)),
 }
 
 

@@ -26,8 +26,9 @@ import SimpleITK as sitk
 from impulse_nnunet.evaluation.case import evaluate_case
 from impulse_nnunet.evaluation.folder import CaseFiles, match_files
 from impulse_nnunet.evaluation.parts import Question, ShardResult, files_of, join, part_file, read_parts, write_part
-from impulse_nnunet.evaluation.settings import LabelScheme, MetricSettings
+from impulse_nnunet.evaluation.settings import MetricSettings
 from impulse_nnunet.evaluation.summary import case_entry, join_entries, settings_record, write_summary
+from impulse_nnunet.io.label_scheme import LabelScheme
 from impulse_nnunet.io.listing import cases_in, list_cases
 from impulse_nnunet.jobs.content import note_files
 from impulse_nnunet.jobs.shards import Shard

@@ -12,9 +12,9 @@ import matplotlib as mpl
 import numpy as np
 import SimpleITK as sitk
 
-from impulse_nnunet.evaluation.label_scheme import label_scheme
 from impulse_nnunet.evaluation.metric_names import label, shown
-from impulse_nnunet.evaluation.report.colours import label_style
+from impulse_nnunet.io.label_scheme import label_scheme
+from impulse_nnunet.outputs.colours import label_style
 
 mpl.use("agg")
 from matplotlib import pyplot as plt

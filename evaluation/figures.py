@@ -16,11 +16,11 @@ from scipy import ndimage
 
 from impulse_nnunet.evaluation.metric_names import label, scale
 from impulse_nnunet.evaluation.overlap import dice_per_label
-from impulse_nnunet.evaluation.report.colours import HUES, INTRUSION, LabelStyle, from_hex
 from impulse_nnunet.evaluation.report.scenes import draw_labels
 from impulse_nnunet.evaluation.report.slices import PLANES, Plane
 from impulse_nnunet.evaluation.report.volumes import CaseVolumes
 from impulse_nnunet.io.files import whole_file
+from impulse_nnunet.outputs.colours import HUES, INTRUSION, LabelStyle, from_hex
 
 TRUTH = "ground truth"
 PANEL_INCHES = 1.75  # width of a panel

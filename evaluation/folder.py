@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -16,16 +12,14 @@ from tqdm import tqdm
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.evaluation.case import CaseMetrics, evaluate_case
 from impulse_nnunet.evaluation.classes import to_classes
-from impulse_nnunet.evaluation.settings import INTERSEG, LabelScheme, MetricSettings
+from impulse_nnunet.evaluation.settings import INTERSEG, MetricSettings
 from impulse_nnunet.io.files import check_unchanged, stamps_of
 from impulse_nnunet.io.label_maps import LabelMap, read_label_map
+from impulse_nnunet.io.label_scheme import LabelScheme
 from impulse_nnunet.io.listing import cases_in
 from impulse_nnunet.io.same_grid import check_same_grid
-from impulse_nnunet.jobs.process_guard import end_with_parent
+from impulse_nnunet.jobs.pool import Work, outcomes
 from impulse_nnunet.jobs.shards import Shard
-from impulse_nnunet.runtime.cpus import usable_cpus
-
-PROCESSES_VARIABLE = "nnUNet_def_n_proc"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,65 +155,20 @@ def evaluate_cases(
     results: dict[str, CaseMetrics] = {}
     failures: dict[str, str] = {}
     bar = tqdm(total=len(cases), desc="evaluating", unit="case", disable=not progress)
-    for files, outcome in _outcomes(cases, scheme, settings, min(processes, len(cases))):
+    work = Work(function=partial(evaluate_files, scheme=scheme, settings=settings), case=_case_of, result="numbers")
+    for files, outcome in outcomes(work, cases, processes):
         if isinstance(outcome, CaseMetrics):
             results[files.case] = outcome
         else:
-            failures[files.case] = outcome
-            tqdm.write(f"{files.case} failed: {outcome}") if progress else None
+            failures[files.case] = outcome.reason
+            tqdm.write(f"{files.case} failed: {outcome.reason}") if progress else None
         if finished is not None:
-            finished(files, outcome)
+            finished(files, outcome if isinstance(outcome, CaseMetrics) else outcome.reason)
         bar.update()
     bar.close()
     ordered = {files.case: results[files.case] for files in cases if files.case in results}
     return FolderMetrics(ordered, {files.case: files for files in cases}, dict(sorted(failures.items())))
 
 
-def default_processes() -> int:
-    """nnU-Net's ``nnUNet_def_n_proc``, or one process for each core that this job may use."""
-    number = os.environ.get(PROCESSES_VARIABLE) or str(usable_cpus())
-    if not number.isdecimal():
-        raise InputError(PROCESSES_VARIABLE, repr(number), "a number of processes", "correct it, or give `processes`")
-    return int(number)
-
-
-def _outcomes(
-    cases: list[CaseFiles], scheme: LabelScheme, settings: MetricSettings, processes: int
-) -> Iterator[tuple[CaseFiles, CaseMetrics | str]]:
-    if processes <= 1:
-        for files in cases:
-            yield files, _try(files, scheme, settings)
-        return
-    left = {files.case: files for files in cases}
-    with _pool(processes) as pool, suppress(BrokenProcessPool):
-        futures: dict[Future[CaseMetrics | str], CaseFiles] = {
-            pool.submit(_try, files, scheme, settings): files for files in cases
-        }
-        for future in as_completed(futures):
-            if not isinstance(future.exception(), BrokenProcessPool):
-                yield left.pop(futures[future].case), future.result()
-    for files in left.values():
-        yield files, _try_alone(files, scheme, settings)
-
-
-def _try_alone(files: CaseFiles, scheme: LabelScheme, settings: MetricSettings) -> CaseMetrics | str:
-    """A killed process stops its whole pool; alone, a case stops no other and has the memory for itself."""
-    try:
-        with _pool(1) as pool:
-            return pool.submit(_try, files, scheme, settings).result()
-    except BrokenProcessPool:
-        found = "its process killed, perhaps for lack of memory"
-        return str(InputError(files.case, found, "numbers", "free memory, or look at its files"))
-
-
-def _pool(processes: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), end_with_parent, (os.getpid(),))
-
-
-def _try(files: CaseFiles, scheme: LabelScheme, settings: MetricSettings) -> CaseMetrics | str:
-    try:
-        return evaluate_files(files, scheme, settings)
-    except (InputError, OSError) as error:
-        return str(error)
-    except MemoryError:
-        return str(InputError(files.case, "too little memory", "room for its label maps", "try a smaller `processes`"))
+def _case_of(files: CaseFiles) -> str:
+    return files.case

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.evaluation.intrusions import CONNECTIVITIES, INTRUSION_SURFACES
@@ -60,23 +59,3 @@ class MetricSettings:
     def nsd_names(self) -> list[str]:
         """Names of the NSD at each tolerance."""
         return [f"NSD_{tolerance:g}mm" for tolerance in self.tolerances_mm]
-
-
-@dataclass(frozen=True)
-class LabelScheme:
-    """The labels of a data set.
-
-    Args:
-        names: Label -> name, foreground only, ascending.
-        ignore_label: Voxels of the reference that carry it do not count.
-        lobes: Name -> labels that make it up, for Dice of merged labels.
-    """
-
-    names: Mapping[int, str]
-    ignore_label: int | None = None
-    lobes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-
-    @property
-    def labels(self) -> list[int]:
-        """Foreground labels, ascending; class index i + 1 stands for ``labels[i]``."""
-        return list(self.names)

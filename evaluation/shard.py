@@ -10,9 +10,10 @@ from impulse_nnunet.errors import InputError
 from impulse_nnunet.evaluation.case import CaseMetrics
 from impulse_nnunet.evaluation.folder import CaseFiles, evaluate_cases
 from impulse_nnunet.evaluation.parts import ShardResult, files_of, read_part, same_evaluation, still_valid, write_part
-from impulse_nnunet.evaluation.settings import LabelScheme, MetricSettings
+from impulse_nnunet.evaluation.settings import MetricSettings
 from impulse_nnunet.evaluation.summary import case_entry
 from impulse_nnunet.io.files import Stamps, stamps_of
+from impulse_nnunet.io.label_scheme import LabelScheme
 from impulse_nnunet.jobs.content import Notes, note_files
 
 SECONDS_BETWEEN_WRITES = 30.0  # what a killed shard loses at most, besides the cases in work

@@ -16,9 +16,10 @@ from impulse_nnunet import __version__
 from impulse_nnunet.evaluation.anatomy import TreeMetrics
 from impulse_nnunet.evaluation.case import CaseMetrics
 from impulse_nnunet.evaluation.folder import CaseFiles, FolderMetrics
-from impulse_nnunet.evaluation.settings import TREES, LabelScheme, MetricSettings
+from impulse_nnunet.evaluation.settings import TREES, MetricSettings
 from impulse_nnunet.evaluation.statistics import finite_mean
 from impulse_nnunet.io.files import whole_file
+from impulse_nnunet.io.label_scheme import LabelScheme
 
 COUNTS = ("TP", "FP", "FN", "TN", "n_pred", "n_ref")
 

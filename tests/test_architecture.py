@@ -13,7 +13,7 @@ OUTSIDE = ("trainers", "planners", "evaluation")  # installed as impulse_nnunet.
 SOURCES = sorted(p for folder in (PACKAGE, *[ROOT / name for name in OUTSIDE]) for p in folder.rglob("*.py"))
 FOUNDATION = {"errors", "geometry", "laterality", "runtime", "io", "jobs"}
 METHOD = {"network", "settings", "decoding", "training", "inference"}
-NNUNET = {"security", "evaluation", "preprocessing", "planners", "nnunet"}
+NNUNET = {"security", "outputs", "evaluation", "preprocessing", "planners", "nnunet"}
 # From the inside out: room -> the rooms that it may import, all of which stand above it.
 LAYERS = {
     "errors": set(),
@@ -25,16 +25,17 @@ LAYERS = {
     "io": {"errors", "geometry", "runtime"},
     "jobs": {"errors", "runtime", "io"},
     "security": {"errors", "io"},
+    "outputs": {"errors", "geometry", "runtime", "io", "jobs"},
     "decoding": {"errors", "geometry", "runtime", "network"},
     "training": {"errors", "geometry", "runtime", "network", "settings", "io"},
     "inference": {"errors", "geometry", "runtime", "network", "settings", "io", "decoding"},
-    "evaluation": {"errors", "geometry", "runtime", "io", "jobs"},
+    "evaluation": {"errors", "geometry", "runtime", "io", "jobs", "outputs"},
     "preprocessing": FOUNDATION | {"network", "settings", "training"},
     "planners": FOUNDATION | {"network", "settings", "preprocessing"},
-    "nnunet": FOUNDATION | METHOD | {"security", "evaluation", "preprocessing", "planners"},
+    "nnunet": FOUNDATION | METHOD | {"security", "outputs", "evaluation", "preprocessing", "planners"},
     "trainers": FOUNDATION | METHOD | NNUNET,
     "lungs": FOUNDATION | METHOD | NNUNET,
-    "phantom": FOUNDATION | {"evaluation", "lungs"},
+    "phantom": FOUNDATION | {"outputs", "evaluation", "lungs"},
     "studies": FOUNDATION | METHOD | NNUNET,
     "cli": FOUNDATION | METHOD | NNUNET | {"lungs", "phantom", "studies"},
     "external_trainers": {"errors", "trainers", "cli"},  # where nnU-Net's own command lines come in
@@ -48,7 +49,7 @@ EXCEPTIONS = {  # modules elsewhere that import nnunetv2
 }
 # rooms, and planners.rules, that do not reach nnU-Net through any other module
 PURE_ROOMS = ("errors", "geometry", "laterality", "runtime", "network", "settings", "jobs", "security", "decoding",
-              "training", "inference", "evaluation")  # fmt: skip
+              "training", "inference", "outputs", "evaluation")  # fmt: skip
 
 
 def name_of(path):

@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from impulse_nnunet.evaluation.metric_names import scale
-from impulse_nnunet.evaluation.report.colours import METHODS, LabelStyle
 from impulse_nnunet.evaluation.report.metrics import heading
 from impulse_nnunet.evaluation.report.pictures import Picture, from_figure
 from impulse_nnunet.evaluation.report.summaries import Evaluation
+from impulse_nnunet.outputs.colours import METHODS, LabelStyle
 
 BOXES_IN_A_ROW = 60
 WIDTH, ROW_HEIGHT = 11.0, 2.7  # inches

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from scipy import ndimage
 
-from impulse_nnunet.evaluation.report.colours import INTRUSION, TREE, LabelStyle, from_hex
 from impulse_nnunet.evaluation.report.pictures import Picture, from_figure
+from impulse_nnunet.outputs.colours import INTRUSION, TREE, LabelStyle, from_hex
 
 DPI = 100
 FILL, FILL_ON_IMAGE, WRONG, TREES = 0.28, 0.14, 0.55, 0.45  # opacities

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.evaluation.report.colours import LabelStyle
 from impulse_nnunet.evaluation.report.loading import NoPictureError, load_case
 from impulse_nnunet.evaluation.report.metrics import heading, of_case
 from impulse_nnunet.evaluation.report.pictures import Picture
@@ -29,6 +28,7 @@ from impulse_nnunet.evaluation.report.slices import LONGEST_SIDE, draw_planes
 from impulse_nnunet.evaluation.report.summaries import Evaluation
 from impulse_nnunet.evaluation.report.tables import cases_by_dice
 from impulse_nnunet.evaluation.report.volumes import CaseVolumes
+from impulse_nnunet.outputs.colours import LabelStyle
 
 logger = logging.getLogger(__name__)
 

@@ -18,12 +18,12 @@ from impulse_nnunet.evaluation.comparison.methods import Method
 from impulse_nnunet.evaluation.report import tables
 from impulse_nnunet.evaluation.report.boxplots import box_plots
 from impulse_nnunet.evaluation.report.cells import Cell, Table, words
-from impulse_nnunet.evaluation.report.colours import INTRUSION, TREE, LabelStyle, label_style, to_hex
 from impulse_nnunet.evaluation.report.gallery import Gallery, choose_cases
 from impulse_nnunet.evaluation.report.metrics import is_nsd
 from impulse_nnunet.evaluation.report.pictures import Picture
 from impulse_nnunet.evaluation.report.summaries import Evaluation, read_evaluations
 from impulse_nnunet.io.files import whole_file
+from impulse_nnunet.outputs.colours import INTRUSION, TREE, LabelStyle, label_style, to_hex
 
 FEW_CASES = 20  # below, bootstrap intervals are noticeably too narrow
 

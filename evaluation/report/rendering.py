@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyvista as pv
 
-from impulse_nnunet.evaluation.report.colours import INTRUSION, TREE, from_hex
+from impulse_nnunet.outputs.colours import INTRUSION, TREE, from_hex
 
 SHELL_OPACITY = 0.10
 SMOOTHING = 20  # iterations

@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from impulse_nnunet.evaluation.report.colours import RGB, LabelStyle
 from impulse_nnunet.evaluation.report.pictures import Picture, from_pixels
 from impulse_nnunet.evaluation.report.volumes import CaseVolumes
+from impulse_nnunet.outputs.colours import RGB, LabelStyle
 
 logger = logging.getLogger(__name__)
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from impulse_nnunet.evaluation.report.colours import LabelStyle
 from impulse_nnunet.evaluation.report.drawing import SliceContent, draw_slice
 from impulse_nnunet.evaluation.report.pictures import Picture
 from impulse_nnunet.evaluation.report.volumes import CaseVolumes
+from impulse_nnunet.outputs.colours import LabelStyle
 
 LONGEST_SIDE = 640  # pixels of a case's longest edge; all its planes have one scale
 

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from impulse_nnunet.evaluation.report.cells import Cell, Table, best_in_bold, method_head, number_cells, words
-from impulse_nnunet.evaluation.report.colours import LabelStyle, to_hex
 from impulse_nnunet.evaluation.report.metrics import heading, is_nsd, of_case, of_mean
 from impulse_nnunet.evaluation.report.summaries import CaseResult, Evaluation, number
 from impulse_nnunet.evaluation.statistics import Resampling, finite_mean, mean_interval
+from impulse_nnunet.outputs.colours import LabelStyle, to_hex
 
 OF_LABELS = ("Dice", "HD95_mm", "ASSD_mm")  # besides every NSD; the counts of voxels stay in summary.json
 OF_TREES = {

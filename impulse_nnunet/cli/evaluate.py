@@ -15,7 +15,8 @@ from impulse_nnunet.errors import CasesFailedError, InputError
 if TYPE_CHECKING:
     from impulse_nnunet.evaluation.folder import CaseFiles
     from impulse_nnunet.evaluation.parts import ShardResult
-    from impulse_nnunet.evaluation.settings import LabelScheme, MetricSettings
+    from impulse_nnunet.evaluation.settings import MetricSettings
+    from impulse_nnunet.io.label_scheme import LabelScheme
 
 DESCRIPTION = """Compare predictions with references: Dice, surface Dice (NSD) and, where the trees are given, how many
 bronchi, arteries and veins leave their own segment (NI) and by how far (ID). Writes summary.json, which nnU-Net's own
@@ -87,10 +88,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate."""
-    from impulse_nnunet.evaluation.folder import default_processes, evaluate_cases, match_files
+    from impulse_nnunet.evaluation.folder import evaluate_cases, match_files
     from impulse_nnunet.evaluation.parts import Question, ShardResult
     from impulse_nnunet.evaluation.settings import MetricSettings
     from impulse_nnunet.evaluation.summary import settings_record, summarise, write_summary
+    from impulse_nnunet.jobs.pool import default_processes
 
     references, predictions = Path(options.references), Path(options.predictions)
     output = output_of(options)
@@ -179,8 +181,8 @@ def merge_command(output: Path) -> list[str]:
 def _labels(
     options: argparse.Namespace, references: Path, predictions: Path
 ) -> tuple[LabelScheme, list[int], str | None]:
-    from impulse_nnunet.evaluation.label_scheme import label_scheme, scheme_of_labels
     from impulse_nnunet.io.dataset_json import find_dataset_json, read_dataset_json
+    from impulse_nnunet.io.label_scheme import label_scheme, scheme_of_labels
 
     path = Path(options.djfile) if options.djfile else find_dataset_json(references, predictions)
     if path is None:

@@ -34,6 +34,8 @@ COMMANDS = {
     "table": "train, score and tabulate the paper's systems and their parts on your data",
     "figure": "draw the paper's figures from a table's runs",
     "report": "write one HTML file with tables, box plots, slices and three-dimensional views",
+    "export": "write label maps as surfaces (STL, OBJ, GLB, 3MF, VTP) and for 3D Slicer",
+    "measure": "write a table of volumes, surface areas and HU of labels, lobes and lungs",
     "phantom": "make a synthetic chest CT cohort with known lobes, segments, bronchi and vessels",
     "build_inputs": "join CT, lobes, bronchi, arteries and veins into a data set of the segment stage",
     "pipeline": "everything: both stages from raw CTs and segments to evaluated segments, resumable",

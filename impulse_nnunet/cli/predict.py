@@ -30,6 +30,7 @@ EXAMPLES = """examples:
   impulse_nnunet predict -d 704 -f 0 -i IMAGES -o LABELS
   impulse_nnunet predict -m MODEL_FOLDER -f 0 1 2 3 4 -i IMAGES -o LABELS
   impulse_nnunet predict -d 704 -f 0 -i IMAGES -o LABELS --spacing 0.5 0.5 0.5
+  impulse_nnunet predict -d 704 -f 0 -i IMAGES -o LABELS --mesh glb 3mf --mesh_spacing 0.3
   impulse_nnunet predict -d 704 -f 0 -i IMAGES -o LABELS --shard auto
   impulse_nnunet predict -d 704 -f 0 -i IMAGES -o LABELS --like OTHER_IMAGE.nii.gz --save_displacement
 """
@@ -69,6 +70,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also CASE_displacement: the field that deforms into the template, a vector image in mm (LPS)",
     )
+    meshes = parser.add_argument_group("surfaces from the network's field (docs/outputs.md)")
+    meshes.add_argument(
+        "--mesh",
+        nargs="+",
+        metavar="FORMAT",
+        help="also meshes/CASE.FORMAT: glb, 3mf, obj or vtp; of the labels on a fine grid, whatever the labels' own is",
+    )
+    meshes.add_argument(
+        "--mesh_spacing", type=float, default=0.5, metavar="MM", help="spacing of that grid (default: 0.5)"
+    )
     for flag in ("-step_size", "-nps"):
         parser.add_argument(flag, default=None, help=argparse.SUPPRESS)  # nnU-Net's; nothing to set here
     for flag in ("--disable_tta", "--not_on_device"):
@@ -93,6 +104,8 @@ def run(options: argparse.Namespace) -> int:
         displacement=options.save_displacement,
         spacing_mm=tuple(options.spacing) if options.spacing else None,
         like=options.like,
+        meshes=tuple(dict.fromkeys(options.mesh or ())),
+        mesh_spacing_mm=options.mesh_spacing,
     )
     cases = dict(shard.of(list(list_cases(Path(options.i), predictor.dataset_json["file_ending"]).items())))
     settings = _settings(model_identity(model, folds or trained_folds(model, options.chk), options.chk), wanted)
@@ -123,7 +136,7 @@ def _predict_missing(
 
     return CaseRecords(output / RECORDS, settings).resume(
         {case: [Path(file) for file in files] for case, files in cases.items()},
-        lambda case: _products(output, case, ending, wanted),
+        lambda case: wanted.files(output, case, ending),
         predict,
         options.overwrite,
     )
@@ -132,15 +145,10 @@ def _predict_missing(
 def _settings(identity: Mapping[str, str], wanted: OutputOptions) -> dict[str, Any]:
     """What decides the predictions, besides the images."""
     like = None if wanted.like is None else Contents().digest(Path(wanted.like))
-    return {"model": identity, "options": asdict(wanted) | {"like": like}, "version": __version__}
-
-
-def _products(output: Path, case: str, ending: str, wanted: OutputOptions) -> list[Path]:
-    from impulse_nnunet.nnunet.predictor import DISPLACEMENT_FOLDER
-
-    files = [output / f"{case}{ending}"]
-    files += [output / f"{case}.npz"] if wanted.probabilities else []
-    return files + ([output / DISPLACEMENT_FOLDER / f"{case}{ending}"] if wanted.displacement else [])
+    entries = asdict(wanted) | {"like": like}
+    if not wanted.meshes:  # records from before there were meshes stay valid
+        entries = {name: value for name, value in entries.items() if name not in ("meshes", "mesh_spacing_mm")}
+    return {"model": identity, "options": entries, "version": __version__}
 
 
 def fold_of(text: str) -> int | str:

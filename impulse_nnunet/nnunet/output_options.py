@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from pathlib import Path
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.io.grid import read_file_grid
+
+DISPLACEMENT_FOLDER, MESH_FOLDER = "displacement", "meshes"
+MESH_FORMATS = ("obj", "glb", "3mf", "vtp")  # of one scene a case: their files are known before the labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,12 +22,16 @@ class OutputOptions:
         displacement: The field D too, a vector image in mm (world axes, LPS) on the image's grid.
         spacing_mm: (z, y, x); labels on a grid of this spacing in place of the image's own.
         like: Labels on this image's grid in place of the image's own.
+        meshes: Formats of surfaces decoded at ``mesh_spacing_mm``; some of :data:`MESH_FORMATS`.
+        mesh_spacing_mm: Of the grid that the surfaces are made on.
     """
 
     probabilities: bool = False
     displacement: bool = False
     spacing_mm: tuple[float, float, float] | None = None
     like: str | None = None
+    meshes: tuple[str, ...] = ()
+    mesh_spacing_mm: float = 0.5
 
     def __post_init__(self) -> None:
         if self.spacing_mm is not None and self.like is not None:
@@ -34,7 +43,22 @@ class OutputOptions:
                 "`probabilities`", "another output grid", "the image's own grid", "leave `spacing_mm` and `like` out"
             )
 
+        wrong = next((name for name in self.meshes if name not in MESH_FORMATS), None)
+        if wrong is not None:
+            raise InputError("`meshes`", repr(wrong), f"some of {', '.join(MESH_FORMATS)}", "choose among them")
+        if not (math.isfinite(self.mesh_spacing_mm) and self.mesh_spacing_mm > 0):
+            found = f"{self.mesh_spacing_mm}"
+            raise InputError("`mesh_spacing_mm`", found, "a positive number of mm", "correct it")
+
     @property
     def own_grid(self) -> bool:
         """Whether labels come out on the image's own grid."""
         return self.spacing_mm is None and self.like is None
+
+    def files(self, output: Path, case: str, file_ending: str) -> list[Path]:
+        """All files of a case in the output folder."""
+        found = [output / f"{case}{file_ending}"]
+        found += [output / f"{case}.npz"] if self.probabilities else []
+        found += [output / DISPLACEMENT_FOLDER / f"{case}{file_ending}"] if self.displacement else []
+        endings = [ending for name in self.meshes for ending in ((".obj", ".mtl") if name == "obj" else (f".{name}",))]
+        return found + [output / MESH_FOLDER / f"{case}{ending}" for ending in endings]

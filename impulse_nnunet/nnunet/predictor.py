@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -34,8 +34,10 @@ from impulse_nnunet.laterality.judgement import looks_mirrored, prediction_warni
 from impulse_nnunet.network import ImPulSeNet
 from impulse_nnunet.nnunet.case_input import preprocessed, read_to_predict
 from impulse_nnunet.nnunet.cases import PreparedCase, decode_case, write_case
+from impulse_nnunet.nnunet.look_ahead import in_order
+from impulse_nnunet.nnunet.meshes import decode_fine, write_meshes
 from impulse_nnunet.nnunet.models import load_model, trained_folds
-from impulse_nnunet.nnunet.output_options import OutputOptions
+from impulse_nnunet.nnunet.output_options import DISPLACEMENT_FOLDER, OutputOptions
 from impulse_nnunet.preprocessing.survey import image_to_judge, mask_channels
 from impulse_nnunet.runtime.device_errors import DeviceLostError
 from impulse_nnunet.runtime.environment import ensure_variables
@@ -45,8 +47,6 @@ from impulse_nnunet.settings import ImPulSeSettings
 logger = logging.getLogger(__name__)
 
 CHECK_MODEL = "check `model_training_output_dir`, or `dataset`, `trainer`, `plans` and `configuration`"
-DISPLACEMENT_FOLDER = "displacement"
-PREFETCH = 2
 
 
 class ImPulSePredictor(nnUNetPredictor):
@@ -143,7 +143,7 @@ class ImPulSePredictor(nnUNetPredictor):
         failures: dict[str, str] = {}
         with ThreadPoolExecutor(max(1, workers)) as readers, Writers(workers) as writers:
             pending: dict[str, Future[object]] = {}
-            prepared = _in_order(readers, lambda case: self.prepare(case, cases[case]), todo)
+            prepared = in_order(readers, lambda case: self.prepare(case, cases[case]), todo)
             for case, future in tqdm(prepared, "Predicting", len(todo), unit="case", disable=not self.allow_tqdm):
                 try:
                     pending[case] = writers.submit(self._predict_one(ensemble, future.result(), output, options))
@@ -258,7 +258,17 @@ class ImPulSePredictor(nnUNetPredictor):
             field = self._world_displacement(encoded, own, properties, block)
             path = output / DISPLACEMENT_FOLDER / f"{prepared.case}{ending}"
             writes.append(lambda: write_on_grid(field, own, path, like=Path(prepared.files[0])))
+        if options.meshes:
+            writes.append(self._meshes(encoded, block, prepared, output, options))
         return writes
+
+    def _meshes(
+        self, encoded: EncodedBox, block: int, prepared: PreparedCase, output: Path, options: OutputOptions
+    ) -> Callable[[], None]:
+        self._check_place(prepared)
+        image, to_world = read_file_grid(prepared.files[0]), self._to_world(prepared.properties)
+        fine = decode_fine(encoded, image, to_world, options.mesh_spacing_mm, block, prepared.case)
+        return partial(write_meshes, fine, self.dataset_json, prepared.case, options.meshes, output)
 
     def _world_displacement(
         self, encoded: EncodedBox, grid: FileGrid, properties: dict[str, Any], block: int
@@ -270,33 +280,21 @@ class ImPulSePredictor(nnUNetPredictor):
     def _to_world(self, properties: dict[str, Any]) -> np.ndarray:
         return image_to_world(properties, self.plans_manager.transpose_forward)
 
-    def _other_grid(self, prepared: PreparedCase, options: OutputOptions) -> FileGrid:
+    def _check_place(self, prepared: PreparedCase) -> None:
         if prepared.properties.get(ASSUMED):
-            raise InputError(
-                prepared.case, "an image whose orientation is assumed", "one with a place for `spacing_mm` and `like`",
-                "predict it on its own grid",
-            )  # fmt: skip
+            expected, remedy = "one with a place for `spacing_mm`, `like` and `meshes`", "predict it on its own grid"
+            raise InputError(prepared.case, "an image whose orientation is assumed", expected, remedy)
+
+    def _other_grid(self, prepared: PreparedCase, options: OutputOptions) -> FileGrid:
+        self._check_place(prepared)
         if options.like is not None:
             return read_file_grid(options.like)
         return read_file_grid(prepared.files[0]).with_spacing((options.spacing_mm or (1, 1, 1))[::-1])
 
     def _is_done(self, truncated: Path, options: OutputOptions) -> bool:
-        ending = self.dataset_json["file_ending"]
-        files = [Path(f"{truncated}{ending}")]
-        files += [Path(f"{truncated}.npz")] if options.probabilities else []
-        files += [truncated.parent / DISPLACEMENT_FOLDER / f"{truncated.name}{ending}"] if options.displacement else []
+        files = options.files(truncated.parent, truncated.name, self.dataset_json["file_ending"])
         return all(file.is_file() for file in files)
 
 
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
-
-
-def _in_order(pool: ThreadPoolExecutor, function: Any, items: list[str]) -> Iterator[tuple[str, Future[Any]]]:
-    """Futures of a function in the items' order, a few ahead of their use."""
-    futures: list[Future[Any]] = []
-    for position, item in enumerate(items):
-        while len(futures) <= min(position + PREFETCH, len(items) - 1):
-            futures.append(pool.submit(function, items[len(futures)]))
-        yield item, futures[position]
-        futures[position] = Future()  # lets go of the image

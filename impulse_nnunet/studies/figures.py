@@ -10,14 +10,14 @@ from pathlib import Path
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.evaluation.figures import Panels, curve_figure, panel_figure, write_figure
-from impulse_nnunet.evaluation.label_scheme import label_scheme
-from impulse_nnunet.evaluation.report.colours import LabelStyle, label_style
 from impulse_nnunet.evaluation.report.loading import NoPictureError, load_case
 from impulse_nnunet.evaluation.report.scenes import NoViewsError
 from impulse_nnunet.evaluation.report.summaries import CaseResult
 from impulse_nnunet.evaluation.report.volumes import CaseVolumes
 from impulse_nnunet.io.dataset_json import channel_names, read_dataset_json
+from impulse_nnunet.io.label_scheme import label_scheme
 from impulse_nnunet.jobs.process import CommandError, run_command
+from impulse_nnunet.outputs.colours import LabelStyle, label_style
 from impulse_nnunet.studies.rows import MAIN, PARTS, PLUS
 from impulse_nnunet.studies.runs import PREDICT_STAGES
 from impulse_nnunet.studies.scoring import EvaluationCases

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from impulse_nnunet.errors import CasesFailedError, InputError
 from impulse_nnunet.evaluation.folder import evaluate_cases, match_files
-from impulse_nnunet.evaluation.label_scheme import label_scheme
 from impulse_nnunet.evaluation.settings import MetricSettings
 from impulse_nnunet.evaluation.summary import summarise, write_summary
 from impulse_nnunet.io.dataset_json import read_dataset_json
+from impulse_nnunet.io.label_scheme import label_scheme
 from impulse_nnunet.nnunet.datasets import FOLDS, default_splits, read_splits
 
 TREES = ("airway", "artery")  # the paper's: veins are left out

@@ -1,11 +1,9 @@
-from pathlib import Path
-
 import nibabel
 import numpy as np
 import pytest
 
 from impulse_nnunet.cli.main import main
-from impulse_nnunet.cli.predict import _products, _settings
+from impulse_nnunet.cli.predict import _settings
 from impulse_nnunet.jobs.content import digest_of
 from impulse_nnunet.nnunet.output_options import OutputOptions
 
@@ -28,14 +26,11 @@ def test_records_tell_apart_models_options_and_the_grid_of_another_image(tmp_pat
         settings(probabilities=True),
         settings(spacing_mm=(1, 1, 1)),
         settings(like=str(other)),
+        settings(meshes=("glb",)),
+        settings(meshes=("glb",), mesh_spacing_mm=0.3),
     ]
     assert len(set(found)) == len(found)
-    assert settings() == settings()
-
-
-def test_products_of_a_case():
-    found = _products(Path("out"), "a", ".nii.gz", OutputOptions(probabilities=True, displacement=True))
-    assert [str(path) for path in found] == ["out/a.nii.gz", "out/a.npz", "out/displacement/a.nii.gz"]
+    assert settings() == settings() == settings(mesh_spacing_mm=0.3)  # which counts for surfaces alone
 
 
 def test_resuming_and_starting_over_exclude_each_other(capsys):

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from impulse_nnunet.evaluation.figures import Panels, curve_figure, far_errors, panel_figure, write_figure
-from impulse_nnunet.evaluation.report.colours import INTRUSION, from_hex, label_style
 from impulse_nnunet.evaluation.report.volumes import CaseVolumes
+from impulse_nnunet.outputs.colours import INTRUSION, from_hex, label_style
 
 
 def volumes():

@@ -8,12 +8,12 @@ from impulse_nnunet.errors import InputError
 from impulse_nnunet.evaluation.case import evaluate_case
 from impulse_nnunet.evaluation.folder import (
     CaseFiles,
-    default_processes,
     evaluate_cases,
     evaluate_files,
     match_files,
 )
-from impulse_nnunet.evaluation.settings import LabelScheme, MetricSettings
+from impulse_nnunet.evaluation.settings import MetricSettings
+from impulse_nnunet.io.label_scheme import LabelScheme
 from tests.evaluation.brute_force import blobs, disturbed
 from tests.evaluation.image_files import save, save_all
 
@@ -214,18 +214,6 @@ def test_a_killed_process_is_reported_and_stops_no_other_case(tmp_path):
         "deadly": "deadly: found its process killed, perhaps for lack of memory, expected numbers; "
         "free memory, or look at its files"
     }
-
-
-def test_number_of_processes(monkeypatch):
-    monkeypatch.setenv("nnUNet_def_n_proc", "7")
-    assert default_processes() == 7
-    monkeypatch.delenv("nnUNet_def_n_proc")
-    assert default_processes() == len(os.sched_getaffinity(0))
-    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "1")
-    assert default_processes() == 1
-    monkeypatch.setenv("nnUNet_def_n_proc", "many")
-    with pytest.raises(InputError, match="nnUNet_def_n_proc: found 'many', expected a number of processes"):
-        default_processes()
 
 
 def test_folders_are_found_with_their_files(tmp_path):

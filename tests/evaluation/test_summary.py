@@ -10,8 +10,9 @@ from nnunetv2.evaluation.evaluate_predictions import load_summary_json
 from impulse_nnunet import __version__
 from impulse_nnunet.evaluation.case import evaluate_case
 from impulse_nnunet.evaluation.folder import CaseFiles, FolderMetrics
-from impulse_nnunet.evaluation.settings import LabelScheme, MetricSettings
+from impulse_nnunet.evaluation.settings import MetricSettings
 from impulse_nnunet.evaluation.summary import summarise, write_summary
+from impulse_nnunet.io.label_scheme import LabelScheme
 
 SCHEME = LabelScheme({3: "three", 5: "five", 8: "eight"}, 9, {"upper": (3, 5), "lower": (8,)})
 LOBES = {"upper": [1, 2], "lower": [3]}

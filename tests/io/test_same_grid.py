@@ -9,10 +9,11 @@ from scipy.spatial.transform import Rotation
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.evaluation.folder import CaseFiles, evaluate_files
-from impulse_nnunet.evaluation.settings import LabelScheme, MetricSettings
+from impulse_nnunet.evaluation.settings import MetricSettings
 from impulse_nnunet.io.affines import largest_offset_mm
 from impulse_nnunet.io.grid import read_file_grid
 from impulse_nnunet.io.images import RawCase, read_case, read_masks
+from impulse_nnunet.io.label_scheme import LabelScheme
 from impulse_nnunet.io.same_grid import check_files_on_same_grid, check_same_grid, is_same_grid
 from tests.evaluation.image_files import save
 

@@ -9,9 +9,9 @@ from PIL import Image
 
 from impulse_nnunet.evaluation.comparison.methods import Summary
 from impulse_nnunet.evaluation.report.boxplots import box_plots
-from impulse_nnunet.evaluation.report.colours import label_style
 from impulse_nnunet.evaluation.report.pictures import from_pixels
 from impulse_nnunet.evaluation.report.summaries import CaseResult, Evaluation
+from impulse_nnunet.outputs.colours import label_style
 
 
 def method_of(name, numbers):

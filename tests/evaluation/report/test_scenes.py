@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from impulse_nnunet.evaluation.report import scenes
-from impulse_nnunet.evaluation.report.colours import INTRUSION, from_hex, label_style
 from impulse_nnunet.evaluation.report.scenes import Block, NoViewsError, draw_scenes
+from impulse_nnunet.outputs.colours import INTRUSION, from_hex, label_style
 from tests.evaluation.report import folders
 from tests.evaluation.report.test_slices import volumes_of
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from impulse_nnunet.evaluation.report.colours import INTRUSION, from_hex, label_style
 from impulse_nnunet.evaluation.report.slices import PLANES, draw_planes, slice_content, telling_slices
 from impulse_nnunet.evaluation.report.volumes import CaseVolumes
+from impulse_nnunet.outputs.colours import INTRUSION, from_hex, label_style
 from tests.evaluation.report import folders
 
 STYLE = label_style({int(label): name for label, name in folders.NAMES.items()}, folders.LOBES)

@@ -5,9 +5,9 @@ import pytest
 from scipy import stats
 
 from impulse_nnunet.evaluation.report import tables
-from impulse_nnunet.evaluation.report.colours import label_style
 from impulse_nnunet.evaluation.report.metrics import of_case, of_mean
 from impulse_nnunet.evaluation.report.summaries import read_evaluations
+from impulse_nnunet.outputs.colours import label_style
 from tests.evaluation.report.folders import case_entry, write_method, write_summary
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from impulse_nnunet.evaluation.report.colours import (
+from impulse_nnunet.outputs.colours import (
     HUES,
     INTRUSION,
     from_hex,

@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.evaluation.settings import LabelScheme
 from impulse_nnunet.io.label_maps import LARGEST_LABEL
 
 LOBES = "lobes"
 LOBES_EXAMPLE = '"lobes": {"right upper lobe": [1, 2, 3], ...}, each label in one lobe'
+
+
+@dataclass(frozen=True)
+class LabelScheme:
+    """The labels of a data set.
+
+    Args:
+        names: Label -> name, foreground only, ascending.
+        ignore_label: Voxels of the reference that carry it do not count.
+        lobes: Name -> labels that make it up, for Dice of merged labels.
+    """
+
+    names: Mapping[int, str]
+    ignore_label: int | None = None
+    lobes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    @property
+    def labels(self) -> list[int]:
+        """Foreground labels, ascending; class index i + 1 stands for ``labels[i]``."""
+        return list(self.names)
 
 
 def label_scheme(dataset_json: Mapping[str, Any], path: Path) -> LabelScheme:

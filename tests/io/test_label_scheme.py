@@ -1,8 +1,8 @@
 import pytest
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.evaluation.label_scheme import label_scheme, scheme_of_labels
 from impulse_nnunet.io.dataset_json import read_dataset_json
+from impulse_nnunet.io.label_scheme import label_scheme, scheme_of_labels
 from tests.evaluation.image_files import dataset_json
 
 LABELS = {"right S2": 7, "right S1": 3, "left S3": 500}

@@ -18,6 +18,8 @@ RGB = tuple[float, float, float]
 HUES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#F0E442", "#56B4E9")  # blue orange green purple yellow sky
 INTRUSION = "#D00000"
 TREE = "#7C7C7C"
+# of trees on their own: pulmonary arteries carry venous blood and are drawn blue, veins red
+TREE_HUES = {"artery": "#3F5FBF", "vein": "#B5413F"}
 LONGEST_SHORT = 5
 LUMINANCE = (0.2126, 0.7152, 0.0722)  # of red, green and blue (ITU-R BT.709)
 DARKEST, LIGHTEST = -0.32, 0.58  # share of black (negative) or white that is mixed into a hue of
@@ -67,6 +69,11 @@ class LabelStyle:
 def label_style(names: Mapping[int, str], lobes: Mapping[str, Sequence[int]]) -> LabelStyle:
     """The style of a data set."""
     return LabelStyle(label_colours(list(names), lobes), names, lobes)
+
+
+def tree_colour(name: str) -> RGB:
+    """Colour of a tree by its name: arteries blue, veins red, all others grey."""
+    return from_hex(TREE_HUES.get(name, TREE))
 
 
 def short_name(name: str, label: int) -> str:
