@@ -29,6 +29,7 @@ LAYERS = {
     "decoding": {"errors", "geometry", "runtime", "network"},
     "training": {"errors", "geometry", "runtime", "network", "settings", "io"},
     "inference": {"errors", "geometry", "runtime", "network", "settings", "io", "decoding"},
+    "surgery": {"errors", "geometry", "runtime", "io", "jobs", "outputs"},
     "evaluation": {"errors", "geometry", "runtime", "io", "jobs", "outputs"},
     "preprocessing": FOUNDATION | {"network", "settings", "training"},
     "planners": FOUNDATION | {"network", "settings", "preprocessing"},
@@ -37,7 +38,7 @@ LAYERS = {
     "lungs": FOUNDATION | METHOD | NNUNET,
     "phantom": FOUNDATION | {"outputs", "evaluation", "lungs"},
     "studies": FOUNDATION | METHOD | NNUNET,
-    "cli": FOUNDATION | METHOD | NNUNET | {"lungs", "phantom", "studies"},
+    "cli": FOUNDATION | METHOD | NNUNET | {"surgery", "lungs", "phantom", "studies"},
     "external_trainers": {"errors", "trainers", "cli"},  # where nnU-Net's own command lines come in
     "__main__": {"cli"},
 }
@@ -49,7 +50,7 @@ EXCEPTIONS = {  # modules elsewhere that import nnunetv2
 }
 # rooms, and planners.rules, that do not reach nnU-Net through any other module
 PURE_ROOMS = ("errors", "geometry", "laterality", "runtime", "network", "settings", "jobs", "security", "decoding",
-              "training", "inference", "outputs", "evaluation")  # fmt: skip
+              "training", "inference", "outputs", "surgery", "evaluation")  # fmt: skip
 
 
 def name_of(path):

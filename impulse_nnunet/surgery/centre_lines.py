@@ -1,8 +1,8 @@
 """Centre lines of a tubular mask: cheapest ways through its middle, from the thickest place to every tip.
 
-After M. Sato et al., TEASAR (2000): ways that keep to the middle lead from each farthest voxel back to the root, and each
-way covers what lies around it, so that small bumps of the wall make no branch. Lengths and distances are in mm of the
-world, so the grid's orientation and spacing matter only as far as the voxels themselves do.
+After M. Sato et al., TEASAR (2000): ways that keep to the middle lead from each farthest voxel back to the root, and
+each way covers what lies around it, so that small bumps of the wall make no branch. Lengths and distances are in mm of
+the world, so the grid's orientation and spacing matter only as far as the voxels themselves do.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def _lengths(points: np.ndarray, before: np.ndarray) -> np.ndarray:
 def _cover(
     points: np.ndarray, before: np.ndarray, lengths: np.ndarray, reach: np.ndarray, step: np.ndarray
 ) -> np.ndarray:
-    """Voxels of the ways that are kept, each behind its parent: from the farthest voxel that none covers, again and again."""
+    """Voxels of the ways that are kept, each behind its parent: always from the farthest that none covers."""
     tree = KDTree(points)
     covered, used = np.zeros(len(points), bool), np.zeros(len(points), bool)
     kept: list[int] = []

@@ -69,7 +69,7 @@ class KeptVein:
 
 
 def find_cuts(named: NamedTree, taken: Collection[int], labels: np.ndarray, to_world: np.ndarray) -> tuple[Cut, ...]:
-    """Where a tree must be cut to take some segments: once on each way into them, behind the last branch that must stay.
+    """Where a tree must be cut to take some segments: once on each way in, behind the last branch that must stay.
 
     Args:
         named: The tree.
@@ -98,7 +98,7 @@ def find_cuts(named: NamedTree, taken: Collection[int], labels: np.ndarray, to_w
 
 
 def kept_veins(named: NamedTree, taken: Collection[int]) -> tuple[KeptVein, ...]:
-    """Intersegmental veins between what is taken and what stays, longest first; parts that follow each other are one."""
+    """Intersegmental veins between what is taken and what stays, longest first; following parts are one."""
     group: dict[int, int] = {}
     members: dict[int, list[int]] = {}
     for branch, course in zip(named.tree.branches, named.courses, strict=True):

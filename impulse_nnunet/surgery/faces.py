@@ -2,8 +2,8 @@
 
 A surface is the set of faces between a voxel inside and a neighbour outside. The true surface passes between the two
 voxels' centres, so it lies within half an edge of the face's centre, along that axis. A distance between two such
-surfaces is therefore within one voxel's diagonal of the true one, on any grid; between planes along the faces, and
-from a point to such a plane, it is exact up to the sampling of the face. All positions are LPS, mm, whatever way the array runs.
+surfaces is therefore within one voxel's diagonal of the true one, on any grid; between planes along the faces, it
+is exact up to the sampling of the faces. All positions are LPS, mm, whatever way the array runs.
 """
 
 from __future__ import annotations

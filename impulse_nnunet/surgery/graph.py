@@ -200,7 +200,11 @@ def _smooth(points: np.ndarray) -> np.ndarray:
         return points
     ends = np.linspace(0, 1, len(points))[:, None]
     straight = points[0] + ends * (points[-1] - points[0])
-    off = gaussian_filter1d(np.concatenate([-(points - straight)[::-1], (points - straight)[1:-1], -(points - straight)[::-1]]), SMOOTHING_STEPS, axis=0)
+    off = gaussian_filter1d(
+        np.concatenate([-(points - straight)[::-1], (points - straight)[1:-1], -(points - straight)[::-1]]),
+        SMOOTHING_STEPS,
+        axis=0,
+    )
     return np.asarray(straight + off[len(points) - 1 : 2 * len(points) - 1])
 
 

@@ -1,13 +1,14 @@
 """Pieces of a tree that gaps in its mask cut off, joined where gap, direction, diameter and segment make it plausible.
 
-A join leads from an end of a piece to a tip, or to the side, of another. It costs the gap's length, more the
-more it bends and the more the diameters differ, in mm; what costs more than :data:`DEAREST_MM` is left apart. Joins are
-made cheapest first and never close a ring; the thicker side of a join is the parent.
+A join leads from an end or a fork of a piece to a tip, or to the side, of another. Its cost is a weighted sum of what
+speaks against it. The weights make the right way likeliest (softmax of the negative costs over all ways of a piece)
+ on phantom trees cut at random places, so the same softmax says how sure a join is: a piece is joined where the
+best way leads with :data:`LEAST_TRUST`, else it is left apart. The thicker side of a join is the parent.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.spatial import KDTree
@@ -18,15 +19,25 @@ from impulse_nnunet.surgery.nodes import Nodes
 
 FARTHEST_MM = 14.0  # between points of centre lines, which may lie a radius inside the mask
 LEAST_HEADING = 0.3  # of the sum of the unit vectors of lines that meet in a fork
-DEAREST_MM = 22.0
-BEND_COST = 2.0  # of the gap's length for a right angle at either end
-SIDE_BEND_COST = 0.5  # the same for the angle between a branch and the one that it comes from
-DIAMETER_COST_MM = 4.0  # for diameters that differ by a factor of e
-SIDE_COST_MM = 4.0  # for an end at another branch's side
-SEGMENT_COST_MM = 8.0  # for ends in two segments
+DEAREST = 30.0  # costlier joins are none
+LEAST_TRUST = 0.7
+SAME_PLACE_MM = 4.0  # ways whose ends are no farther from each other are one
+COSTS = {
+    "mm between the walls": 0.85,
+    "right angles between the end and the gap": 8.1,
+    "the same, times the gap in cm": 0.0,
+    "right angles between the other tip and the gap": 4.5,
+    "the same, times the gap in cm of a tip": 2.1,
+    "right angles to the other's side": 0.0,
+    "logarithm of the ratio of the diameters": 7.2,
+    "to the side of a branch": 5.6,
+    "from a fork": 1.6,
+    "logarithm of the piece's thickest over the diameter at the join": 6.8,
+    "in two segments": 3.0,
+    "seen from the parent's end": 3.2,
+}
 CORNER_RADII = 0.7
 HEADING_MM = 6.0  # the length of a line over which its direction is taken
-NEAR_EDGES = 2.0  # gaps of so many voxel edges may bend as they like
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,13 +45,15 @@ class Join:
     """A plausible join.
 
     Args:
-        cost_mm: What it costs.
+        cost: What speaks against it, no unit.
+        trust: How likely it is among all ways of the piece, 0 to 1.
         gap_mm: Between the two points.
         end: (branch, point) of the piece's end that is joined.
         to: (branch, point) of the other piece.
     """
 
-    cost_mm: float
+    cost: float
+    trust: float
     gap_mm: float
     end: tuple[int, int]
     to: tuple[int, int]
@@ -60,20 +73,44 @@ def join_pieces(tree: Tree, labels: np.ndarray, to_world: np.ndarray) -> tuple[T
     pieces = {branch.piece for branch in tree.branches}
     if len(pieces) < 2:
         return tree, ()
-    edge = float(np.cbrt(abs(np.linalg.det(to_world[:3, :3]))))
     groups = {piece: piece for piece in pieces}
-    thick = _thickest(tree)
-    made, nodes = [], Nodes.of(tree)
-    for join in sorted(_candidates(tree, labels, to_world, edge), key=lambda join: join.cost_mm):
-        sides = [(_group(tree.branches[place[0]].piece, groups), place) for place in (join.end, join.to)]
+    made, nodes, thick = [], Nodes.of(tree), _thickest(tree)
+    for join in sorted(_likely(tree, labels, to_world), key=lambda join: join.cost):
+        sides = [(tree.branches[place[0]].piece, place) for place in (join.end, join.to)]
         (child, child_place), (parent, parent_place) = sorted(sides, key=lambda side: (thick[side[0]], side))
-        if child == parent:
+        if _group(child, groups) == _group(parent, groups):
             continue
         groups[child] = parent
         nodes.hang(nodes.number[child_place], nodes.number[parent_place], join.gap_mm)
         made.append(join)
     nodes.piece = np.array([_group(int(piece), groups) for piece in nodes.piece])
     return nodes.tree(tree.voxels), tuple(made)
+
+
+def _likely(tree: Tree, labels: np.ndarray, to_world: np.ndarray) -> list[Join]:
+    """The best way of each piece to a thicker one, where it is likely enough."""
+    ways, features = _candidates(tree, labels, to_world)
+    costs = features @ np.array(list(COSTS.values()))
+    thick = _thickest(tree)
+    starts = np.array([tree.branches[way.end[0]].points_mm[way.end[1]] for way in ways]).reshape(-1, 3)
+    ends = np.array([tree.branches[way.to[0]].points_mm[way.to[1]] for way in ways]).reshape(-1, 3)
+    pieces = [(tree.branches[way.end[0]].piece, tree.branches[way.to[0]].piece) for way in ways]
+    child = np.array([min(pair, key=lambda piece: (thick[piece], piece)) for pair in pieces])
+    found = []
+    for piece in np.unique(child):
+        own = np.flatnonzero(child == piece)
+        best = int(own[costs[own].argmin()])
+        weight = np.exp(costs[best] - costs[own])
+        there = _near(starts[own], starts[best]) & _near(ends[own], ends[best])
+        there |= _near(starts[own], ends[best]) & _near(ends[own], starts[best])
+        trust = float(weight[there].sum() / weight.sum())
+        if trust >= LEAST_TRUST and costs[best] <= DEAREST:
+            found.append(replace(ways[best], cost=float(costs[best]), trust=trust))
+    return found
+
+
+def _near(points: np.ndarray, point: np.ndarray) -> np.ndarray:
+    return np.asarray(np.linalg.norm(points - point, axis=1) <= SAME_PLACE_MM)
 
 
 def _thickest(tree: Tree) -> dict[int, float]:
@@ -134,7 +171,7 @@ def _all_points(tree: Tree, labels: np.ndarray, to_world: np.ndarray) -> _Points
 
 
 def _candidates(tree: Tree, labels: np.ndarray, to_world: np.ndarray) -> tuple[list[Join], np.ndarray]:
-    """Every way from an open end to a point of another piece, without its cost, and what it is judged by (n, feature)."""
+    """Every way from an open end to a point of another piece, without cost, and what it is judged by (n, feature)."""
     points = _all_points(tree, labels, to_world)
     edge = float(np.cbrt(abs(np.linalg.det(to_world[:3, :3]))))
     places = {(int(b), int(n)): k for k, (b, n) in enumerate(zip(points.branch, points.number, strict=True))}
@@ -150,7 +187,8 @@ def _candidates(tree: Tree, labels: np.ndarray, to_world: np.ndarray) -> tuple[l
             continue
         found += [
             Join(
-                cost_mm=np.inf,
+                cost=np.inf,
+                trust=0.0,
                 gap_mm=float(np.linalg.norm(points.at[here] - points.at[there])),
                 end=end.place,
                 to=(int(points.branch[there]), int(points.number[there])),

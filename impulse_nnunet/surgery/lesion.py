@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,10 +72,8 @@ def measure_lesion(mask: np.ndarray, labels: np.ndarray, to_world: np.ndarray, w
 
 def largest_diameter_mm(points_mm: np.ndarray) -> float:
     """The distance between the two farthest of (n, 3) points; they are corners of the convex hull."""
-    try:
+    with suppress(QhullError):  # flat or too few: all of them
         points_mm = points_mm[ConvexHull(points_mm).vertices]
-    except QhullError:
-        pass  # flat or too few: all of them
     return float(pdist(points_mm).max()) if len(points_mm) > 1 else 0.0
 
 
@@ -122,11 +121,16 @@ def pleura_mm(labels: np.ndarray, trees: list[np.ndarray], to_world: np.ndarray)
         kinds[1:-1, 1:-1, 1:-1][(tree[box] > 0) & (labels[box] == 0)] = 1
     outside, _ = ndimage.label(kinds == 0)
     kinds[(kinds == 0) & (outside != outside[0, 0, 0])] = 1
-    centres = [found[np.abs(before.astype(np.int8) - behind.astype(np.int8)) == 2] for found, before, behind in faces_between(kinds)]
+    centres = [
+        found[np.abs(before.astype(np.int8) - behind.astype(np.int8)) == 2]
+        for found, before, behind in faces_between(kinds)
+    ]
     return positions_mm(np.concatenate(centres) + first, to_world)
 
 
-def plane_distances_mm(lesion: Lesion, inside: np.ndarray, labels: np.ndarray, borders: Borders) -> dict[tuple[int, int], float]:
+def plane_distances_mm(
+    lesion: Lesion, inside: np.ndarray, labels: np.ndarray, borders: Borders
+) -> dict[tuple[int, int], float]:
     """Distance from a lesion to the border of each pair of segments that touch; 0 where it lies on both sides.
 
     Args:

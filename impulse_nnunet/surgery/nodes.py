@@ -26,7 +26,13 @@ class Nodes:
         parents: np.ndarray,
         number: dict[tuple[int, int], int],
     ) -> None:
-        self.points_mm, self.radii_mm, self.piece, self.parents, self.number = points_mm, radii_mm, piece, parents, number
+        self.points_mm, self.radii_mm, self.piece, self.parents, self.number = (
+            points_mm,
+            radii_mm,
+            piece,
+            parents,
+            number,
+        )
         self.gap_mm = np.zeros(len(parents))
 
     @classmethod

@@ -21,8 +21,8 @@ class Resection:
 
     Args:
         labels: The segments, ascending.
-        margin_mm: From the lesion to the nearest border with a segment that stays; 0 where part of the lesion stays, None
-            where nothing stays.
+        margin_mm: From the lesion to the nearest border with a segment that stays; 0 where part of the lesion stays,
+            None where nothing stays.
         margin_in_lobe_mm: The same without borders between lobes (fissures).
         holds_lesion: Whether no segment that stays holds a part of the lesion.
         sufficient_for_diameter: Whether the margin is at least the lesion's largest diameter.
@@ -60,7 +60,9 @@ def order_of(resection: Resection) -> tuple[bool, bool, float, int]:
     return not resection.sufficient, not resection.holds_lesion, resection.taken_ml, resection.number_of_cuts
 
 
-def margin_of(taken: Collection[int], lesion: Lesion, planes_mm: Pairs, lobe_of: Mapping[int, str] | None = None) -> float | None:
+def margin_of(
+    taken: Collection[int], lesion: Lesion, planes_mm: Pairs, lobe_of: Mapping[int, str] | None = None
+) -> float | None:
     """Distance from a lesion to what stays.
 
     Args:
@@ -82,7 +84,9 @@ def margin_of(taken: Collection[int], lesion: Lesion, planes_mm: Pairs, lobe_of:
     return min(counted, default=None)
 
 
-def unions(labels: Iterable[int], planes_mm: Pairs, lobes: Mapping[str, tuple[int, ...]], lesion: Lesion) -> list[tuple[int, ...]]:
+def unions(
+    labels: Iterable[int], planes_mm: Pairs, lobes: Mapping[str, tuple[int, ...]], lesion: Lesion
+) -> list[tuple[int, ...]]:
     """All connected unions of segments of a lobe that hold a part of the lesion, and those lobes together.
 
     Args:

@@ -1,8 +1,8 @@
 """Which segment each branch serves: the labelling of the whole tree that costs least.
 
 A branch in a segment costs what of its length lies elsewhere, a central one what of its length lies in any segment; a
-branch that leaves its parent's segment costs as much as :data:`CROSSING_MM` of length. The cheapest labelling of a tree is
-found exactly, from the tips to the root and back (Viterbi), so a branch's subtree counts as much as its own course.
+branch that leaves its parent's segment costs as much as :data:`CROSSING_MM` of length. The cheapest labelling of a tree
+is found exactly, from the tips to the root and back (Viterbi), so a branch's subtree counts as much as its own course.
 """
 
 from __future__ import annotations

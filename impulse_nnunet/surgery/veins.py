@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -92,7 +93,7 @@ def _runs(branch: Branch, gaps: np.ndarray, along_mm: float) -> list[tuple[slice
     weights = point_lengths_mm(branch)
     while True:
         changes = [0, *(np.flatnonzero(np.diff(near.astype(np.int8))) + 1).tolist(), len(near)]
-        lengths = [float(weights[a:b].sum()) for a, b in zip(changes[:-1], changes[1:], strict=True)]
+        lengths = [float(weights[a:b].sum()) for a, b in pairwise(changes)]
         shortest = int(np.argmin(lengths))
         if len(lengths) == 1 or lengths[shortest] >= SHORTEST_RUN_MM:
             break
