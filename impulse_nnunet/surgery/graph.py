@@ -11,7 +11,8 @@ from scipy.spatial import KDTree
 from impulse_nnunet.surgery.centre_lines import Ways, find_ways
 from impulse_nnunet.surgery.faces import wall_of
 
-TRUNK_SHARE = 0.5  # of the thickest place: a trunk that is thinner is none, and the thickest place is the root
+TRUNK_RADII = 2.0  # of the thickest place: over this length from a tip inwards the thickness there is taken
+TRUNK_SHARE = 0.5  # of the thickest place: where all tips are thinner, the thickest place is the root
 SMOOTHING_STEPS = 1.5  # standard deviation along the line, in its steps
 RADIUS_STEPS = 2.0
 FEWEST_PIECE_VOXELS = 4  # smaller pieces of a mask are specks
@@ -122,23 +123,26 @@ def lines_of(parents: np.ndarray) -> list[list[int]]:
 def _rooted_at_trunks(ways: Ways) -> np.ndarray:
     """Parents with each piece's root at the open end of its trunk, or at its thickest place where it has no trunk."""
     parents = ways.parents.copy()
-    best: dict[int, tuple[float, int]] = {}
     roots = {int(ways.piece[root]): int(root) for root in np.flatnonzero(parents < 0)}
-    for line in lines_of(parents):
-        first, last = line[0], line[-1]
-        piece = int(ways.piece[last])
-        ends = [last] if not np.any(parents == last) else []
-        ends += [first] if parents[first] < 0 and np.count_nonzero(parents == first) == 1 else []
-        length = float(np.linalg.norm(np.diff(ways.points_mm[line], axis=0), axis=1).sum())
-        half = max(1, len(line) // 2)
-        for end in ends:
-            part = line[-half:] if end == last else line[:half]
-            thick = float(np.median(ways.wall_mm[part])) if length >= ways.wall_mm[roots[piece]] else 0.0
-            best[piece] = max(best.get(piece, (0.0, -1)), (thick, end))
-    for piece, (thick, end) in best.items():
+    best: dict[int, tuple[float, int]] = {}
+    for tip in np.flatnonzero(np.bincount(parents[parents >= 0], minlength=len(parents)) == 0):
+        piece = int(ways.piece[tip])
+        thick = _thickness(ways, int(tip), TRUNK_RADII * float(ways.wall_mm[roots[piece]]))
+        best[piece] = max(best.get(piece, (0.0, -1)), (thick, int(tip)))
+    for piece, (thick, tip) in best.items():
         if thick >= TRUNK_SHARE * ways.wall_mm[roots[piece]]:
-            turn(parents, end)
+            turn(parents, tip)
     return parents
+
+
+def _thickness(ways: Ways, tip: int, length_mm: float) -> float:
+    """Mean distance to the wall over some length of the way from a tip inwards."""
+    places, gone = [tip], 0.0
+    while gone < length_mm and ways.parents[places[-1]] >= 0:
+        following = int(ways.parents[places[-1]])
+        gone += float(np.linalg.norm(ways.points_mm[following] - ways.points_mm[places[-1]]))
+        places.append(following)
+    return float(ways.wall_mm[places].mean())
 
 
 def turn(parents: np.ndarray, root: int) -> None:
@@ -159,7 +163,7 @@ def _without_short(lines: list[list[int]], ways: Ways) -> list[list[int]]:
     short = []
     for line in lines:
         length = np.linalg.norm(np.diff(ways.points_mm[line], axis=0), axis=1).sum()
-        inner = after.get(line[-1], 0) > 1 and ways.parents[line[0]] != -2
+        inner = after.get(line[-1], 0) > 1
         short.append(bool(inner and length < ways.wall_mm[line[0]] and after[line[0]] > 1))
         if short[-1]:
             behind[line[-1]] = len(short) - 1

@@ -13,7 +13,7 @@ from impulse_nnunet.surgery.graph import Branch, Tree
 from impulse_nnunet.surgery.territory import point_lengths_mm
 
 NEAR_MM = 2.0  # of the share of a vein's length that is told
-ALONG_MM, ALONG_EDGES, FARTHEST_MM = 0.4, 1.0, 3.0  # a vein on a border is no farther: so much, and voxel edges more
+ALONG_MM, ALONG_EDGES, FARTHEST_MM = 0.35, 0.9, 3.0  # a vein on a border is no farther: so much, and voxel edges more
 SHORTEST_RUN_MM = 2.0  # on a border or off it
 SMOOTHING_STEPS = 1.5
 
