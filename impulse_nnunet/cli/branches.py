@@ -25,6 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_reading_flags(parser)
     add_segment_flags(parser)
     add_tree_flags(parser)
+    parser.add_argument(
+        "--subsegments",
+        action="store_true",
+        help="also write a label map of the subsegments by the airway's branches of the second order, and their names",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -34,5 +39,7 @@ def run(options: argparse.Namespace) -> int:
     if not any(getattr(options, name) for name in TREE_HELP):
         flags = ", ".join(f"--{name}" for name in TREE_HELP)
         raise InputError("branches", "no tree", f"at least one of {flags}", "give one")
+    if options.subsegments and not options.airway:
+        raise InputError("--subsegments", "no airway", "the bronchi that divide the segments", "give --airway")
     items, failures = items_of(options)
     return do_cases(options, items, failures, find_branches)

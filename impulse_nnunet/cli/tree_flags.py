@@ -61,6 +61,7 @@ def items_of(
                 output=folder,
                 lesion=masks.get(case),
                 plan=plan,
+                subsegments=getattr(options, "subsegments", False),
             )
         )
     return items, failures

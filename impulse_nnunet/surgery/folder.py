@@ -22,6 +22,7 @@ from impulse_nnunet.surgery.case_trees import find_case_trees
 from impulse_nnunet.surgery.lesion import volumes_ml
 from impulse_nnunet.surgery.plan import PlanCase, PlanSettings, make_plan
 from impulse_nnunet.surgery.plan_files import plan_record, write_plan
+from impulse_nnunet.surgery.subsegments import LARGEST_LABEL, divide, write_subsegments
 from impulse_nnunet.surgery.variants import find_variants
 
 TREES = ("airway", "artery", "vein")
@@ -40,6 +41,7 @@ class Item:
         output: Folder of what is written.
         lesion: Mask, for a plan.
         plan: What is asked of it.
+        subsegments: Write them too, from the airway.
     """
 
     case: str
@@ -50,6 +52,7 @@ class Item:
     output: Path
     lesion: Path | None = None
     plan: PlanSettings | None = None
+    subsegments: bool = False
 
 
 def files_of(cases: Sequence[str], given: Path | None, setting: str) -> dict[str, Path]:
@@ -87,6 +90,12 @@ def find_branches(item: Item) -> str:
         )
     variants = find_variants(found.trees, labels, to_world, volumes_ml(labels, to_world), segments.absent)
     write_branches(branches_record(item.case, found, item.names, variants), found, item.output)
+    if item.subsegments:
+        if labels.max() > LARGEST_LABEL:
+            expected = f"labels up to {LARGEST_LABEL} for subsegments"
+            raise InputError(item.case, f"label {labels.max()}", expected, "leave `subsegments` out")
+        divided = divide(found.trees["airway"], labels, to_world)
+        write_subsegments(divided, segments.label_map, item.names, item.output)
     parts = [f"{len(tree.tree.branches)} of {name}" for name, tree in found.trees.items()]
     return f"{item.case}: branches {', '.join(parts)}; {len(variants)} remark(s) on the anatomy; {item.output}"
 

@@ -176,3 +176,15 @@ def test_an_empty_tree_beside_another_is_noted(files):
     plan = json.loads((files / "p" / "plan.json").read_text())
     assert plan["lesion"]["distance_mm"]["artery"] is None
     assert "no branch was found in the artery mask" in plan["notes"]
+
+
+def test_subsegments_are_written_with_their_names(files):
+    call = ["branches", str(files / "segments.nii.gz"), "--airway", str(files / "airway.nii.gz"), "-o", str(files / "b")]
+    assert main([*call, "--subsegments"]) == 0
+    divided = np.asarray(nibabel.load(files / "b" / "subsegments.nii.gz").dataobj)
+    assert np.array_equal(divided.T // 10, slabs()[0])
+    names = json.loads((files / "b" / "subsegments.json").read_text())
+    assert names["11"] == "liver Ia"
+    again = ["plan", str(files / "b" / "subsegments.nii.gz"), "--names", str(files / "b" / "subsegments.json")]
+    assert main([*again, "--lesion", str(files / "lesion.nii.gz"), "-o", str(files / "p"), "--resect", "21"]) == 0
+    assert main(["branches", str(files / "segments.nii.gz"), "--subsegments", "--vein", "x", "-o", "y"]) == 2
