@@ -24,7 +24,6 @@ DESTINATIONS: Mapping[str, tuple[str, ...]] = {
     "input_folder": ("i",),
     "kind": ("inputs",),
     "lobes": ("lobe_model",),
-    "margin_mm": ("margin",),
     "mesh_spacing_mm": ("mesh_spacing",),
     "meshes": ("mesh",),
     "model_training_output_dir": ("m",),

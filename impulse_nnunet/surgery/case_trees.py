@@ -12,7 +12,7 @@ from impulse_nnunet.surgery.faces import borders_between
 from impulse_nnunet.surgery.graph import Tree, find_tree
 from impulse_nnunet.surgery.joining import Join, join_pieces
 from impulse_nnunet.surgery.territory import serve
-from impulse_nnunet.surgery.veins import Borders, cut_at_borders
+from impulse_nnunet.surgery.veins import Borders, Course, cut_at_borders
 
 VEIN = "vein"
 
@@ -58,7 +58,7 @@ def find_case_trees(masks: Mapping[str, np.ndarray], labels: np.ndarray, to_worl
         joins[name] = made
         joined[name] = tuple((_point(found, join.end), _point(found, join.to)) for join in made)
         apart[name] = _apart(whole)
-        courses = ()
+        courses: tuple[Course, ...] = ()
         if name == VEIN:
             whole, courses = cut_at_borders(whole, borders)
         trees[name] = NamedTree(tree=whole, services=serve(whole, labels, to_world), courses=courses)

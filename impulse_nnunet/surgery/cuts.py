@@ -92,9 +92,20 @@ def find_cuts(named: NamedTree, taken: Collection[int], labels: np.ndarray, to_w
                 done.add(parent)
                 found.append(_cut(trunk, entry, named.services[branch.id].label))
                 continue
-        entry = min(_entry(branch, taken, labels, to_world), len(branch.points_mm) - 1)
-        found.append(_cut(branch, entry, named.services[branch.id].label))
-    return tuple(found)
+        entry = _entry(branch, taken, labels, to_world)
+        found.append(_cut(branch, min(entry, len(branch.points_mm) - 1), named.services[branch.id].label))
+    return _without_twins(found, tree)
+
+
+def _without_twins(cuts: Sequence[Cut], tree: Tree) -> tuple[Cut, ...]:
+    """Branches of one segment that leave a trunk at one place have a stem inside its tube: one cut, the widest."""
+    best: dict[tuple[int, int], Cut] = {}
+    for cut in cuts:
+        parent = tree.branches[cut.branch].parent
+        key = (parent, cut.label) if parent >= 0 else (-1 - cut.branch, cut.label)
+        if key not in best or cut.diameter_mm > best[key].diameter_mm:
+            best[key] = cut
+    return tuple(best.values())
 
 
 def kept_veins(named: NamedTree, taken: Collection[int]) -> tuple[KeptVein, ...]:

@@ -125,13 +125,13 @@ def _rooted_at_trunks(ways: Ways) -> np.ndarray:
     parents = ways.parents.copy()
     roots = {int(ways.piece[root]): int(root) for root in np.flatnonzero(parents < 0)}
     best: dict[int, tuple[float, int]] = {}
-    for tip in np.flatnonzero(np.bincount(parents[parents >= 0], minlength=len(parents)) == 0):
+    for tip in np.flatnonzero(np.bincount(parents[parents >= 0], minlength=len(parents)) == 0).tolist():
         piece = int(ways.piece[tip])
-        thick = _thickness(ways, int(tip), TRUNK_RADII * float(ways.wall_mm[roots[piece]]))
-        best[piece] = max(best.get(piece, (0.0, -1)), (thick, int(tip)))
-    for piece, (thick, tip) in best.items():
+        thick = _thickness(ways, tip, TRUNK_RADII * float(ways.wall_mm[roots[piece]]))
+        best[piece] = max(best.get(piece, (0.0, -1)), (thick, tip))
+    for piece, (thick, end) in best.items():
         if thick >= TRUNK_SHARE * ways.wall_mm[roots[piece]]:
-            turn(parents, tip)
+            turn(parents, end)
     return parents
 
 

@@ -40,7 +40,10 @@ class Nodes:
         """The nodes of a tree; a branch's first point is its parent's last, and that of all others at its root."""
         number: dict[tuple[int, int], int] = {}
         roots: dict[tuple[int, bytes], int] = {}
-        points, radii, piece, parents = [], [], [], []
+        points: list[np.ndarray] = []
+        radii: list[float] = []
+        piece: list[int] = []
+        parents: list[int] = []
         for branch in tree.branches:
             for k, (point, radius) in enumerate(zip(branch.points_mm, branch.radii_mm, strict=True)):
                 known = None

@@ -28,8 +28,8 @@ def divide(airway: NamedTree, labels: np.ndarray, to_world: np.ndarray) -> np.nd
         to_world: 4 x 4, (d, h, w) indices to LPS.
 
     Returns:
-        (d, h, w) uint16: ten times the segment's label and the number of the subsegment, 1 for one that does not divide;
-        0 where the segments are 0.
+        (d, h, w) uint16: ten times the segment's label and the number of the subsegment, 1 where there is but one; 0
+        where the segments are 0.
     """
     out = np.zeros(labels.shape, np.uint16)
     spacing = np.linalg.norm(to_world[:3, :3], axis=0)

@@ -179,7 +179,14 @@ def test_an_empty_tree_beside_another_is_noted(files):
 
 
 def test_subsegments_are_written_with_their_names(files):
-    call = ["branches", str(files / "segments.nii.gz"), "--airway", str(files / "airway.nii.gz"), "-o", str(files / "b")]
+    call = [
+        "branches",
+        str(files / "segments.nii.gz"),
+        "--airway",
+        str(files / "airway.nii.gz"),
+        "-o",
+        str(files / "b"),
+    ]
     assert main([*call, "--subsegments"]) == 0
     divided = np.asarray(nibabel.load(files / "b" / "subsegments.nii.gz").dataobj)
     assert np.array_equal(divided.T // 10, slabs()[0])
