@@ -184,6 +184,10 @@ def _notes(case: PlanCase, lesion: Lesion, settings: PlanSettings) -> tuple[str,
         notes.append("borders between lobes count as cut planes; margin_in_lobe_mm leaves them out")
     if settings.margin_mm is not None:
         notes.append("sufficient: at least the lesion's largest diameter and the margin that was asked for")
+    if any(case.trees.trees[name].tree.branches for name in ("artery", "vein") if name in case.trees.trees):
+        notes.append(
+            "cut points of arteries and veins are unsure where vessels touch, as near the hilum: check each of them"
+        )
     notes += [
         f"no branch was found in the {name} mask" for name, tree in case.trees.trees.items() if not tree.tree.branches
     ]
