@@ -30,6 +30,7 @@ LAYERS = {
     "decoding": {"errors", "geometry", "runtime", "network"},
     "training": {"errors", "geometry", "runtime", "network", "settings", "io"},
     "inference": {"errors", "geometry", "runtime", "network", "settings", "io", "decoding"},
+    "surgery": {"errors", "geometry", "runtime", "io", "jobs", "outputs"},
     "evaluation": {"errors", "geometry", "runtime", "io", "jobs", "outputs"},
     "preprocessing": FOUNDATION | {"network", "settings", "training"},
     "planners": FOUNDATION | {"network", "settings", "preprocessing"},
@@ -38,7 +39,7 @@ LAYERS = {
     "lungs": FOUNDATION | METHOD | NNUNET,
     "phantom": FOUNDATION | {"outputs", "evaluation", "lungs"},
     "studies": FOUNDATION | METHOD | NNUNET,
-    "cli": FOUNDATION | METHOD | NNUNET | {"lungs", "phantom", "studies"},
+    "cli": FOUNDATION | METHOD | NNUNET | {"surgery", "lungs", "phantom", "studies"},
     "external_trainers": {"errors", "runtime", "trainers", "cli"},  # where nnU-Net's own command lines come in
     "__main__": {"cli"},
 }
@@ -63,6 +64,7 @@ PURE_ROOMS = (
     "training",
     "inference",
     "outputs",
+    "surgery",
     "evaluation",
 )
 

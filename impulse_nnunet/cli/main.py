@@ -33,6 +33,8 @@ COMMANDS = {
     "evaluate": "score predictions: Dice, surface Dice, intrusions of bronchi and vessels",
     "merge": "join the shards of an evaluation, and say what is missing",
     "submit": "share predict or evaluate among the jobs of a Slurm array or this machine's processes",
+    "branches": "name the branches of bronchi and vessels by segment, with lengths and diameters",
+    "plan": "plan a segmentectomy: margins, volumes and cut lists of unions of segments (research use)",
     "compare": "put methods side by side, with intervals and paired tests",
     "table": "train, score and tabulate the paper's systems and their parts on your data",
     "figure": "draw the paper's figures from a table's runs",

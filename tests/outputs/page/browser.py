@@ -54,8 +54,10 @@ class Browser:
         shell = f'exec 3<&{ends.split()[0]} 4>&{ends.split()[1]}; exec "$@"'
         self._process = subprocess.Popen(
             ["bash", "-c", shell, "bash", *command],
-            pass_fds=(to_browser[0], from_browser[1]), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            pass_fds=(to_browser[0], from_browser[1]),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         os.close(to_browser[0])
         os.close(from_browser[1])
         self._out, self._in = to_browser[1], from_browser[0]

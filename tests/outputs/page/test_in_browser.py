@@ -256,9 +256,13 @@ def test_the_keyboard_goes_through_slices_and_turns(browser):
 
 
 VIEWS_FROM = {
-    "1": ["R", "L", "S", "I"], "2": ["L", "R", "S", "I"], "3": ["P", "A", "S", "I"],
-    "4": ["A", "P", "S", "I"], "5": ["R", "L", "P", "A"], "6": ["R", "L", "A", "P"],
-}  # fmt: skip
+    "1": ["R", "L", "S", "I"],
+    "2": ["L", "R", "S", "I"],
+    "3": ["P", "A", "S", "I"],
+    "4": ["A", "P", "S", "I"],
+    "5": ["R", "L", "P", "A"],
+    "6": ["R", "L", "A", "P"],
+}
 
 
 @pytest.mark.parametrize("key", VIEWS_FROM)

@@ -1,0 +1,1 @@
+"""Planning of anatomical resections: branches, distances, margins, cut lists. Research use, not a medical device."""
