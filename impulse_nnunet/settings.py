@@ -107,12 +107,15 @@ class SamplingSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentationSettings:
-    """Random affine map of each training box, and random intensities.
+    """Random map of each training box, affine and, if asked for, smoothly deformed, and random intensities.
 
     Args:
         rotation: Largest rotation about each axis, radians.
         scale: Largest relative change of size, together for all axes.
+        axis_scale: Largest relative change of size of each axis of the box by itself.
         shift: Largest shift along each axis, as a share of the box's edge.
+        deformation: Standard deviation of a smooth random displacement along each axis, as a share of half the edge.
+        deformation_frequency: Most waves of it across the box's edge.
         brightness: Standard deviation of the added constant, in units of the normalised image.
         contrast: Largest relative change of contrast.
         noise: Largest standard deviation of added white noise, in units of the normalised image.
@@ -121,11 +124,20 @@ class AugmentationSettings:
 
     rotation: float = 0.2
     scale: float = 0.12
+    axis_scale: float = 0.0
     shift: float = 0.05
+    deformation: float = 0.0
+    deformation_frequency: float = 1.0
     brightness: float = 0.1
     contrast: float = 0.15
     noise: float = 0.1
     fixed_channels: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.axis_scale < 1, "augmentation.axis_scale", self.axis_scale, "a share in [0, 1)")
+        _require(0 <= self.deformation <= 0.5, "augmentation.deformation", self.deformation, "a share in [0, 0.5]")
+        frequency = self.deformation_frequency
+        _require(0 < frequency <= 8, "augmentation.deformation_frequency", frequency, "more than 0, at most 8")
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,17 @@ CHANGED = ImPulSeSettings(
     grid=GridSettings((8, 16, 24), (9, 17, 25)),
     region=RegionSettings(mode="two_pass", margin=0.1, whole_share=0.2, jitter=0.3, search_grid=(4, 8, 8)),
     sampling=SamplingSettings(points=7, mask_share=0.4, mask_channels=(1, 2)),
-    augmentation=AugmentationSettings(rotation=0.0, scale=0.1, shift=0.2, brightness=0.3, contrast=0.4, noise=0.5),
+    augmentation=AugmentationSettings(
+        rotation=0.0,
+        scale=0.1,
+        shift=0.2,
+        brightness=0.3,
+        contrast=0.4,
+        noise=0.5,
+        axis_scale=0.05,
+        deformation=0.07,
+        deformation_frequency=1.5,
+    ),
     loss=LossSettings(1.0, 2.0, 3.0),
     training=TrainingSettings(epochs=2, seed=5, max_minutes=1.5),
     template=TemplateSettings(mode="learned", iterations=10, learning_rate=0.1, smoothing=2.0),
@@ -60,7 +70,7 @@ def test_whole_numbers_do_for_floats():
 
 
 BAD_CONTENT = [
-    ({"grids": {}}, r"plans, impulse: found the unknown setting 'grids', expected one of grid, .*; mend the plans"),
+    ({"grids": {}}, r"plans, impulse: found the unknown setting 'grids', expected one of grid, .*; correct the plans"),
     ({"region": {"margins": 1}}, r"plans, impulse\.region: found the unknown setting 'margins', expected one of mode"),
     ({"region": 3}, r"plans, impulse\.region: found 3, expected an object"),
     ({"region": {"mode": 3}}, r"plans, impulse\.region\.mode: found 3, expected a value of type str"),
@@ -88,6 +98,15 @@ BAD_CONTENT = [
     (
         {"sampling": {"mask_share": 0.75, "region_share": 0.5, "mask_channels": [1]}},
         r"sampling\.mask_share \+ sampling\.region_share: found 1\.25, expected at most 1; correct the plans file",
+    ),
+    ({"augmentation": {"axis_scale": 1}}, r"augmentation\.axis_scale: found 1\.0, expected a share in \[0, 1\)"),
+    (
+        {"augmentation": {"deformation": -0.1}},
+        r"augmentation\.deformation: found -0\.1, expected a share in \[0, 0\.5\]",
+    ),
+    (
+        {"augmentation": {"deformation_frequency": 0}},
+        r"deformation_frequency: found 0\.0, expected more than 0, at",
     ),
     ({"training": {"epochs": 0}}, r"training\.epochs: found 0, expected a positive number"),
     ({"training": {"iterations": 0}}, r"training\.iterations: found 0, expected a positive number"),
