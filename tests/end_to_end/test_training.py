@@ -53,8 +53,15 @@ def write_plans(folders, plans):
     (folders.preprocessed / "ImPulSePlans.json").write_text(json.dumps(plans))
 
 
+def make_everything_random(plans):
+    """Dropout and deformed boxes, so that a training that goes on has to go on with their random numbers."""
+    configuration = plans["configurations"]["3d_impulse"]
+    configuration["architecture"]["arch_kwargs"]["head_dropout"] = 0.3
+    configuration["impulse"]["augmentation"] |= {"deformation": 0.08, "axis_scale": 0.1}
+
+
 def test_resume_gives_the_weights_of_an_uninterrupted_run(folders, plans, monkeypatch, tmp_path):
-    plans["configurations"]["3d_impulse"]["architecture"]["arch_kwargs"]["head_dropout"] = 0.3
+    make_everything_random(plans)
     write_plans(folders, plans)
     whole = trainer()
     whole.run_training()
@@ -89,7 +96,7 @@ def assert_same_weights(found, wanted):
     ids=["first step", "amid second epoch", "end of first epoch", "end of second epoch"],
 )
 def test_sigterm_loses_not_a_step(folders, plans, monkeypatch, tmp_path, hook, call, epoch, left):
-    plans["configurations"]["3d_impulse"]["architecture"]["arch_kwargs"]["head_dropout"] = 0.3
+    make_everything_random(plans)
     write_plans(folders, plans)
     whole = trainer()
     whole.run_training()
