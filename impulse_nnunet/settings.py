@@ -119,6 +119,9 @@ class AugmentationSettings:
         brightness: Standard deviation of the added constant, in units of the normalised image.
         contrast: Largest relative change of contrast.
         noise: Largest standard deviation of added white noise, in units of the normalised image.
+        blur: Largest standard deviation of a Gaussian filter that a tenth of the images get, voxels of the input grid.
+        low_resolution: Largest share of each axis's voxels that an eighth of the images lose.
+        gamma: Largest exponent, less 1, of a gamma curve that two images in five get; the smallest is its inverse.
         fixed_channels: Channels that keep their values, besides ``sampling.mask_channels``.
     """
 
@@ -131,6 +134,9 @@ class AugmentationSettings:
     brightness: float = 0.1
     contrast: float = 0.15
     noise: float = 0.1
+    blur: float = 0.0
+    low_resolution: float = 0.0
+    gamma: float = 0.0
     fixed_channels: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
@@ -138,6 +144,9 @@ class AugmentationSettings:
         _require(0 <= self.deformation <= 0.5, "augmentation.deformation", self.deformation, "a share in [0, 0.5]")
         frequency = self.deformation_frequency
         _require(0 < frequency <= 8, "augmentation.deformation_frequency", frequency, "more than 0, at most 8")
+        _require(0 <= self.blur <= 8, "augmentation.blur", self.blur, "voxels, 0 to 8")
+        _require(0 <= self.low_resolution < 1, "augmentation.low_resolution", self.low_resolution, "a share in [0, 1)")
+        _require(0 <= self.gamma <= 4, "augmentation.gamma", self.gamma, "a number in [0, 4]")
 
 
 @dataclass(frozen=True)
