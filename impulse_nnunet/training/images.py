@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -15,6 +16,7 @@ from impulse_nnunet.settings import AugmentationSettings
 BLURRED, REDUCED, CURVED = 0.1, 0.125, 0.4
 INVERTED = 0.25  # of the curved ones
 SMALLEST_RANGE = 1e-7
+LESS_SHARP = 1  # of the random numbers: apart from all others of the seed
 
 
 def random_intensities(
@@ -34,7 +36,6 @@ def random_intensities(
     generator = torch.Generator().manual_seed(seed)
     draw = torch.rand(len(channels), 2, generator=generator)
     brightness = torch.randn(len(channels), generator=generator) * settings.brightness
-    further = torch.rand(len(channels), 7, generator=torch.Generator().manual_seed(seed + 2**31)).tolist()
     if image.device.type != "cpu":
         generator = torch.Generator(image.device).manual_seed(seed)
     noise = torch.randn(len(channels), *image.shape[1:], generator=generator, device=image.device)
@@ -45,7 +46,8 @@ def random_intensities(
     mean = chosen.mean(dim=(1, 2, 3), keepdim=True)
     image = image.clone()
     changed = (chosen - mean) * contrast + mean + brightness + noise
-    image[channels] = torch.stack([_less_sharp(*pair, settings) for pair in zip(changed, further, strict=True)])
+    draws = np.random.default_rng([seed, LESS_SHARP]).random((len(channels), 7))  # they decide, so not on the device
+    image[channels] = torch.stack([_less_sharp(*pair, settings) for pair in zip(changed, draws, strict=True)])
     return image
 
 
@@ -81,7 +83,7 @@ def curved(channel: Tensor, exponent: float, invert: bool = False) -> Tensor:
     return (bent - bent.mean()) / bent.std().clamp_min(SMALLEST_RANGE) * deviation + mean
 
 
-def _less_sharp(channel: Tensor, draw: Sequence[float], settings: AugmentationSettings) -> Tensor:
+def _less_sharp(channel: Tensor, draw: np.ndarray, settings: AugmentationSettings) -> Tensor:
     """Blur, reduce and curve a channel, where the draw (7 numbers in [0, 1)) and the settings say so."""
     if settings.blur > 0 and draw[0] < BLURRED:
         channel = blurred(channel, settings.blur * (1 + draw[1]) / 2)
