@@ -137,6 +137,12 @@ def test_every_encoder_stays_on_the_device(device, encoder, norm):
     assert describe(*prediction, loss) == {("cuda", torch.float32)}
 
 
+def test_context_stays_on_the_device(device):
+    made = InputMaker(settings(), device, augment=False)(batch(dense=False))
+    prediction, loss, _ = step(network("impulse_plus", encoder=replace(NETWORK, context_blocks=1)), made)
+    assert describe(*prediction, loss) == {("cuda", torch.float32)}
+
+
 def test_the_encoder_alone_runs_in_half_precision(device):
     seen = {}
     trained = network("impulse_plus")
