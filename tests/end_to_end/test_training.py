@@ -54,9 +54,9 @@ def write_plans(folders, plans):
 
 
 def make_everything_random(plans):
-    """Dropout and deformed boxes, so that a training that goes on has to go on with their random numbers."""
+    """Dropout and deformed boxes, whose random numbers a training that goes on has to go on with; and context."""
     configuration = plans["configurations"]["3d_impulse"]
-    configuration["architecture"]["arch_kwargs"]["head_dropout"] = 0.3
+    configuration["architecture"]["arch_kwargs"] |= {"head_dropout": 0.3, "context_blocks": 1}
     configuration["impulse"]["augmentation"] |= {"deformation": 0.08, "axis_scale": 0.1}
 
 
