@@ -170,6 +170,8 @@ class TrainingSettings:
         learning_rate: AdamW's first step size; a cosine takes it to ``final_learning_rate``, step by step.
         final_learning_rate: Where the cosine ends.
         weight_decay: AdamW's.
+        averaging: Share that a running mean of the weights keeps at each step, e.g. 0.99; the training ends with that
+            mean. 0: it ends with the weights of its last step.
         seed: Of everything random in training.
     """
 
@@ -180,6 +182,7 @@ class TrainingSettings:
     learning_rate: float = 1e-3
     final_learning_rate: float = 1e-6
     weight_decay: float = 1e-2
+    averaging: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -187,6 +190,7 @@ class TrainingSettings:
             _require(getattr(self, name) > 0, f"training.{name}", getattr(self, name), "a positive number")
         for name in ("max_minutes", "final_learning_rate", "weight_decay"):
             _require(getattr(self, name) >= 0, f"training.{name}", getattr(self, name), "0 or more")
+        _require(0 <= self.averaging < 1, "training.averaging", self.averaging, "a share in [0, 1)")
         _require(self.learning_rate > 0, "training.learning_rate", self.learning_rate, "a positive number")
 
 

@@ -41,7 +41,7 @@ CHANGED = ImPulSeSettings(
         gamma=0.6,
     ),
     loss=LossSettings(1.0, 2.0, 3.0),
-    training=TrainingSettings(epochs=2, seed=5, max_minutes=1.5),
+    training=TrainingSettings(epochs=2, seed=5, max_minutes=1.5, averaging=0.9),
     template=TemplateSettings(mode="learned", iterations=10, learning_rate=0.1, smoothing=2.0),
     inference=InferenceSettings(10),
 )
@@ -117,6 +117,7 @@ BAD_CONTENT = [
     ({"training": {"epochs": 0}}, r"training\.epochs: found 0, expected a positive number"),
     ({"training": {"iterations": 0}}, r"training\.iterations: found 0, expected a positive number"),
     ({"training": {"validation_iterations": -1}}, r"training\.validation_iterations: found -1, expected a positive"),
+    ({"training": {"averaging": 1}}, r"training\.averaging: found 1\.0, expected a share in \[0, 1\)"),
     ({"template": {"mode": "flat"}}, r"template\.mode: found 'flat', expected one of frequency, learned"),
     ({"template": {"iterations": 0}}, r"template\.iterations: found 0, expected a positive number"),
     ({"template": {"smoothing": 0}}, r"template\.smoothing: found 0\.0, expected a positive number"),

@@ -38,7 +38,7 @@ from impulse_nnunet.training.curves import TensorBoardLogger
 from impulse_nnunet.training.device_batches import DeviceBatches
 from impulse_nnunet.training.inputs import NetworkBatch
 from impulse_nnunet.training.losses import hard_counts, point_loss
-from impulse_nnunet.training.optimiser import adamw, steps_of
+from impulse_nnunet.training.optimiser import adamw, keep_average, steps_of, use_average
 from impulse_nnunet.training.template_fit import CHECKPOINT_NAME
 
 SAVE_EVERY_EPOCHS = 5
@@ -128,6 +128,8 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, CosineSchedule]:
         """AdamW and a cosine that :meth:`train_step` moves."""
         optimiser = adamw(self.network.parameters(), self.initial_lr, self.device, self.weight_decay)
+        if self.settings.training.averaging > 0:
+            keep_average(optimiser, self.settings.training.averaging)
         return optimiser, CosineSchedule(optimiser, self.initial_lr, self.settings.training.final_learning_rate)
 
     def _build_loss(self) -> Any:
@@ -211,7 +213,8 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         self.dataloader_val.seek(self.current_epoch * self.num_val_iterations_per_epoch)
 
     def on_train_end(self) -> None:
-        """As the parent's; nothing is left of an interruption."""
+        """As the parent's, with the mean of the weights if one is kept; nothing is left of an interruption."""
+        use_average(self.optimizer)
         super().on_train_end()
         report_co_trained_template(self)
         if self.local_rank == 0:

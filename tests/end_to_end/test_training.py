@@ -54,10 +54,11 @@ def write_plans(folders, plans):
 
 
 def make_everything_random(plans):
-    """Dropout and deformed boxes, whose random numbers a training that goes on has to go on with; and context."""
+    """Dropout and deformed boxes, whose random numbers have to go on; self-attention, and a running mean of weights."""
     configuration = plans["configurations"]["3d_impulse"]
     configuration["architecture"]["arch_kwargs"] |= {"head_dropout": 0.3, "context_blocks": 1}
     configuration["impulse"]["augmentation"] |= {"deformation": 0.08, "axis_scale": 0.1}
+    configuration["impulse"]["training"]["averaging"] = 0.9
 
 
 def test_resume_gives_the_weights_of_an_uninterrupted_run(folders, plans, monkeypatch, tmp_path):
