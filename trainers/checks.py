@@ -45,8 +45,8 @@ def check_supported(plans: Mapping[str, Any], configuration: str, dataset_json: 
     settings, network = settings_from_configuration(content), network_settings_from_configuration(content)
     if settings.training.averaging > 0 and (network.norm == "batch" or settings.template.mode == "co_trained"):
         raise NotImplementedError(
-            "impulse.training.averaging is not supported with batch norm, whose own means are of other weights (nor with a "
-            "co-trained template, which has it); set it to 0, or architecture.arch_kwargs.norm to instance"
+            "impulse.training.averaging is not supported with batch norm, whose own means are of other weights, nor "
+            "with a co-trained template, which has it; set it to 0, or architecture.arch_kwargs.norm to instance"
         )
     check_plans(plans, str(plans.get("plans_name", "plans")))
     if any(isinstance(label, list | tuple) and len(label) > 1 for label in dataset_json["labels"].values()):

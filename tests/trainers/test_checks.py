@@ -62,7 +62,7 @@ def test_a_running_mean_of_weights_beside_batch_norm_is_not_supported(norm, temp
         impulse=to_json(averaged),
         architecture={"network_class_name": NETWORK_CLASS, "arch_kwargs": to_json(network)},
     )
-    with pytest.raises(NotImplementedError, match="training.averaging is not supported with batch norm"):
+    with pytest.raises(NotImplementedError, match=r"training\.averaging is not supported with batch norm"):
         check_supported(plans, "3d_impulse", LABELS)
     check_supported(plans_with(impulse=to_json(settings_for(training=averaged.training))), "3d_impulse", LABELS)
 
