@@ -1,20 +1,22 @@
 #!/usr/bin/env bash
-# The tables of docs/results.md on real organ shapes, with fixed seeds; a call that was ended goes on.
-# Usage: SHAPES=.../Dataset720_NAME tools/real_shapes.sh OUTPUT_FOLDER PART...
+# What docs/results.md tells of real data, with fixed seeds; a call that was ended goes on.
+# Usage: DATA=.../Dataset720_NAME tools/real_data.sh OUTPUT_FOLDER PART...
 # Parts, each against ImPulSe+ as planned (plain), at STEPS steps and SEEDS seeds on fold FOLD:
 #   deformation  smooth random deformation and separate scaling of the axes
 #   context      self-attention on the coarsest level, without and with the deformation
 #   capacity     widths 24 to 192, without and with the deformation
-#   regular      dropout in the heads and five times the weight decay
+#   regular      dropout in the heads, and five times the weight decay
+#   averaging    the training ends with a running mean of the weights
+#   intensities  blur, fewer voxels and gamma curves of nnU-Net's range, with the deformation (channels that are no masks)
 #   rivals       ImPulSe and nnU-Net's network on the input grid, without and with the deformation
 #   curve        plain, deformation, ImPulSe and nnU-Net's network after 400, 800, 1600 and 3200 steps, one seed
-#   vessels      SHAPES names a data set of two masks, organ and vessels; beside it the organ's mask alone (ID + 1)
+#   vessels      DATA names a data set of two masks, organ and vessels; beside it the organ's mask alone (ID + 1)
 # Each row is `impulse_nnunet table` (OUTPUT_FOLDER/study), each part ends with `impulse_nnunet compare`
 # (OUTPUT_FOLDER/comparisons). STEPS, SEEDS, FOLD, WORKERS (rows at a time, one core each) and GPU_MEMORY (GB that the
 # planner plans for) may be set.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-output=${1:?usage: SHAPES=RAW_DATA_SET tools/real_shapes.sh OUTPUT_FOLDER PART...}
+output=${1:?usage: DATA=RAW_DATA_SET tools/real_data.sh OUTPUT_FOLDER PART...}
 shift
 mkdir -p "$output"
 output=$(cd "$output" && pwd)
@@ -24,10 +26,10 @@ cores=$(python -c 'import os; print(len(os.sched_getaffinity(0)))')
 WORKERS=${WORKERS:-$((cores < 4 ? cores : 4))}
 export output STEPS=${STEPS:-1200} SEEDS=${SEEDS:-3} FOLD=${FOLD:-0} PYTHONWARNINGS=ignore
 export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE NUMBA_NUM_THREADS=1 nnUNet_def_n_proc=1 nnUNet_n_proc_DA=1
-name=$(basename "${SHAPES:?names a raw data set of nnU-Net}")
+name=$(basename "${DATA:?names a raw data set of nnU-Net}")
 DATASET=${name:7:3}
 mkdir -p "$nnUNet_raw" "$nnUNet_preprocessed" "$nnUNet_results" "$output/logs"
-[ -e "$nnUNet_raw/$name" ] || ln -s "$(cd "$SHAPES" && pwd)" "$nnUNet_raw/$name"
+[ -e "$nnUNet_raw/$name" ] || ln -s "$(cd "$DATA" && pwd)" "$nnUNet_raw/$name"
 
 planned() {  # ID NAME
     [ -f "$nnUNet_preprocessed/$2/planned" ] && return
@@ -38,7 +40,10 @@ planned() {  # ID NAME
 deformation='--set impulse.augmentation.deformation=0.08 --set impulse.augmentation.axis_scale=0.1'
 context='--set architecture.arch_kwargs.context_blocks=2'
 wide='--set architecture.arch_kwargs.features_per_stage=[24,48,96,192]'
-regular='--set architecture.arch_kwargs.head_dropout=0.3 --set impulse.training.weight_decay=0.05'
+dropout='--set architecture.arch_kwargs.head_dropout=0.3'
+decay='--set impulse.training.weight_decay=0.05'
+averaging='--set impulse.training.averaging=0.99'
+intensities='--set impulse.augmentation.blur=1 --set impulse.augmentation.low_resolution=0.5 --set impulse.augmentation.gamma=0.5'
 
 table() {  # ID STUDY ROW STEPS [FLAG...]: seed after seed, so that a call that is ended has made whole seeds
     local id=$1 study=$2 key=$3 steps=$4 seeds
@@ -79,7 +84,18 @@ for part in "${@:-deformation}"; do
         row "$DATASET" wide plus "$STEPS" $wide
         row "$DATASET" deformation_wide plus "$STEPS" $deformation $wide
         ;;
-    regular) row "$DATASET" regular plus "$STEPS" $regular ;;
+    regular)
+        row "$DATASET" dropout plus "$STEPS" $dropout
+        row "$DATASET" decay plus "$STEPS" $decay
+        ;;
+    averaging)
+        row "$DATASET" averaging plus "$STEPS" $averaging
+        row "$DATASET" deformation_averaging plus "$STEPS" $deformation $averaging
+        ;;
+    intensities)
+        row "$DATASET" intensities plus "$STEPS" $intensities
+        row "$DATASET" deformation_intensities plus "$STEPS" $deformation $intensities
+        ;;
     rivals)
         row "$DATASET" deformation plus "$STEPS" $deformation
         row "$DATASET" impulse impulse "$STEPS"
@@ -105,7 +121,7 @@ for part in "${@:-deformation}"; do
         row "$alone" deformation plus "$STEPS" $deformation
         ;;
     *)
-        echo "unknown part $part: deformation, context, capacity, regular, rivals, curve, vessels" >&2
+        echo "unknown part $part: deformation, context, capacity, regular, averaging, intensities, rivals, curve, vessels" >&2
         exit 2
         ;;
     esac
