@@ -50,7 +50,7 @@ table() {  # ID STUDY ROW STEPS [FLAG...]: seed after seed, so that a call that 
     shift 4
     for seeds in $(seq 1 "$SEEDS"); do
         impulse_nnunet table -d "$id" --table 1 --rows "$key" --seeds "$seeds" --budget "$steps" -f "$FOLD" -np 1 \
-            -device cpu --tolerance_mm 2 3 5 -o "$output/study/${id}_$study" "$@" >> "$output/logs/${id}_$study.log" 2>&1
+            -device cpu --tolerance_mm 2 3 5 --hd95 -o "$output/study/${id}_$study" "$@" >> "$output/logs/${id}_$study.log" 2>&1
     done
 }
 export -f table
