@@ -109,25 +109,46 @@ class SamplingSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentationSettings:
-    """Random affine map of each training box, and random intensities.
+    """Random map of each training box, affine and, if asked for, smoothly deformed, and random intensities.
 
     Args:
         rotation: Largest rotation about each axis, radians.
         scale: Largest relative change of size, together for all axes.
+        axis_scale: Largest relative change of size of each axis of the box by itself.
         shift: Largest shift along each axis, as a share of the box's edge.
+        deformation: Standard deviation of a smooth random displacement along each axis, as a share of half the edge.
+        deformation_frequency: Most waves of it across the box's edge.
         brightness: Standard deviation of the added constant, in units of the normalised image.
         contrast: Largest relative change of contrast.
         noise: Largest standard deviation of added white noise, in units of the normalised image.
+        blur: Largest standard deviation of a Gaussian filter that a tenth of the images get, voxels of the input grid.
+        low_resolution: Largest share of each axis's voxels that an eighth of the images lose.
+        gamma: Largest exponent, less 1, of a gamma curve that two images in five get; the smallest is its inverse.
         fixed_channels: Channels that keep their values, besides ``sampling.mask_channels``.
     """
 
     rotation: float = 0.2
     scale: float = 0.12
+    axis_scale: float = 0.0
     shift: float = 0.05
+    deformation: float = 0.0
+    deformation_frequency: float = 1.0
     brightness: float = 0.1
     contrast: float = 0.15
     noise: float = 0.1
+    blur: float = 0.0
+    low_resolution: float = 0.0
+    gamma: float = 0.0
     fixed_channels: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.axis_scale < 1, "augmentation.axis_scale", self.axis_scale, "a share in [0, 1)")
+        _require(0 <= self.deformation <= 0.5, "augmentation.deformation", self.deformation, "a share in [0, 0.5]")
+        frequency = self.deformation_frequency
+        _require(0 < frequency <= 8, "augmentation.deformation_frequency", frequency, "more than 0, at most 8")
+        _require(0 <= self.blur <= 8, "augmentation.blur", self.blur, "voxels, 0 to 8")
+        _require(0 <= self.low_resolution < 1, "augmentation.low_resolution", self.low_resolution, "a share in [0, 1)")
+        _require(0 <= self.gamma <= 4, "augmentation.gamma", self.gamma, "a number in [0, 4]")
 
 
 @dataclass(frozen=True)
@@ -151,6 +172,8 @@ class TrainingSettings:
         learning_rate: AdamW's first step size; a cosine takes it to ``final_learning_rate``, step by step.
         final_learning_rate: Where the cosine ends.
         weight_decay: AdamW's.
+        averaging: Share that a running mean of the weights keeps at each step, e.g. 0.99; the training ends with that
+            mean. 0: it ends with the weights of its last step.
         seed: Seed of everything random in training.
     """
 
@@ -161,6 +184,7 @@ class TrainingSettings:
     learning_rate: float = 1e-3
     final_learning_rate: float = 1e-6
     weight_decay: float = 1e-2
+    averaging: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -168,6 +192,7 @@ class TrainingSettings:
             _require(getattr(self, name) > 0, f"training.{name}", getattr(self, name), "a positive number")
         for name in ("max_minutes", "final_learning_rate", "weight_decay"):
             _require(getattr(self, name) >= 0, f"training.{name}", getattr(self, name), "0 or more")
+        _require(0 <= self.averaging < 1, "training.averaging", self.averaging, "a share in [0, 1)")
         _require(self.learning_rate > 0, "training.learning_rate", self.learning_rate, "a positive number")
 
 

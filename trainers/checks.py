@@ -31,7 +31,7 @@ def check_supported(plans: Mapping[str, Any], configuration: str, dataset_json: 
     Raises:
         InputError: Another planner's plans, plans that name classes of other packages, an unknown configuration, or
             settings out of range.
-        NotImplementedError: Regions or cascades.
+        NotImplementedError: Regions, cascades, or a running mean of weights beside batch norm.
     """
     if configuration not in plans["configurations"]:
         raise InputError(
@@ -42,8 +42,12 @@ def check_supported(plans: Mapping[str, Any], configuration: str, dataset_json: 
         )
     manager = PlansManager({k: v for k, v in plans.items() if k != "continue_training"})
     content = manager.get_configuration(configuration).configuration
-    settings_from_configuration(content)
-    network_settings_from_configuration(content)
+    settings, network = settings_from_configuration(content), network_settings_from_configuration(content)
+    if settings.training.averaging > 0 and (network.norm == "batch" or settings.template.mode == "co_trained"):
+        raise NotImplementedError(
+            "impulse.training.averaging is not supported with batch norm, whose own means are of other weights, nor "
+            "with a co-trained template, which has it; set it to 0, or architecture.arch_kwargs.norm to instance"
+        )
     check_plans(plans, str(plans.get("plans_name", "plans")))
     if any(isinstance(label, list | tuple) and len(label) > 1 for label in dataset_json["labels"].values()):
         raise NotImplementedError("region-based labels are not supported by nnUNetTrainerImPulSe; use plain labels")

@@ -37,7 +37,7 @@ from impulse_nnunet.training.curves import TensorBoardLogger
 from impulse_nnunet.training.device_batches import DeviceBatches
 from impulse_nnunet.training.inputs import NetworkBatch
 from impulse_nnunet.training.losses import hard_counts, point_loss
-from impulse_nnunet.training.optimiser import adamw
+from impulse_nnunet.training.optimiser import adamw, keep_average, use_average
 from impulse_nnunet.training.template_fit import CHECKPOINT_NAME
 
 SAVE_EVERY_EPOCHS = 5
@@ -131,6 +131,8 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, CosineSchedule]:
         """AdamW and a cosine that :meth:`train_step` moves."""
         optimiser = adamw(self.network.parameters(), self.initial_lr, self.device, self.weight_decay)
+        if self.settings.training.averaging > 0:
+            keep_average(optimiser, self.settings.training.averaging)
         return optimiser, CosineSchedule(optimiser, self.initial_lr, self.settings.training.final_learning_rate)
 
     def _build_loss(self) -> Any:
@@ -214,7 +216,8 @@ class nnUNetTrainerImPulSe(nnUNetTrainer):
         self.pace.begin()
 
     def on_train_end(self) -> None:
-        """Overrides nnU-Net's: nothing is left of an interruption."""
+        """Overrides nnU-Net's: with the mean of the weights if one is kept; nothing is left of an interruption."""
+        use_average(self.optimizer)
         super().on_train_end()
         report_co_trained_template(self)
         if self.local_rank == 0:

@@ -24,7 +24,7 @@ def descend(trainer: nnUNetTrainerImPulSe, loss: torch.Tensor) -> None:
     else:
         scaler.scale(loss).backward()
         scaler.unscale_(optimiser)
-    for part in (network.encoder, network.decoder), (network.localizer,):
+    for part in (network.encoder, network.context, network.decoder), (network.localizer,):
         trained = [parameter for module in part if module is not None for parameter in module.parameters()]
         torch.nn.utils.clip_grad_norm_(trained, GRADIENT_NORM)
     if scaler is None:

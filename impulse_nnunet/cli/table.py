@@ -74,6 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[1, 2, 3],
         help="of the NSD; the first stands in the table (default: 1 2 3)",
     )
+    add("--hd95", action="store_true", help="also the 95th percentile of the Hausdorff distance, in the comparison")
     add("-f", default="0", metavar="FOLD", help="fold to train on (default: 0)")
     add("-p", default=PLANS, metavar="PLANS", help=f"default: {PLANS}")
     add("-c", default=CONFIGURATION, metavar="CONFIGURATION", help=f"default: {CONFIGURATION}")
@@ -140,7 +141,7 @@ def _options(options: argparse.Namespace) -> StudyOptions:
         stock_plans=options.stock_plans,
         stock_configuration=options.stock_configuration,
         mirroring=options.mirroring,
-        metrics=MetricSettings(tolerances_mm=tuple(options.tolerance_mm)),
+        metrics=MetricSettings(tolerances_mm=tuple(options.tolerance_mm), hd95=options.hd95),
     )
 
 

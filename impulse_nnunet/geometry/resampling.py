@@ -1,4 +1,4 @@
-"""Working volumes on the input grids of boxes: one affine interpolation each, where the volume lies."""
+"""Working volumes on the input grids of boxes, deformed ones too: one interpolation each, where the volume lies."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from impulse_nnunet.geometry.boxes import Box
 from impulse_nnunet.geometry.coordinates import grid_points, sample_points
+from impulse_nnunet.geometry.deformation import DeformedBox
 
 AT_ONCE_BYTES = 256 * 2**20  # of volumes in float32
 
@@ -40,4 +41,7 @@ def _centres(box: Box, input_grid: Sequence[int], device: torch.device) -> Tenso
     """Image positions of the voxel centres of a box's grid: (d, h, w, 3) float32."""
     matrix = torch.as_tensor(box.matrix, dtype=torch.float32, device=device)
     centre = torch.as_tensor(box.centre, dtype=torch.float32, device=device)
-    return grid_points(input_grid, device=device) @ matrix.T + centre
+    points = grid_points(input_grid, device=device)
+    if isinstance(box, DeformedBox):
+        points = box.deformation.on(points)
+    return points @ matrix.T + centre

@@ -98,7 +98,7 @@ class Ensemble:
         with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=tf32):
             if self.device.type != "cuda" or self.precision == "half":
                 return network.encode(image)
-            return network.encoder(image)  # without the autocast that the network brings
+            return network.pyramid(image)  # without the autocast that the network brings
 
 
 def _without_decoder(network: ImPulSeNet, weights: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:

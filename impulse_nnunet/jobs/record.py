@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,10 +61,12 @@ class Record:
 
     Args:
         path: JSON file.
+        completed: Adds to the inputs of a record of before what it could not know, where that has a default with which
+            the result is the same; as they are by default.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, completed: Callable[[dict[str, Any]], dict[str, Any]] = dict) -> None:
+        self.path, self.completed = path, completed
 
     def read(self) -> dict[str, Any]:
         """Its content; empty if there is none that can be read."""
@@ -85,7 +87,7 @@ class Record:
         if not content:
             return Status(CHANGED, "its record has another form") if self.path.is_file() else Status(NEW)
         wanted, _ = inputs.read(content.get("notes"))
-        changed = list(_differences(content.get("inputs", {}), wanted))
+        changed = list(_differences(self.completed(content.get("inputs", {})), wanted))
         if changed:
             more = " and more" if len(changed) > MOST_REASONS else ""
             return Status(CHANGED, ", ".join(changed[:MOST_REASONS]) + more)

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import torch
 
+from impulse_nnunet.network.context import GlobalContext
 from impulse_nnunet.network.encoders import build_encoder
 from impulse_nnunet.network.heads import PointHead
 from impulse_nnunet.network.impulse_net import ImPulSeNet, PointDecoder
@@ -37,7 +38,9 @@ def build_network(
         kind(number_of_classes, settings.template_grid) if settings.template else None,
         number_of_classes,
     )
-    return ImPulSeNet(encoder, decoder, encoder_bfloat16=cpu_has_bfloat16())
+    blocks = settings.context_blocks
+    context = GlobalContext(settings.features_per_stage[-1], blocks) if blocks else None
+    return ImPulSeNet(encoder, decoder, encoder_bfloat16=cpu_has_bfloat16(), context=context)
 
 
 @lru_cache(maxsize=1)

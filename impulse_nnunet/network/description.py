@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from impulse_nnunet.network.context import HEAD_CHANNELS, GlobalContext
 from impulse_nnunet.network.dense import DenseNetwork
 from impulse_nnunet.network.heads import PointHead
 from impulse_nnunet.network.impulse_net import PointDecoder
@@ -109,6 +110,10 @@ def describe(
         saved = saved_values(network.encoder, task.input_channels, task.input_grid)
     dense = network.encoder if isinstance(network.encoder, DenseNetwork) else None
     parts = {"encoder": _encoder(network.encoder if dense is None else dense.pyramid, settings, task)}
+    if isinstance(network.context, GlobalContext):
+        level = parts["encoder"].levels[-1]
+        parts["context"] = _context(network.context, level)
+        saved += network.context.saved_values(math.prod(level.grid))
     if dense is not None:
         parts["head"] = NetworkPart(parameters=count(dense.head), grid=task.input_grid, settings=dense.head.title)
     if isinstance(network.decoder, PointDecoder):
@@ -147,6 +152,12 @@ def _encoder(encoder: nn.Module, settings: NetworkSettings, task: Task) -> Netwo
     if settings.encoder == "resnet18":
         text += f", stem kernel {settings.stem_kernel_size}"
     return NetworkPart(parameters=count(encoder), grid=task.input_grid, settings=text, levels=tuple(levels))
+
+
+def _context(context: GlobalContext, level: Level) -> NetworkPart:
+    number = len(context.blocks)
+    text = f"{number} {'block' if number == 1 else 'blocks'} of self-attention, {HEAD_CHANNELS} channels a head"
+    return NetworkPart(parameters=count(context), grid=level.grid, settings=text)
 
 
 def _localizer(localizer: nn.Module, task: Task) -> NetworkPart:

@@ -112,13 +112,17 @@ class ImPulSeNet(nn.Module):
             fits. A dense network is an encoder whose only feature map is its logits.
         decoder: Feature maps and points -> :class:`PointPrediction`.
         encoder_bfloat16: Run the encoder in bfloat16, channels last: the fast way on CPUs with AVX-512 BF16.
+        context: Changes the coarsest feature map, size kept; None: it stays.
 
     ``localizer``, where there is one, says where in a whole image the foreground is; it shares no weights.
     """
 
-    def __init__(self, encoder: nn.Module, decoder: Decoder, encoder_bfloat16: bool = False) -> None:
+    def __init__(
+        self, encoder: nn.Module, decoder: Decoder, encoder_bfloat16: bool = False, context: nn.Module | None = None
+    ) -> None:
         super().__init__()
         self.encoder = encoder
+        self.context = context
         self.decoder: Decoder = decoder
         self.encoder_bfloat16 = encoder_bfloat16
         self.localizer: ImPulSeNet | None = None
@@ -129,12 +133,17 @@ class ImPulSeNet(nn.Module):
         """The feature pyramid of (batch, channel, d, h, w) images on the input grid; on CUDA in half precision."""
         if image.device.type != "cpu":
             with encoder_autocast(image.device):
-                return self.encoder(image)
+                return self.pyramid(image)
         with ShallowPadded():
             if not self.encoder_bfloat16:
-                return self.encoder(image)
+                return self.pyramid(image)
             with torch.autocast("cpu", dtype=torch.bfloat16):
-                return self.encoder(channels_last(image))
+                return self.pyramid(channels_last(image))
+
+    def pyramid(self, image: Tensor) -> list[Tensor]:
+        """As :meth:`encode`, in the precision that is on."""
+        levels: list[Tensor] = self.encoder(image)
+        return levels if self.context is None else [*levels[:-1], self.context(levels[-1])]
 
     def forward(
         self,

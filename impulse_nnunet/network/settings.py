@@ -27,6 +27,7 @@ class NetworkSettings:
         template: T: whether there is a template.
         deformation: D: whether points are moved into the template.
         correction: C: whether a head adds logits; without template and deformation it is ImPulSe's one head.
+        context_blocks: Blocks of self-attention on the coarsest level of the pyramid; dense systems have none.
     """
 
     features_per_stage: tuple[int, ...] = (64, 128, 256, 512)
@@ -42,6 +43,7 @@ class NetworkSettings:
     template: bool = True
     deformation: bool = True
     correction: bool = True
+    context_blocks: int = 0
 
     def __post_init__(self) -> None:
         self._check_sizes()
@@ -68,6 +70,8 @@ class NetworkSettings:
             raise ValueError(f"stem_kernel_size is {self.stem_kernel_size}; expected an odd number")
         if not 0 <= self.head_dropout < 1:
             raise ValueError(f"head_dropout is {self.head_dropout}; expected a share in [0, 1)")
+        if self.context_blocks < 0:
+            raise ValueError(f"context_blocks is {self.context_blocks}; expected 0 or more")
 
     def _check_switches(self) -> None:
         """Refuse switches that contradict each other."""

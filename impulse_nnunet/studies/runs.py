@@ -18,7 +18,7 @@ from impulse_nnunet.jobs.record import BEGUN, CHANGED, DONE, Inputs, Record
 from impulse_nnunet.studies.models import CHECKPOINT, TrainedModel
 from impulse_nnunet.studies.rows import StudyRow
 from impulse_nnunet.studies.scoring import EvaluationCases, means_of, score
-from impulse_nnunet.studies.variants import Variant
+from impulse_nnunet.studies.variants import Variant, with_defaults
 
 TRAIN = "nnunetv2.run.run_training:run_training_entry"
 PREDICT = "nnunetv2.inference.predict_from_raw_data:predict_entry_point_modelfolder"
@@ -95,7 +95,7 @@ class Run:
 
     def record(self, part: str) -> Record:
         """The record of one of :data:`PARTS`."""
-        return Record(self.work / f"record_{part}.json")
+        return Record(self.work / f"record_{part}.json", with_defaults)
 
     def training_inputs(self) -> Inputs:
         """What decides the weights; for a finished model, which one it is."""

@@ -123,6 +123,20 @@ def _stock_variant(row: StudyRow, seed: int, dataset: str, options: StudyOptions
     )
 
 
+def with_defaults(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Inputs of a training's record, with the settings that this version knows and the record's did not.
+
+    A new setting's default is what versions before did (plans rely on it too), so trainings of before stay valid.
+    """
+    configuration = inputs.get("configuration")
+    if not isinstance(configuration, dict) or PLAN_KEY not in configuration:
+        return dict(inputs)
+    try:
+        return {**inputs, "configuration": _completed(deepcopy(configuration))}
+    except (InputError, KeyError, TypeError):  # settings that this version no longer knows: they differ
+        return dict(inputs)
+
+
 def _completed(content: dict[str, Any]) -> dict[str, Any]:
     """Settings that older plans do not spell out, with their defaults."""
     content["architecture"]["arch_kwargs"] = to_json(network_settings_from_configuration(content))

@@ -1,7 +1,7 @@
 """Random training boxes: where the input grid lies in the image (continuous-coordinate augmentation).
 
 The image is interpolated once, on the box's grid, and points and labels follow analytically; no label map is ever
-interpolated.
+interpolated. That holds for the smooth deformation too: the same sine waves move the grid's centres and the points.
 """
 
 from __future__ import annotations
@@ -9,7 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 from impulse_nnunet.geometry.boxes import Box, region_box
+from impulse_nnunet.geometry.deformation import STEEPEST, Deformation, DeformedBox
 from impulse_nnunet.settings import AugmentationSettings, RegionSettings
+
+WAVES = 8
+LONGEST_WAVE = 4.0  # box edges; longer waves are all but shifts
 
 
 def random_region_box(rng: np.random.Generator, foreground_faces: np.ndarray, region: RegionSettings) -> Box:
@@ -30,7 +34,9 @@ def random_region_box(rng: np.random.Generator, foreground_faces: np.ndarray, re
 
 
 def augment_box(rng: np.random.Generator, box: Box, image_extent_mm: np.ndarray, settings: AugmentationSettings) -> Box:
-    """Rotate, scale and shift a box in physical space.
+    """Rotate, scale and shift a box in physical space; then, where asked for, scale its axes and deform it.
+
+    What is off draws no random numbers, so settings from before mean the same boxes.
 
     Args:
         rng: Random numbers.
@@ -43,7 +49,33 @@ def augment_box(rng: np.random.Generator, box: Box, image_extent_mm: np.ndarray,
     shift = rng.uniform(-settings.shift, settings.shift, 3)
     half = image_extent_mm / 2
     turned = np.diag(1 / half) @ rotation_matrix(angles) @ np.diag(half)
-    return Box(scale * turned @ box.matrix, box.centre + box.matrix @ (2 * shift))
+    matrix, centre = scale * turned @ box.matrix, box.centre + box.matrix @ (2 * shift)
+    if settings.axis_scale > 0:
+        matrix = matrix * (1 + rng.uniform(-settings.axis_scale, settings.axis_scale, 3))
+    if settings.deformation <= 0:
+        return Box(matrix, centre)
+    return DeformedBox(matrix, centre, random_deformation(rng, settings.deformation, settings.deformation_frequency))
+
+
+def random_deformation(rng: np.random.Generator, deviation: float, frequency: float) -> Deformation:
+    """A smooth deformation of box positions that does not fold.
+
+    Directions of waves and of movements are isotropic in box units, frequencies uniform from a wave across four edges
+    to ``frequency`` waves across one. A wave that would be too steep gets the largest amplitude that is allowed.
+
+    Args:
+        rng: Random numbers.
+        deviation: Standard deviation of the displacement along each axis, box units (half an edge).
+        frequency: Most waves across an edge.
+    """
+    directions = rng.normal(size=(WAVES, 3))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    waves = rng.uniform(min(1 / LONGEST_WAVE, frequency), frequency, (WAVES, 1))
+    amplitudes = rng.normal(0, deviation * np.sqrt(2 / WAVES), (WAVES, 3))  # the mean of a squared sine is a half
+    vectors = np.pi * waves * directions  # two box units an edge
+    steepness = np.abs(np.einsum("ij,ij->i", amplitudes, vectors))
+    amplitudes *= np.minimum(1, STEEPEST / np.maximum(steepness, STEEPEST))[:, None]
+    return Deformation(amplitudes, vectors, rng.uniform(-np.pi, np.pi, WAVES))
 
 
 def rotation_matrix(angles: np.ndarray) -> np.ndarray:

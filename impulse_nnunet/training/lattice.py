@@ -8,8 +8,9 @@ import numba
 import numpy as np
 
 from impulse_nnunet.geometry.boxes import Box
-from impulse_nnunet.geometry.coordinates import voxel_centres
-from impulse_nnunet.training.points import IGNORED
+from impulse_nnunet.geometry.coordinates import grid_points, voxel_centres
+from impulse_nnunet.geometry.deformation import DeformedBox
+from impulse_nnunet.training.points import IGNORED, labels_at
 
 NO_LABEL = -1  # negative values have become background when it is compared
 
@@ -28,6 +29,8 @@ def lattice_labels(
     Returns:
         (voxel,) int64.
     """
+    if isinstance(box, DeformedBox):
+        return labels_at(segmentation, box, grid_points(grid).reshape(-1, 3).numpy(), ignore_label)
     d, h, w = (voxel_centres(size).numpy().astype(np.float64) for size in grid)
     labels = np.empty(tuple(grid), np.int64)
     ignored = NO_LABEL if ignore_label is None else ignore_label

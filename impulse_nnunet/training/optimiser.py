@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+AVERAGE, AVERAGED = "average", "averaged"  # entries of the state: a parameter's running mean, and its steps
 WAYS = ("foreach", "fused", "capturable", "differentiable")  # of computing the same step; the device's choice
 
 
@@ -17,6 +18,37 @@ def adamw(
     """AdamW for parameters that lie on a device already; elsewhere than on CUDA it is PyTorch's default."""
     fused = True if device.type == "cuda" else None
     return torch.optim.AdamW(parameters, learning_rate, weight_decay=weight_decay, fused=fused)
+
+
+def keep_average(optimiser: torch.optim.Optimizer, decay: float) -> None:
+    """Keep a running mean of the parameters, moved after every step; it is part of the optimiser's state.
+
+    Its memory is short at first and grows to ``decay``: the n-th step keeps ``min(decay, n / (n + 9))`` of the mean, so
+    the random start is soon forgotten.
+
+    Args:
+        optimiser: Of the training.
+        decay: Share that each step keeps, less than 1.
+    """
+
+    @torch.no_grad()
+    def move(optimiser: torch.optim.Optimizer, *_: Any) -> None:
+        for group in optimiser.param_groups:
+            group[AVERAGED] = group.get(AVERAGED, 0) + 1
+            keep = min(decay, group[AVERAGED] / (group[AVERAGED] + 9))
+            moved = [parameter for parameter in group["params"] if parameter in optimiser.state]
+            means = [optimiser.state[p].setdefault(AVERAGE, p.detach().clone()) for p in moved]
+            torch._foreach_lerp_(means, [parameter.detach() for parameter in moved], 1 - keep)
+
+    optimiser.register_step_post_hook(move)
+
+
+@torch.no_grad()
+def use_average(optimiser: torch.optim.Optimizer) -> None:
+    """Give the parameters the values of their running mean, where one is kept."""
+    for parameter, state in optimiser.state.items():
+        if AVERAGE in state:
+            parameter.copy_(state[AVERAGE])
 
 
 def load_optimiser(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:

@@ -7,10 +7,13 @@ import pytest
 import torch
 
 from impulse_nnunet.geometry.boxes import Box
+from impulse_nnunet.geometry.deformation import DeformedBox
+from impulse_nnunet.geometry.resampling import images_on_boxes
 from impulse_nnunet.network import SYSTEMS, NetworkSettings, Task
-from impulse_nnunet.settings import LossSettings, RegionSettings, SamplingSettings
+from impulse_nnunet.settings import AugmentationSettings, LossSettings, RegionSettings, SamplingSettings
 from impulse_nnunet.training import images
 from impulse_nnunet.training.batches import Sample
+from impulse_nnunet.training.boxes import random_deformation
 from impulse_nnunet.training.inputs import InputMaker
 from impulse_nnunet.training.losses import hard_counts, point_loss
 from tests.device.fake_cuda import CUDA, describe, fake_cuda
@@ -134,6 +137,12 @@ def test_every_encoder_stays_on_the_device(device, encoder, norm):
     assert describe(*prediction, loss) == {("cuda", torch.float32)}
 
 
+def test_context_stays_on_the_device(device):
+    made = InputMaker(settings(), device, augment=False)(batch(dense=False))
+    prediction, loss, _ = step(network("impulse_plus", encoder=replace(NETWORK, context_blocks=1)), made)
+    assert describe(*prediction, loss) == {("cuda", torch.float32)}
+
+
 def test_the_encoder_alone_runs_in_half_precision(device):
     seen = {}
     trained = network("impulse_plus")
@@ -153,3 +162,22 @@ def test_masks_are_left_alone_and_stay_on_the_device(device):
     changed = images.random_intensities(image, 0, settings().augmentation, (1,))
     assert describe(changed) == {("cuda", torch.float32)}
     assert changed.shape == image.shape
+
+
+def test_less_sharp_images_stay_on_the_device(device):
+    image = torch.zeros(CHANNELS, *GRID, device=device)
+    every_way = AugmentationSettings(blur=1.0, low_resolution=0.5, gamma=0.5)
+    for seed in range(12):  # some are blurred, some reduced, some curved
+        assert describe(images.random_intensities(image, seed, every_way, (1,))) == {("cuda", torch.float32)}
+    for changed in (images.blurred(image[0], 1.0), images.reduced(image[0], 0.5), images.curved(image[0], 2.0, True)):
+        assert describe(changed) == {("cuda", torch.float32)}
+        assert changed.shape == GRID
+
+
+def test_a_deformed_box_is_interpolated_on_the_device(device):
+    deformation = random_deformation(np.random.default_rng(0), 0.1, 1.0)
+    boxes = [DeformedBox(np.eye(3), np.zeros(3), deformation), Box.whole()]
+    volumes = [torch.zeros(CHANNELS, 5, 6, 7, dtype=torch.float16, device=device)] * 2
+    found = images_on_boxes(volumes, boxes, GRID)
+    assert describe(found) == {("cuda", torch.float32)}
+    assert found.shape == (2, CHANNELS, *GRID)

@@ -23,8 +23,16 @@ class KilledError(Exception):
     """Stands for a job that dies."""
 
 
+def make_everything_random(plans):
+    """Dropout and deformed boxes, whose random numbers have to go on; self-attention, and a running mean of weights."""
+    configuration = plans["configurations"]["3d_impulse"]
+    configuration["architecture"]["arch_kwargs"] |= {"head_dropout": 0.3, "context_blocks": 1}
+    configuration["impulse"]["augmentation"] |= {"deformation": 0.08, "axis_scale": 0.1}
+    configuration["impulse"]["training"]["averaging"] = 0.9
+
+
 def test_resume_gives_the_weights_of_an_uninterrupted_run(folders, plans, monkeypatch, tmp_path):
-    plans["configurations"]["3d_impulse"]["architecture"]["arch_kwargs"]["head_dropout"] = 0.3
+    make_everything_random(plans)
     write_plans(folders, plans)
     whole = trainer()
     whole.run_training()
@@ -59,7 +67,7 @@ def assert_same_weights(found, wanted):
     ids=["first step", "amid second epoch", "end of first epoch", "end of second epoch"],
 )
 def test_sigterm_loses_not_a_step(folders, plans, monkeypatch, tmp_path, hook, call, epoch, left):
-    plans["configurations"]["3d_impulse"]["architecture"]["arch_kwargs"]["head_dropout"] = 0.3
+    make_everything_random(plans)
     write_plans(folders, plans)
     whole = trainer()
     whole.run_training()

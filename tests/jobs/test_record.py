@@ -99,3 +99,13 @@ def test_notes_are_taken_over_so_that_nothing_is_read_twice(record, tmp_path, mo
     monkeypatch.setattr("impulse_nnunet.jobs.content._READ", {})
     record.begin(Inputs({"seed": 1}, {"a": source}))
     assert record.status(Inputs({"seed": 1}, {"a": source})) == Status(BEGUN)
+
+
+def test_what_a_record_of_before_could_not_know_is_completed(record):
+    record.begin(Inputs({"plans": {"lr": 1}}))
+    wanted = Inputs({"plans": {"lr": 1, "new": 0}})
+    assert record.status(wanted) == Status(CHANGED, "plans: new")
+    completing = Record(record.path, lambda inputs: inputs | {"plans": {"new": 0} | inputs["plans"]})
+    assert completing.status(wanted) == Status(BEGUN)
+    assert completing.status(Inputs({"plans": {"lr": 1, "new": 1}})) == Status(CHANGED, "plans: new")
+    assert "new" not in record.read()["inputs"]["plans"]  # the file stays what it was

@@ -13,6 +13,7 @@ from tests.support import SMALL
 
 TASK = Task(settings=SMALL, input_channels=2, number_of_classes=3, input_grid=(8, 12, 16))
 WITH_LOCALIZER = replace(TASK, search_grid=(4, 6, 8))
+WITH_CONTEXT = replace(TASK, settings=replace(SMALL, context_blocks=2))
 
 
 def test_the_paper_preset_has_the_papers_sizes():
@@ -97,3 +98,13 @@ def test_a_localizer_is_a_part():
     assert (found.parts["localizer"].parameters, found.parts["localizer"].grid) == (count(network.localizer), (4, 6, 8))
     assert found.trained_parameters == count(network)
     assert "localizer" not in describe(TASK, "impulse_plus", "frequency", 2, 64, "t").parts
+
+
+def test_context_is_a_part_of_the_systems_on_points():
+    found = describe(WITH_CONTEXT, "impulse_plus", "frequency", 2, 64, "t")
+    assert found.parts["context"].grid == (4, 6, 8)
+    assert found.parts["context"].settings == "2 blocks of self-attention, 32 channels a head"
+    # of 8 channels: places 27 -> 8; in each block two norms, 8 -> 24, 8 -> 8, 8 -> 16 -> 8, all with biases
+    assert found.parts["context"].parameters == 28 * 8 + 2 * (2 * 16 + 9 * 24 + 9 * 8 + 9 * 16 + 17 * 8)
+    assert "context" in describe(WITH_CONTEXT, "impulse", "frequency", 2, 64, "t").parts
+    assert "context" not in describe(WITH_CONTEXT, "fcn", "frequency", 2, 64, "t").parts

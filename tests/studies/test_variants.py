@@ -18,7 +18,7 @@ from impulse_nnunet.settings import (
 from impulse_nnunet.studies.budget import Budget
 from impulse_nnunet.studies.options import StudyOptions
 from impulse_nnunet.studies.rows import PLUS, TABLES, StudyRow, table
-from impulse_nnunet.studies.variants import plans_file, read_configuration, variant
+from impulse_nnunet.studies.variants import plans_file, read_configuration, variant, with_defaults
 
 NAME = "Dataset901_Lungs"
 
@@ -155,3 +155,25 @@ def test_a_models_folder_must_be_one(tmp_path):
 def test_an_unknown_setting_is_refused(dataset, tmp_path):
     with pytest.raises(InputError, match=r"`overrides` impulse.training.speed: found no such setting"):
         variant(PLUS, 0, dataset, options(tmp_path, settings={"impulse.training.speed": 2}))
+
+
+def test_a_training_of_a_version_before_with_fewer_settings_stays_valid(dataset, tmp_path):
+    wanted = variant(PLUS, 0, dataset, options(tmp_path, budget=Budget(400)))
+    before = json.loads(json.dumps({"configuration": wanted.resolved, "fold": 0}))
+    del before["configuration"]["impulse"]["augmentation"]["deformation"]
+    del before["configuration"]["architecture"]["arch_kwargs"]["context_blocks"]
+    assert with_defaults(before) == {"configuration": wanted.resolved, "fold": 0}
+    assert "deformation" not in before["configuration"]["impulse"]["augmentation"]
+
+
+@pytest.mark.parametrize("change", [{"deformation": 0.08}, {"no_such_setting": 1}])
+def test_another_setting_is_no_default(dataset, tmp_path, change):
+    wanted = variant(PLUS, 0, dataset, options(tmp_path, budget=Budget(400)))
+    before = json.loads(json.dumps({"configuration": wanted.resolved}))
+    before["configuration"]["impulse"]["augmentation"] |= change
+    assert with_defaults(before) == before != {"configuration": wanted.resolved}
+
+
+def test_inputs_of_stock_networks_and_of_predictions_are_left_alone():
+    for inputs in ({}, {"sources": {"a": "b"}}, {"configuration": {"budget": {"epochs": 3}}}):
+        assert with_defaults(inputs) == inputs

@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.settings import NETWORK_CLASS, to_json
+from impulse_nnunet.settings import NETWORK_CLASS, TemplateSettings, TrainingSettings, to_json
 from impulse_nnunet.trainers.checks import check_losses, check_steps, check_supported, check_weights
 from tests.support import SMALL, settings_for
 
@@ -50,6 +52,19 @@ def test_regions_are_not_supported():
 def test_cascades_are_not_supported(key):
     with pytest.raises(NotImplementedError, match="cascades are not supported by nnUNetTrainerImPulSe; remove"):
         check_supported(plans_with(**{key: "3d_lowres"}), "3d_impulse", LABELS)
+
+
+@pytest.mark.parametrize(("norm", "template"), [("batch", "frequency"), ("instance", "co_trained")])
+def test_a_running_mean_of_weights_beside_batch_norm_is_not_supported(norm, template):
+    averaged = settings_for(training=TrainingSettings(averaging=0.9), template=TemplateSettings(mode=template))
+    network = replace(SMALL, norm=norm)
+    plans = plans_with(
+        impulse=to_json(averaged),
+        architecture={"network_class_name": NETWORK_CLASS, "arch_kwargs": to_json(network)},
+    )
+    with pytest.raises(NotImplementedError, match=r"training\.averaging is not supported with batch norm"):
+        check_supported(plans, "3d_impulse", LABELS)
+    check_supported(plans_with(impulse=to_json(settings_for(training=averaged.training))), "3d_impulse", LABELS)
 
 
 def test_losses_that_are_no_numbers_end_the_training():

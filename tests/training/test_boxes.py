@@ -6,8 +6,9 @@ from scipy.spatial.distance import pdist
 from scipy.spatial.transform import Rotation
 
 from impulse_nnunet.geometry.boxes import Box, region_box
+from impulse_nnunet.geometry.deformation import DeformedBox
 from impulse_nnunet.settings import AugmentationSettings, RegionSettings
-from impulse_nnunet.training.boxes import augment_box, random_region_box, rotation_matrix
+from impulse_nnunet.training.boxes import augment_box, random_deformation, random_region_box, rotation_matrix
 
 FOREGROUND = np.array([[-0.5, -0.2, 0.0], [0.5, 0.2, 1.0]])
 EXTENT_MM = np.array([100.0, 220.0, 340.0])
@@ -101,3 +102,50 @@ def test_rotation_matrix_agrees_with_scipy(angles):
     a, b, c = angles
     expected = Rotation.from_euler("xyz", [a, -b, c]).as_matrix()
     np.testing.assert_allclose(rotation_matrix(np.array(angles)), expected, atol=1e-12)
+
+
+def test_axes_are_scaled_each_by_itself_within_their_range():
+    box = region_box(FOREGROUND, 0.0)
+    settings = AugmentationSettings(**STILL, axis_scale=0.1)
+    boxes = [augment_box(np.random.default_rng(i), box, EXTENT_MM, settings) for i in range(300)]
+    factors = np.array([np.diag(scaled.matrix) / np.diag(box.matrix) for scaled in boxes])
+    assert np.all(np.abs(factors - 1) <= 0.1)
+    np.testing.assert_allclose(factors.min(0), 0.9, atol=0.005)
+    np.testing.assert_allclose(factors.max(0), 1.1, atol=0.005)
+    assert np.all(np.abs(np.corrcoef(factors.T) - np.eye(3)) < 0.2)  # 3.5 standard deviations of 300 draws
+    for scaled in boxes:
+        assert not isinstance(scaled, DeformedBox)
+        np.testing.assert_allclose(scaled.matrix, np.diag(np.diag(scaled.matrix)), atol=1e-12)
+
+
+@given(st.integers(0, 2**32))
+def test_deformation_leaves_the_affine_map_and_all_random_numbers_before_it(seed):
+    box = region_box(FOREGROUND, 0.1)
+    plain, deformed = AugmentationSettings(), AugmentationSettings(deformation=0.08)
+    affine = augment_box(np.random.default_rng(seed), box, EXTENT_MM, plain)
+    moved = augment_box(np.random.default_rng(seed), box, EXTENT_MM, deformed)
+    assert isinstance(moved, DeformedBox)
+    np.testing.assert_array_equal(moved.matrix, affine.matrix)
+    np.testing.assert_array_equal(moved.centre, affine.centre)
+    again = augment_box(np.random.default_rng(seed), box, EXTENT_MM, deformed)
+    np.testing.assert_array_equal(again.deformation.amplitudes, moved.deformation.amplitudes)
+
+
+def test_what_is_off_draws_nothing():
+    first, second = np.random.default_rng(0), np.random.default_rng(0)
+    augment_box(first, Box.whole(), EXTENT_MM, AugmentationSettings())
+    second.uniform(size=7)  # three angles, a scale, a shift along three axes
+    assert first.random() == second.random()
+
+
+def test_frequencies_keep_to_what_was_asked_for():
+    for frequency in (0.1, 1.0, 3.0):
+        lengths = np.concatenate(
+            [
+                np.linalg.norm(random_deformation(np.random.default_rng(i), 0.05, frequency).vectors, axis=1)
+                for i in range(100)
+            ]
+        )
+        # a wave across an edge, two box units, is pi radians a unit
+        assert lengths.max() <= frequency * np.pi + 1e-9
+        assert lengths.min() >= min(0.25, frequency) * np.pi - 1e-9

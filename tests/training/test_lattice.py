@@ -39,6 +39,19 @@ def test_random_boxes_as_the_points_way(seed, dtype):
         np.testing.assert_array_equal(lattice_labels(segmentation, box, grid, ignore), expected)
 
 
+@pytest.mark.parametrize("ignore", [None, 3])
+def test_a_deformed_box_as_the_points_way(ignore):
+    rng = np.random.default_rng(1)
+    segmentation = rng.integers(-1, 9, (20, 30, 25))
+    box = augment_box(rng, Box.whole(), np.array([200.0, 300, 250]), AugmentationSettings(deformation=0.1))
+    positions = box.to_image(grid_points((8, 9, 10)).reshape(-1, 3).numpy().astype(np.float64))
+    index = np.clip(np.floor((positions + 1) / 2 * segmentation.shape).astype(int), 0, np.array(segmentation.shape) - 1)
+    expected = np.maximum(segmentation[tuple(index.T)], 0)
+    expected[(np.abs(positions).max(1) > 1) | (expected == ignore)] = IGNORED
+    assert (expected == IGNORED).any()
+    np.testing.assert_array_equal(lattice_labels(segmentation, box, (8, 9, 10), ignore), expected)
+
+
 @pytest.mark.parametrize("shape", [(8, 12, 16), (16, 24, 32), (12, 18, 24), (7, 5, 3)])
 def test_centres_on_borders_between_voxels_fall_to_the_same_side(shape):
     # the grid's centres lie on borders where the image has twice (or four times) as many voxels

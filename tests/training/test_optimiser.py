@@ -1,11 +1,12 @@
 """AdamW's state goes from one kind of device to another; how a step is computed does not."""
 
 import copy
+import math
 
 import pytest
 import torch
 
-from impulse_nnunet.training.optimiser import adamw, load_optimiser, steps_of
+from impulse_nnunet.training.optimiser import adamw, keep_average, load_optimiser, steps_of, use_average
 
 CPU = torch.device("cpu")
 
@@ -99,3 +100,60 @@ def test_steps_of_the_parameter_with_most():
     first.grad = torch.ones_like(first)
     optimiser.step()
     assert steps_of(trained(optimiser, 2)) == 3
+
+
+def test_the_running_mean_by_hand():
+    value = torch.nn.Parameter(torch.zeros(1))
+    optimiser = torch.optim.SGD([value], 1.0, momentum=0.0)
+    keep_average(optimiser, 0.15)
+    optimiser.state[value] = {"step": 0}  # as AdamW's
+    for _ in range(3):
+        value.grad = -torch.ones(1)
+        optimiser.step()  # 1, 2, 3
+    # 1; it keeps 2/11 > 0.15, so 0.15 of 1 and 0.85 of 2; 0.15 of that and 0.85 of 3
+    torch.testing.assert_close(optimiser.state[value]["average"], torch.tensor([0.15 * 1.85 + 0.85 * 3]))
+    assert value.item() == 3
+    use_average(optimiser)
+    torch.testing.assert_close(value.detach(), torch.tensor([2.8275]))
+
+
+def test_the_first_steps_are_soon_forgotten():
+    value = torch.nn.Parameter(torch.full((1,), 100.0))
+    optimiser = torch.optim.SGD([value], 0.0)
+    keep_average(optimiser, 0.999)
+    optimiser.state[value] = {"step": 0}
+    for step in range(50):
+        with torch.no_grad():
+            value.fill_(100.0 if step == 0 else 0.0)
+        value.grad = torch.zeros(1)
+        optimiser.step()
+    # what is left of the first is the product of n / (n + 9) over n = 2 ... 50
+    expected = 100 * math.prod(n / (n + 9) for n in range(2, 51))
+    torch.testing.assert_close(optimiser.state[value]["average"].item(), expected, rtol=1e-4, atol=0)
+    assert expected < 1e-4
+
+
+def test_the_running_mean_goes_on_from_its_state():
+    whole, halves = parameters(), parameters()
+    undisturbed = adamw(whole, 1e-2, CPU)
+    keep_average(undisturbed, 0.9)
+    trained(undisturbed, 3)
+    before = adamw(halves, 1e-2, CPU)
+    keep_average(before, 0.9)
+    trained(before, 3)
+    after = adamw(halves, 1e-2, CPU)
+    keep_average(after, 0.9)
+    load_optimiser(after, copy.deepcopy(before.state_dict()))
+    for optimiser in (undisturbed, after):
+        trained(optimiser, 4)
+        use_average(optimiser)
+    assert after.param_groups[0]["averaged"] == 7
+    assert all(torch.equal(a, b) for a, b in zip(whole, halves, strict=True))
+
+
+def test_without_a_mean_nothing_is_used():
+    values = parameters()
+    optimiser = trained(adamw(values, 1e-2, CPU), 2)
+    before = [value.detach().clone() for value in values]
+    use_average(optimiser)
+    assert all(torch.equal(a, b) for a, b in zip(values, before, strict=True))
