@@ -42,14 +42,15 @@ def separated(points: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np
 
 def _with_cut_edges(source: np.ndarray, triangles: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Cut the edges of pairs of half-edges (p, 2) in their middle: another edge has the same two ends."""
-    corners, middles = triangles.tolist(), []
+    corners: list[list[int]] = triangles.tolist()
+    middles: list[list[int]] = []
     parts: dict[int, list[int]] = {}  # of triangles that were cut
 
     def cut(triangle: int, start: int, stop: int, middle: int) -> None:
         own = parts.setdefault(triangle, [triangle])
         for part in own:
             for turn in range(3):
-                a, b, c = (*corners[part][turn:], *corners[part][:turn])
+                a, b, c = corners[part][turn:] + corners[part][:turn]
                 if (a, b) == (start, stop):
                     corners[part] = [a, middle, c]
                     corners.append([middle, b, c])
@@ -61,7 +62,7 @@ def _with_cut_edges(source: np.ndarray, triangles: np.ndarray, pairs: np.ndarray
     for half_edge, opposite in pairs.tolist():
         start, stop = int(triangles.flat[half_edge]), int(triangles[:, [1, 2, 0]].flat[half_edge])
         middle = len(source) + len(middles)
-        middles.append([source[start, 0], source[stop, 0]])
+        middles.append([int(source[start, 0]), int(source[stop, 0])])
         cut(half_edge // 3, start, stop, middle)
         cut(opposite // 3, stop, start, middle)
     return np.concatenate([source, middles]), np.array(corners)
