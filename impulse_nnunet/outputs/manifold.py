@@ -64,7 +64,7 @@ def _with_cut_edges(source: np.ndarray, triangles: np.ndarray, pairs: np.ndarray
     for half_edge, opposite in pairs.tolist():
         start, stop = int(triangles.flat[half_edge]), int(triangles[:, [1, 2, 0]].flat[half_edge])
         middle = len(source) + len(middles)
-        middles.append([source[start, 0], source[stop, 0]])
+        middles.append([int(source[start, 0]), int(source[stop, 0])])
         cut(half_edge // 3, start, stop, middle)
         cut(opposite // 3, stop, start, middle)
     return np.concatenate([source, middles]), np.array(corners)
