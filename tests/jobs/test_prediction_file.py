@@ -111,3 +111,13 @@ def test_what_is_left_out_is_that_of_the_last_call(tmp_path):
     file.leave_out(tmp_path / "in", {})
     file.join()
     assert content(tmp_path)["left_out"] == {}
+
+
+def test_findings_are_read_back_by_case(tmp_path):
+    file = PredictionFile(tmp_path, ".nii.gz", RUN)
+    for case, found in (("a", [MIRRORED]), ("b", [])):
+        file.done(case, found, 1.0)
+        (tmp_path / f"{case}.nii.gz").touch()
+    file.join()
+    assert findings_in(tmp_path) == {"a": [MIRRORED], "b": []}
+    assert findings_in(tmp_path / "nowhere") == {}
