@@ -119,5 +119,5 @@ def test_findings_are_read_back_by_case(tmp_path):
         file.done(case, found, 1.0)
         (tmp_path / f"{case}.nii.gz").touch()
     file.join()
-    assert findings_in(tmp_path) == {"a": [MIRRORED], "b": []}
-    assert findings_in(tmp_path / "nowhere") == {}
+    assert findings_of(tmp_path) == {"a": [MIRRORED], "b": []}
+    assert findings_of(tmp_path / "nowhere") == {}
