@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from impulse_nnunet.jobs.prediction_file import PREDICTION_FILE, PredictionFile
+from impulse_nnunet.jobs.prediction_file import PREDICTION_FILE, PredictionFile, findings_of
 from impulse_nnunet.runtime.findings import Finding
 
 MIRRORED = Finding("mirrored", "looks mirrored")
