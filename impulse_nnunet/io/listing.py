@@ -10,6 +10,7 @@ from impulse_nnunet.errors import InputError
 from impulse_nnunet.io.formats import LABEL_MAP_ENDINGS
 
 CHANNEL = r"_(\d{4})"  # nnU-Net's CASE_0000.nii.gz
+CHANNEL_AT_END = re.compile(rf"{CHANNEL}$")
 CHANNEL_OF_FILE = re.compile(rf"{CHANNEL}\.[A-Za-z][A-Za-z.]*$")
 
 
