@@ -66,7 +66,7 @@ def _found(folder: Path, stem: str) -> Path | None:
 
 def _trees(folder: Path, case: str, labels: Path) -> dict[str, Path]:
     if not folder.is_dir():
-        raise InputError("`trees`", f"{folder}, which is no folder", "a folder of masks", "check the path")
+        raise InputError("`trees`", f"{folder}, which is not a folder", "a folder of masks", "check the path")
     inner = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and _is_tree(entry.name))
     found = {name: path for name in _first_known(inner) if (path := _found(folder / name, case)) is not None}
     missing = next((name for name in inner if found and name not in found), None)
