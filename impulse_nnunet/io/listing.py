@@ -49,6 +49,12 @@ def list_cases(folder: Path, file_ending: str) -> dict[str, list[str]]:
     return cases
 
 
+def find_image(folder: Path, case: str) -> Path | None:
+    """The image of a case in a folder, ``CASE_0000.*`` or else ``CASE.*``; None if there is neither."""
+    names = (case + channel + ending for channel in ("_0000", "") for ending in LABEL_MAP_ENDINGS)
+    return next((folder / name for name in names if (folder / name).is_file()), None)
+
+
 def cases_in(folder: Path, ending: str | None = None) -> dict[str, Path]:
     """Case identifier -> file, for the label maps in a folder.
 
