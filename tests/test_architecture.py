@@ -141,6 +141,23 @@ def test_the_table_names_every_room_and_only_points_inwards():
         assert allowed <= set(order[: order.index(room)]), room
 
 
+def test_every_folder_of_modules_is_installed():
+    listed = set(re.findall(r'"(impulse_nnunet[\w.]*)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8")))
+    folders = {name_of(path) for path in SOURCES if path.name == "__init__.py"}
+    assert folders - listed == set()
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_imports_name_modules_that_are_there(path):
+    """Those inside functions too, which fail only when they are called; mypy takes a missing module for a stranger."""
+    missing = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
+        missing += [name for name in names if belongs_to(name, "impulse_nnunet") and name not in MODULES]
+    assert missing == []
+
+
 @pytest.mark.parametrize("path", INNER, ids=name_of)
 def test_imports_point_inwards(path):
     assert outward(path) == []
@@ -223,7 +240,7 @@ def test_only_the_command_line_knows_flags(path):
 
 # short records whose fields are read in order like a sentence or a row of a table
 POSITIONAL = {
-    "impulse_nnunet.nnunet.diagnosis.Finding",
+    "impulse_nnunet.nnunet.diagnosis.Check",
     "impulse_nnunet.evaluation.report.cells.Cell",
     "impulse_nnunet.evaluation.report.cells.Table",
     "impulse_nnunet.evaluation.report.slices.Plane",

@@ -64,7 +64,7 @@ def write_report(folders: Sequence[str], output: Path, options: ReportOptions | 
     options = options or ReportOptions()
     check_output(output, options)
     methods = read_evaluations(folders)
-    return write_page("template.html", _content(methods, options, pages_beside(output, options)), output)
+    return fill_template("template.html", _content(methods, options, pages_beside(output, options)), output)
 
 
 def pages_beside(output: Path, options: ReportOptions) -> PageFolder | None:
@@ -84,7 +84,7 @@ def check_output(output: Path, options: ReportOptions) -> None:
         raise InputError("`images`", f"no folder {options.images}", "a folder of CASE_0000.* files", "check the path")
 
 
-def write_page(template: str, content: Mapping[str, Any], output: Path) -> Path:
+def fill_template(template: str, content: Mapping[str, Any], output: Path) -> Path:
     """Fill a template of this folder and write it."""
     environment = Environment(
         loader=PackageLoader("impulse_nnunet.evaluation.report", ""),

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.evaluation.report.summaries import CaseResult, Evaluation
 from impulse_nnunet.outputs.names import LabelNames
-from impulse_nnunet.outputs.page.case import CaseFiles
+from impulse_nnunet.outputs.page.case import PageFiles
 from impulse_nnunet.outputs.page.files import case_files
 from impulse_nnunet.outputs.page.write import PageOptions, write_page
 
@@ -51,7 +51,7 @@ class PageFolder:
             links.append((name, link))
         return links
 
-    def link(self, files: CaseFiles, names: LabelNames, title: str, method_part: str = "") -> str:
+    def link(self, files: PageFiles, names: LabelNames, title: str, method_part: str = "") -> str:
         """Write the page of a case; returns its link, relative to the report.
 
         Raises:
@@ -61,10 +61,10 @@ class PageFolder:
         write_page(files, names, page, PageOptions(title=title))
         return quote(f"{self.folder.name}/{page.name}")
 
-    def _files(self, result: CaseResult) -> CaseFiles:
+    def _files(self, result: CaseResult) -> PageFiles:
         files = case_files(result.name, result.prediction_file, images=self.images)
         trees = {tree: Path(str(entry.get("file"))) for tree, entry in result.trees.items()}
-        return CaseFiles(case=files.case, labels=files.labels, image=files.image, trees=trees)
+        return PageFiles(case=files.case, labels=files.labels, image=files.image, trees=trees)
 
 
 def _names(method: Evaluation) -> LabelNames:

@@ -16,10 +16,10 @@ from impulse_nnunet.evaluation.report.loading import NoPictureError, load_predic
 from impulse_nnunet.evaluation.report.page import (
     ReportOptions,
     check_output,
+    fill_template,
     flat_settings,
     made_by,
     pages_beside,
-    write_page,
 )
 from impulse_nnunet.evaluation.report.pages import PageFolder
 from impulse_nnunet.evaluation.report.pictures import from_pixels
@@ -52,7 +52,7 @@ def write_predicted_report(folder: Path, output: Path, options: ReportOptions | 
     options = options or ReportOptions()
     check_output(output, options)
     predicted = read_predicted(folder)
-    return write_page(TEMPLATE, _content(predicted, options, pages_beside(output, options)), output)
+    return fill_template(TEMPLATE, _content(predicted, options, pages_beside(output, options)), output)
 
 
 def _content(predicted: PredictedFolder, options: ReportOptions, pages: PageFolder | None) -> dict[str, Any]:

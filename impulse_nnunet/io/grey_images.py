@@ -33,7 +33,7 @@ def read_grey_image(path: Path) -> GreyImage:
     """Read an image of one channel.
 
     Raises:
-        InputError: A missing or unreadable file, not 3D, or NaN or infinite voxels.
+        InputError: A missing or unreadable file, not 3D, or voxels that are NaN, infinite or no numbers at all.
     """
     if not path.is_file():
         raise InputError(str(path), "no such file", "an image", "add the file or leave the case out")
@@ -49,6 +49,8 @@ def read_grey_image(path: Path) -> GreyImage:
         raise unreadable(path, error, "a whole 3D image") from error
     if values.ndim != 3:
         raise InputError(str(path), f"{values.ndim} dimensions", "a 3D image of one channel", "convert the file")
+    if values.dtype.kind not in "buif":
+        raise InputError(str(path), f"voxels of type {values.dtype}", "numbers", "convert the file")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise InputError(str(path), "NaN or infinite voxels", "finite values", "repair the image or leave it out")
     return GreyImage(values, grid, path)

@@ -10,6 +10,7 @@ from impulse_nnunet.errors import InputError
 from impulse_nnunet.io.formats import LABEL_MAP_ENDINGS
 
 CHANNEL = r"_(\d{4})"  # nnU-Net's CASE_0000.nii.gz
+CHANNEL_AT_END = re.compile(rf"{CHANNEL}$")
 CHANNEL_OF_FILE = re.compile(rf"{CHANNEL}\.[A-Za-z][A-Za-z.]*$")
 
 
@@ -46,6 +47,12 @@ def list_cases(folder: Path, file_ending: str) -> dict[str, list[str]]:
             "rename them as nnU-Net asks, or check `input_folder`",
         )
     return cases
+
+
+def find_image(folder: Path, case: str) -> Path | None:
+    """The image of a case in a folder, ``CASE_0000.*`` or else ``CASE.*``; None if there is neither."""
+    names = (case + channel + ending for channel in ("_0000", "") for ending in LABEL_MAP_ENDINGS)
+    return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
 def cases_in(folder: Path, ending: str | None = None) -> dict[str, Path]:

@@ -1,6 +1,6 @@
 """What lies in a folder of images and is not read, and why: no patient may be missing without a word.
 
-Files that are no images (tables, text, JSON), and what operating systems leave (``._NAME``, ``.DS_Store``,
+Files that are not images (tables, text, JSON), and what operating systems leave (``._NAME``, ``.DS_Store``,
 ``Thumbs.db``), are of no interest. A file that is not read counts as a patient who is left out, unless a case of the
 same name is read.
 """
@@ -8,13 +8,12 @@ same name is read.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from impulse_nnunet.io.listing import CHANNEL, CHANNEL_OF_FILE, channel_files, is_hidden
+from impulse_nnunet.io.listing import CHANNEL_AT_END, CHANNEL_OF_FILE, channel_files, is_hidden
 
 VOLUME_ENDINGS = (
     *(".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".hdr", ".img", ".mgz", ".mgh", ".mnc", ".gipl", ".gipl.gz"),
@@ -24,7 +23,6 @@ DICOM_ENDINGS = (".dcm", ".dicom", ".ima")
 DICOM_MARK, DICOM_MARK_AT = b"DICM", 128  # DICOM PS3.10, section 7.1
 LOOKED_INTO = 200  # entries of a folder in the folder; files without a known ending that are opened
 SHOWN = 3
-CHANNEL_AT_END = re.compile(rf"{CHANNEL}$")
 DICOM = "DICOM, which is not read; convert each series to one file"
 
 
@@ -96,7 +94,7 @@ def left_out_line(folder: Path, found: Sequence[NotRead]) -> str:
 
 
 def _file(name: str, ending: str) -> str:
-    """Why a file of a known kind is not read; empty if it is read, or is no image."""
+    """Why a file of a known kind is not read; empty if it is read, or is not an image."""
     found = _ending_of(name, ending) or ""
     stem = name[: len(name) - len(found)]
     if found in DICOM_ENDINGS or found.lower() in DICOM_ENDINGS:

@@ -96,7 +96,7 @@ def moved_properties(properties: Mapping[str, Any], first: np.ndarray) -> dict[s
         raise ValueError("properties without a place, expected those of an upright image")
     to_world = to_world.copy()
     to_world[:3, 3] += to_world[:3, :3] @ first
-    return _placed(properties, (1, 1, 1), to_world)  # the shape is no part of them
+    return _placed(properties, (1, 1, 1), to_world)  # they do not hold the shape
 
 
 def _placed(properties: Mapping[str, Any], shape: tuple[int, int, int], to_world: np.ndarray) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The record of a result: what it was made from, by content, and whether it was finished. The reason to keep it or not.
 
 All commands that resume ask this one question of this one kind of file: the steps of a pipeline, the runs of a table,
-the cases of preprocessing, of built inputs and of predictions. A damaged record, or one of another form, is no proof.
+the cases of preprocessing, of built inputs and of predictions. A damaged record, or one in another form,
+proves nothing.
 """
 
 from __future__ import annotations

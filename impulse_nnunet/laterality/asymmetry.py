@@ -22,6 +22,7 @@ NUMBERS = CELLS[0] * CELLS[1] * CELLS[2] // 2  # of one side; the other side's a
 PERCENTILES = (1.0, 99.0)  # values beyond them (metal, air around the table) are taken as these
 STRIDE = 3  # of the voxels that the percentiles are taken from
 STEPS = 127  # of a stored number
+FEWEST_CASES = 5  # from so many on, training cases are compared
 
 
 def asymmetry(image: np.ndarray, to_world: np.ndarray) -> np.ndarray | None:

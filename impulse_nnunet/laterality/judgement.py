@@ -7,9 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from impulse_nnunet.laterality.asymmetry import encode, mean_asymmetry
+from impulse_nnunet.laterality.asymmetry import FEWEST_CASES, encode, mean_asymmetry
 
-FEWEST_CASES = 5
 LIMIT = 0.1  # agreements nearer to 0 than this say nothing
 NEEDED_SHARE = 0.9  # of the training cases that agree with the others, or the images do not show their sides
 

@@ -16,6 +16,7 @@ import numpy as np
 from impulse_nnunet.geometry.patient_axes import turned_along_patient
 from impulse_nnunet.laterality.asymmetry import (
     CELLS,
+    FEWEST_CASES,
     PERCENTILES,
     about_the_middle,
     encode,
@@ -24,7 +25,6 @@ from impulse_nnunet.laterality.asymmetry import (
 )
 
 MOST_VOXELS = 1_500_000  # that an image's cells are averaged from
-FEWEST_CASES = 5
 LIMIT = 0.1  # by which a turned image must agree better
 NEEDED_SHARE = 0.9  # of the training cases, or all but one, agree less when turned, or images do not show their ends
 HALF = (CELLS[0], CELLS[1], CELLS[2] // 2)

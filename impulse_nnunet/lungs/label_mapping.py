@@ -157,19 +157,15 @@ def mapping_from_tokens(setting: str, tokens: Sequence[str], wanted: Sequence[st
         preset = tokens[0].lower()
         values = {name: PRESETS[preset][name] for name in wanted}
         other = OTHER_VERSIONS.get((preset, part))
-        return LabelMapping(
-            origin=f"`{setting}` {preset}",
-            values=values,
-            ignored=PRESETS_IGNORE[preset][part],
-            complete=True,
-            other=other,
-        )
+        ignored = PRESETS_IGNORE[preset][part]
+        origin = f"`{setting}` {preset}"
+        return LabelMapping(origin=origin, values=values, ignored=ignored, complete=True, other=other)
     short = {name: LOBE_CODES.get(name, name) for name in wanted}
     example = (
         f"{' '.join(f'{code}={number}' for number, code in enumerate(short.values(), 1))}, or {', '.join(presets)}"
     )
     values = {}
-    ignored: tuple[int, ...] = ()
+    ignored = ()
     for token in tokens:
         name, _, numbers = token.partition("=")
         found = _numbers(numbers)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,12 @@ from nnunetv2.utilities.crossval_split import generate_crossval_split
 from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
 
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.io.listing import CHANNEL_AT_END
 
 SPLITS = "splits_final.json"
 FOLDS, SPLIT_SEED = 5, 12345  # nnU-Net's
 SPLITS_FORM = 'a list of splits, [{"train": ["CASE", ...], "val": ["CASE", ...]}, ...]'
 PARTS = ("train", "val")
-CHANNEL = re.compile(r"_\d{4}$")
 Split = dict[str, list[str]]
 
 
@@ -44,7 +43,7 @@ def parse_splits(path: Path) -> list[Split]:
     """Content of a file of splits, nnU-Net's or written by hand.
 
     Raises:
-        InputError: It is no JSON, or no list of objects with lists of identifiers, train and val.
+        InputError: Not JSON, or not a list of objects with lists of identifiers, train and val.
     """
     remedy = "correct it, or remove it and let nnU-Net write its own"
     try:
@@ -92,7 +91,7 @@ def check_splits(path: Path, splits: Sequence[Split], cases: Sequence[str]) -> N
 def _meant(name: str, known: Container[str]) -> str | None:
     """The case whose image file is named in place of the case, if that is what it looks like."""
     stem = name.partition(".")[0]
-    candidates = (stem, CHANNEL.sub("", stem), CHANNEL.sub("", name))
+    candidates = (stem, CHANNEL_AT_END.sub("", stem), CHANNEL_AT_END.sub("", name))
     return next((found for found in candidates if found in known), None)
 
 

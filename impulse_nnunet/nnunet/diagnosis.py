@@ -23,8 +23,8 @@ SHELL_LINE = 'run: eval "$(impulse_nnunet env)"'
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One check.
+class Check:
+    """One thing that was looked at.
 
     Args:
         what: Was looked at.
@@ -39,10 +39,10 @@ class Finding:
     remedy: str = ""
 
 
-def diagnose() -> list[Finding]:
+def diagnose() -> list[Check]:
     """All checks, in the order in which they should be fixed."""
     return [
-        Finding("impulse_nnunet", f"{__version__}, Python {platform.python_version()}"),
+        Check("impulse_nnunet", f"{__version__}, Python {platform.python_version()}"),
         *_packages(),
         _device(),
         *[_folder(name) for name in FOLDERS],
@@ -50,8 +50,8 @@ def diagnose() -> list[Finding]:
     ]
 
 
-def _packages() -> list[Finding]:
-    findings = []
+def _packages() -> list[Check]:
+    checks = []
     for text in metadata.requires(DISTRIBUTION) or []:
         requirement = Requirement(text)
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
@@ -59,35 +59,35 @@ def _packages() -> list[Finding]:
         try:
             version = metadata.version(requirement.name)
         except metadata.PackageNotFoundError:
-            findings.append(Finding(requirement.name, "not installed", False, f"pip install '{text}'"))
+            checks.append(Check(requirement.name, "not installed", False, f"pip install '{text}'"))
             continue
         ok = requirement.specifier.contains(version, prereleases=True)
-        findings.append(Finding(requirement.name, version, ok, f"pip install '{text}'"))
-    return findings
+        checks.append(Check(requirement.name, version, ok, f"pip install '{text}'"))
+    return checks
 
 
-def _device() -> Finding:
+def _device() -> Check:
     if torch.cuda.is_available():
         memory = torch.cuda.get_device_properties(0).total_memory / 1e9
-        return Finding("device", f"{torch.cuda.device_count()} x {torch.cuda.get_device_name(0)}, {memory:.0f} GB")
+        return Check("device", f"{torch.cuda.device_count()} x {torch.cuda.get_device_name(0)}, {memory:.0f} GB")
     kind = "bfloat16 in hardware" if cpu_has_bfloat16() else "no bfloat16 in hardware: training will be slow"
-    return Finding(
+    return Check(
         "device", f"CPU, {os.cpu_count()} cores, {kind}; {with_users_names('give nnUNetv2_train `device` cpu')}"
     )
 
 
-def _folder(name: str) -> Finding:
+def _folder(name: str) -> Check:
     value = os.environ.get(name)
     if not value:
-        return Finding(name, "not set", False, SHELL_LINE)
+        return Check(name, "not set", False, SHELL_LINE)
     if not Path(value).is_dir():
-        return Finding(name, f"{value} does not exist", False, f"mkdir -p {value}")
+        return Check(name, f"{value} does not exist", False, f"mkdir -p {value}")
     if name != "nnUNet_raw" and not os.access(value, os.W_OK):
-        return Finding(name, f"{value} cannot be written to", False, "change its permissions or choose another folder")
-    return Finding(name, value)
+        return Check(name, f"{value} cannot be written to", False, "change its permissions or choose another folder")
+    return Check(name, value)
 
 
-def _trainer() -> Finding:
+def _trainer() -> Check:
     from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 
     what = f"nnU-Net finds {TRAINER}"
@@ -96,6 +96,6 @@ def _trainer() -> Finding:
             found = recursive_find_trainer_class_by_name(TRAINER)
     except (RuntimeError, ImportError) as error:
         if not os.environ.get(TRAINERS):
-            return Finding(what, f"no, {TRAINERS} is not set", False, SHELL_LINE)
-        return Finding(what, f"no: {str(error).splitlines()[0][:150]}", False, SHELL_LINE)
-    return Finding(what, f"in {found.__module__}")
+            return Check(what, f"no, {TRAINERS} is not set", False, SHELL_LINE)
+        return Check(what, f"no: {str(error).splitlines()[0][:150]}", False, SHELL_LINE)
+    return Check(what, f"in {found.__module__}")

@@ -81,7 +81,7 @@ class LoadedModel:
 
 
 def check_model_folder(folder: Path) -> None:
-    """Refuse what is no folder of a trained model.
+    """Refuse what is not the folder of a trained model.
 
     Raises:
         InputError: Naming what is missing.

@@ -63,7 +63,7 @@ def write_dicom_segmentation(
             segment's description; for readers that do not know the former.
 
     Raises:
-        InputError: The grids differ, the series is no regular volume, or highdicom is not installed.
+        InputError: The grids differ, the series is not a regular volume, or highdicom is not installed.
     """
     headers, grid = in_order(source)
     turned = turned_like(label_map, grid)

@@ -18,8 +18,8 @@ from impulse_nnunet.io.grey_images import read_grey_image
 from impulse_nnunet.io.label_maps import LabelMap, count_values
 from impulse_nnunet.io.same_grid import check_same_grid
 from impulse_nnunet.outputs.cases import Segments
+from impulse_nnunet.outputs.extents import Extents, extents_of
 from impulse_nnunet.outputs.groups import Group, groups_of
-from impulse_nnunet.outputs.shapes import Shapes, shapes_of
 from impulse_nnunet.outputs.surfaces import default_smooth_mm
 from impulse_nnunet.outputs.trees import read_trees
 
@@ -86,10 +86,10 @@ def measure(segments: Segments, ct: Path | None = None, trees: Mapping[str, Path
     label_map, groups = segments.label_map, groups_of(segments)
     sums = sums_of(label_map, ct, trees or {})
     grid, present = label_map.grid, set(segments.present)
-    shapes = shapes_of(label_map.labels, grid, present, default_smooth_mm(grid.spacing_mm))
+    extents = extents_of(label_map.labels, grid, present, default_smooth_mm(grid.spacing_mm))
     voxel_ml = float(np.prod(grid.spacing_mm)) * ML
     lobes = {name: tuple(present & {*labels}) for name, labels in segments.names.lobes.items()}
-    return [_row(group, sums, shapes, voxel_ml, lobes) for group in groups]
+    return [_row(group, sums, extents, voxel_ml, lobes) for group in groups]
 
 
 def sums_of(label_map: LabelMap, ct: Path | None, trees: Mapping[str, Path]) -> Sums:
@@ -126,7 +126,7 @@ def read_hu(path: Path, label_map: LabelMap) -> np.ndarray:
 
 
 def _row(
-    group: Group, sums: Sums, shapes: Shapes, voxel_ml: float, lobes: Mapping[str, tuple[int, ...]]
+    group: Group, sums: Sums, extents: Extents, voxel_ml: float, lobes: Mapping[str, tuple[int, ...]]
 ) -> Measurement:
     chosen = list(group.labels)
     voxels = 0 if group.empty else int(sums.voxels[chosen].sum())
@@ -139,9 +139,9 @@ def _row(
         group=group,
         voxels=voxels,
         volume_ml=voxels * voxel_ml,
-        surface_mm2=0.0 if group.empty else shapes.area_mm2(chosen),
+        surface_mm2=0.0 if group.empty else extents.area_mm2(chosen),
         mean_hu=share(sums.hu),
-        extent_mm=(0.0, 0.0, 0.0) if group.empty else shapes.extent_mm(chosen),
+        extent_mm=(0.0, 0.0, 0.0) if group.empty else extents.extent_mm(chosen),
         share_of_lobe=voxels / of_lobe if of_lobe else None,
         emphysema_share=share(sums.emphysema),
         trees_ml={

@@ -162,7 +162,7 @@ def _from_file(path: Path) -> LabelNames:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(str(path), "a file that is no text", NAMES_EXPECTED, "check `names`") from error
+        raise InputError(str(path), "a file that is not text", NAMES_EXPECTED, "check `names`") from error
     lines = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
     matches = [TABLE_LINE.fullmatch(line) for line in lines]
     if lines and matches[0] is None and re.match(r"\s*(label|number|index|id)\b", lines[0], re.IGNORECASE):

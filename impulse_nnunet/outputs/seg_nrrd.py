@@ -17,6 +17,7 @@ from scipy import ndimage
 
 from impulse_nnunet.io.files import whole_file
 from impulse_nnunet.io.grid import FileGrid
+from impulse_nnunet.outputs.codes import LOBES, SIDES, STRUCTURES, Code
 from impulse_nnunet.outputs.colours import RGB, LabelStyle
 from impulse_nnunet.outputs.names import SEGMENT, WORD, lobe_by_name
 
@@ -24,16 +25,9 @@ ENDING = ".seg.nrrd"
 FAST = 1  # level of compression
 CONTEXT, ANATOMY_CONTEXT = "Segmentation category and type - DICOM master list", "Anatomic codes - DICOM master list"
 CATEGORY = "SCT^123037004^Anatomical Structure"
-TYPES = {
-    "upper": "SCT^45653009^Upper lobe of lung",
-    "middle": "SCT^72481006^Middle lobe of right lung",
-    "lower": "SCT^90572001^Lower lobe of lung",
-}
-LUNG = "SCT^39607008^Lung"
 LUNGS = (["lung", "right"], ["left", "lung"])
 NO_CODE = "^^"
 REPRESENTATION = "Binary labelmap"
-MODIFIERS = {"right": "SCT^24028007^Right", "left": "SCT^7771000^Left"}
 
 
 @dataclass(frozen=True)
@@ -91,10 +85,14 @@ def terms_of(name: str) -> str:
     lobe = lobe_by_name(name) if not SEGMENT.fullmatch(name.strip().lower()) else None
     if lobe is not None:
         side, level, _ = lobe.split()
-        kind, modifier = TYPES[level], NO_CODE if level == "middle" else MODIFIERS[side]
+        kind, modifier = _term(LOBES[level]), NO_CODE if level == "middle" else _term(SIDES[side])
     elif sorted(WORD.findall(name.lower())) in LUNGS:
-        kind, modifier = LUNG, MODIFIERS["right" if "right" in name.lower() else "left"]
+        kind, modifier = _term(STRUCTURES["lung"]), _term(SIDES["right" if "right" in name.lower() else "left"])
     return f"{CONTEXT}~{CATEGORY}~{kind}~{modifier}~{ANATOMY_CONTEXT}~{NO_CODE}~{NO_CODE}|"
+
+
+def _term(code: Code) -> str:
+    return f"{code.scheme}^{code.value}^{code.meaning}"
 
 
 def _of_all() -> dict[str, str]:

@@ -11,8 +11,7 @@ from tqdm import tqdm
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.io.files import whole_file
-from impulse_nnunet.io.formats import LABEL_MAP_ENDINGS
-from impulse_nnunet.io.listing import CHANNEL_OF_FILE
+from impulse_nnunet.io.listing import find_image
 from impulse_nnunet.jobs.pool import Failure, Work, outcomes
 from impulse_nnunet.outputs.cases import read_segments
 from impulse_nnunet.outputs.measure import Measurement, measure
@@ -144,15 +143,8 @@ def _case_of(item: MeasureItem) -> str:
 def _images(ct: Path, cases: Mapping[str, Path]) -> dict[str, Path]:
     """Case -> image, of a folder, or of a file for the only case."""
     if ct.is_dir():
-        found: dict[str, Path] = {}
-        for path in sorted(ct.iterdir()):
-            ending = next((e for e in LABEL_MAP_ENDINGS if path.name.endswith(e)), None)
-            if ending is not None and path.is_file():
-                channel = CHANNEL_OF_FILE.search(path.name)
-                case = path.name[: channel.start()] if channel else path.name.removesuffix(ending)
-                if channel is None or channel[1] == "0000":
-                    found.setdefault(case, path)
-        return found
+        found = {case: find_image(ct, case) for case in cases}
+        return {case: path for case, path in found.items() if path is not None}
     if len(cases) > 1:
         raise InputError("`ct`", f"{ct}", f"a folder of CTs, for {len(cases)} cases", "give the folder")
     return dict.fromkeys(cases, ct)

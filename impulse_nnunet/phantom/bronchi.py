@@ -9,11 +9,10 @@ from impulse_nnunet.phantom.central import BRONCHUS_TO_ARTERY, HUBS, Skeleton
 from impulse_nnunet.phantom.grids import Grid, one_from_each_cell
 from impulse_nnunet.phantom.patient import Patient
 from impulse_nnunet.phantom.randomness import stream
-from impulse_nnunet.phantom.tree import Tree, fill_territory
+from impulse_nnunet.phantom.tree import MURRAY, Tree, fill_territory
 
 POINT_SPACING_MM = 8.5  # of the points that the trees serve
 SEGMENTAL_RADIUS_MM = 2.7  # of the lumen; with a wall of 1.1 mm a diameter of 7.6 mm (PMC9929973: 5.8-8.4)
-MURRAY = 2.9
 ENTRY_PULL = 0.4  # how far the segmental bronchus goes towards the middle of its territory
 
 

@@ -13,6 +13,7 @@ LENGTH_SHARE = 0.42  # of the way to the centre of the points that a branch serv
 SHORTEST_MM = 2.5
 FEWEST_POINTS = 2
 LARGEST_TURN = math.radians(62.0)
+MURRAY = 2.9  # exponent of radii at a fork: the sum of r ** MURRAY is the same before and behind it
 
 
 class Tree(NamedTuple):

@@ -14,12 +14,11 @@ from impulse_nnunet.phantom.compiled import compiled
 from impulse_nnunet.phantom.grids import Grid, one_from_each_cell
 from impulse_nnunet.phantom.patient import Patient, from_standard
 from impulse_nnunet.phantom.randomness import stream
-from impulse_nnunet.phantom.tree import Tree
+from impulse_nnunet.phantom.tree import MURRAY, Tree
 
 BORDER_SPACING_MM, INNER_SPACING_MM = 7.0, 13.0  # of the places that veins drain
 LOBAR_RADIUS_MM = 5.2
 THICKEST_INTERSEGMENTAL_MM = 1.8
-MURRAY = 2.9
 ON_BORDER = 0.22  # lead of the first segment, of the places that veins drain
 PLEURA_MM = 3.5
 SMOOTHING_STEPS = 4

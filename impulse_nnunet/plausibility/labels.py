@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from impulse_nnunet.geometry.patient_axes import along_patient
+from impulse_nnunet.geometry.world import positions_mm
 from impulse_nnunet.plausibility.findings import named
 from impulse_nnunet.plausibility.intervals import inside, interval
 from impulse_nnunet.plausibility.learned import LearnedLabel, LearnedPlausibility
@@ -86,7 +87,7 @@ def label_facts(
     thinned = labels[::step, ::step, ::step]
     numbers = thinned[thinned > 0].astype(np.int64)
     indices = step * np.stack(np.nonzero(thinned), 1)
-    world = indices @ to_world[:3, :3].T + to_world[:3, 3]
+    world = positions_mm(indices, to_world)
     centre = world.mean(0) if len(world) else np.zeros(3)
     radius = max(float(np.sqrt(((world - centre) ** 2).sum(1).mean())) if len(world) else 0.0, 1e-6)
     values = image.at(world)

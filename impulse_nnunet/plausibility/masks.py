@@ -77,7 +77,7 @@ def mask_facts(
             features = (float(np.log(volume)), *((place.mean(0) - centre) / radius).tolist(), mean)
         sample = values[::step, ::step, ::step]
         whole = bool(np.abs(sample - np.rint(sample)).max() <= ROUNDING)
-        ends = float(values.min()), float(values.max())
+        ends = (float(values.min()), float(values.max()))
         facts.append(MaskFacts(channel=channel, values=ends, whole=whole, volume_ml=volume, features=features))
     return tuple(facts)
 

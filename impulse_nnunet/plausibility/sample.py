@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from impulse_nnunet.geometry.world import indices_at, positions_mm
+
 SAMPLE = "impulse_sample"  # in the properties of a case that is predicted
 MOST_VOXELS = 1_500_000  # of a sample
 
@@ -24,9 +26,7 @@ class ImageSample:
 
     def at(self, world: np.ndarray) -> np.ndarray:
         """Values nearest to world positions (point, 3); places outside the image get its nearest voxel."""
-        inverse = np.linalg.inv(self.to_world)
-        indices = np.rint(world @ inverse[:3, :3].T + inverse[:3, 3]).astype(np.int64)
-        indices = np.clip(indices, 0, np.asarray(self.values.shape) - 1)
+        indices = np.clip(indices_at(world, self.to_world), 0, np.asarray(self.values.shape) - 1)
         return np.asarray(self.values[tuple(indices.T)])
 
 
@@ -46,7 +46,7 @@ def covers(shape: tuple[int, ...], to_world: np.ndarray, image: ImageSample) -> 
     """Whether a grid (shape (d, h, w) and matrix of its indices) holds the whole image, to one voxel of its sample."""
     last = np.asarray(image.values.shape) - 1
     corners = np.array([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)]) * last
-    world = corners @ image.to_world[:3, :3].T + image.to_world[:3, 3]
+    world = positions_mm(corners, image.to_world)
     inverse = np.linalg.inv(to_world)
     indices = world @ inverse[:3, :3].T + inverse[:3, 3]
     slack = np.abs(inverse[:3, :3] @ image.to_world[:3, :3]).sum(1) + 0.5

@@ -72,7 +72,7 @@ class MarginPreprocessor(DefaultPreprocessor):
         configuration_manager: ConfigurationManager,
         dataset_json: dict | str,
     ) -> tuple[np.ndarray, np.ndarray, dict]:
-        """As the parent's; with margins the image is cropped to them, and -1 in the labels is outside the content."""
+        """Overrides nnU-Net's: with margins the image is cropped to them; -1 in the labels is outside the content."""
         margins = settings_from_configuration(configuration_manager.configuration).reading.crop_margins_mm
         if not margins:
             return super().run_case_npy(data, seg, properties, plans_manager, configuration_manager, dataset_json)

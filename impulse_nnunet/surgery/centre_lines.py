@@ -14,7 +14,8 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components, dijkstra
 from scipy.spatial import KDTree
 
-from impulse_nnunet.surgery.faces import box_of, positions_mm, wall_of
+from impulse_nnunet.geometry.world import positions_mm
+from impulse_nnunet.surgery.faces import box_of, wall_of
 
 COVER_RADII, COVER_DIAGONALS = 1.5, 1.0  # what a way covers: so many distances to the wall, and voxel diagonals more
 STEP_RADII = 0.3  # covering balls are no closer

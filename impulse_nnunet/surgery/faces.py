@@ -12,29 +12,20 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from impulse_nnunet.geometry.boxes import bounding_box
+from impulse_nnunet.geometry.world import indices_at, positions_mm
+
 BOX = tuple[slice, slice, slice]
 
 
 def box_of(mask: np.ndarray, margin: int = 0) -> BOX:
     """The slices (d, h, w) that hold all of a mask, with some voxels around it where the array has them."""
-    found = []
-    for axis in range(3):
-        others = tuple(other for other in range(3) if other != axis)
-        places = np.flatnonzero(mask.any(axis=others))
-        first, last = (int(places[0]), int(places[-1]) + 1) if len(places) else (0, 0)
-        found.append(slice(max(0, first - margin), min(mask.shape[axis], last + margin)))
-    return found[0], found[1], found[2]
-
-
-def positions_mm(indices: np.ndarray, to_world: np.ndarray) -> np.ndarray:
-    """World positions (n, 3) of (d, h, w) indices, which need not be whole."""
-    return np.asarray(indices, np.float64) @ to_world[:3, :3].T + to_world[:3, 3]
-
-
-def indices_at(points_mm: np.ndarray, to_world: np.ndarray) -> np.ndarray:
-    """Nearest (d, h, w) indices (n, 3), int64, of world positions; they may lie outside the array."""
-    inverse = np.linalg.inv(to_world)
-    return np.rint(np.asarray(points_mm) @ inverse[:3, :3].T + inverse[:3, 3]).astype(np.int64)
+    lower, upper = bounding_box(mask) or (np.zeros(3, int), np.zeros(3, int))
+    d, h, w = (
+        slice(max(0, int(first) - margin), min(size, int(last) + margin))
+        for first, last, size in zip(lower, upper, mask.shape, strict=True)
+    )
+    return d, h, w
 
 
 def values_at(labels: np.ndarray, points_mm: np.ndarray, to_world: np.ndarray) -> np.ndarray:

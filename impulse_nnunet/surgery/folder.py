@@ -22,7 +22,7 @@ from impulse_nnunet.surgery.case_trees import find_case_trees
 from impulse_nnunet.surgery.lesion import volumes_ml
 from impulse_nnunet.surgery.plan import PlanCase, PlanSettings, make_plan
 from impulse_nnunet.surgery.plan_files import plan_record, write_plan
-from impulse_nnunet.surgery.subsegments import LARGEST_LABEL, divide, write_subsegments
+from impulse_nnunet.surgery.subsegments import LARGEST_DIVIDED, divide, write_subsegments
 from impulse_nnunet.surgery.variants import find_variants
 
 TREES = ("airway", "artery", "vein")
@@ -91,8 +91,8 @@ def find_branches(item: Item) -> str:
     variants = find_variants(found.trees, labels, to_world, volumes_ml(labels, to_world), segments.absent)
     write_branches(branches_record(item.case, found, item.names, variants), found, item.output)
     if item.subsegments:
-        if labels.max() > LARGEST_LABEL:
-            expected = f"labels up to {LARGEST_LABEL} for subsegments"
+        if labels.max() > LARGEST_DIVIDED:
+            expected = f"labels up to {LARGEST_DIVIDED} for subsegments"
             raise InputError(item.case, f"label {labels.max()}", expected, "leave `subsegments` out")
         divided = divide(found.trees["airway"], labels, to_world)
         write_subsegments(divided, segments.label_map, item.names, item.output)

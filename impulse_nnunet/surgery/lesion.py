@@ -12,7 +12,8 @@ from scipy.spatial import ConvexHull, KDTree, QhullError
 from scipy.spatial.distance import pdist
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.surgery.faces import borders_between, box_of, faces_between, positions_mm, wall_of
+from impulse_nnunet.geometry.world import positions_mm
+from impulse_nnunet.surgery.faces import borders_between, box_of, faces_between, wall_of
 from impulse_nnunet.surgery.veins import Borders
 
 

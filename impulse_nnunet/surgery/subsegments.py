@@ -8,15 +8,16 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from impulse_nnunet.geometry.world import indices_at
 from impulse_nnunet.io.files import write_json
 from impulse_nnunet.io.label_maps import LabelMap, write_label_map
 from impulse_nnunet.outputs.names import LabelNames
 from impulse_nnunet.surgery.cuts import NamedTree
-from impulse_nnunet.surgery.faces import box_of, indices_at
+from impulse_nnunet.surgery.faces import box_of
 
-LEAST_SHARE = 0.2  # of the length behind a fork: a thinner way is no branch of the second order
+LEAST_SHARE = 0.2  # of the length behind a fork: a thinner way is not a branch of the second order
 MOST = 9  # subsegments of a segment: their labels are ten times the segment's, and their number
-LARGEST_LABEL = 6552  # ten times it, and nine, is still a label
+LARGEST_DIVIDED = 6552  # ten times it, and nine, is still a label
 
 
 def divide(airway: NamedTree, labels: np.ndarray, to_world: np.ndarray) -> np.ndarray:

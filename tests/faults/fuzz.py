@@ -42,7 +42,7 @@ class InProcessExtractor(DatasetFingerprintExtractor):
     """nnU-Net's fingerprint without its pool of processes, whose start takes longer than all the rest."""
 
     def run(self, overwrite_existing: bool = False) -> dict:
-        """As the parent's."""
+        """Overrides the parent's."""
         reader = determine_reader_writer_from_dataset_json(self.dataset_json, None, verbose=False)
         rows = [self.analyze_case(entry["images"], entry["label"], reader, 100) for entry in self.dataset.values()]
         values = np.concatenate([row[2][0] for row in rows])

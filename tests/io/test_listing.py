@@ -1,7 +1,7 @@
 import pytest
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.io.listing import cases_in, list_cases
+from impulse_nnunet.io.listing import cases_in, find_image, list_cases
 
 
 def touch(folder, *names):
@@ -44,3 +44,10 @@ def test_folders_that_will_not_do(tmp_path):
     (tmp_path / "a.nrrd").touch()
     with pytest.raises(InputError, match=r"a.nrrd: found a second file of case a, beside a.nii.gz, expected one"):
         cases_in(tmp_path)
+
+
+def test_the_image_of_a_case_is_its_first_channel_or_has_its_name(tmp_path):
+    touch(tmp_path, "a_0000.nrrd", "a_0001.nrrd", "a.nii.gz", "b.mha", "c_0001.nii.gz", "d_0001.nii.gz")
+    names = {case: find_image(tmp_path, case) for case in ("a", "b", "c", "d_0001")}
+    found = {"a": "a_0000.nrrd", "b": "b.mha", "d_0001": "d_0001.nii.gz"}
+    assert names == {case: tmp_path / found[case] if case in found else None for case in names}

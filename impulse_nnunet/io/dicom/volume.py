@@ -15,7 +15,7 @@ from impulse_nnunet.io.dicom.series import Series
 from impulse_nnunet.io.grid import FileGrid
 
 AIR_HU = -1024
-LARGEST_HU = 3071  # of 12 bits; what lies beyond on either side is no tissue
+LARGEST_HU = 3071  # of 12 bits; what lies beyond on either side is not tissue
 SIXTEEN_BITS = 1 << 16
 OTHER = "choose another by `series`"
 INT16 = np.iinfo(np.int16)

@@ -25,7 +25,7 @@ MOST_LISTED = 12
 
 
 @dataclass(frozen=True, kw_only=True)
-class CaseFiles:
+class PageFiles:
     """Where a case lies.
 
     Args:
@@ -78,7 +78,7 @@ class PageCase:
 
 
 def read_page_case(
-    files: CaseFiles, names: LabelNames, is_hu: bool | None = None, wanted: Sequence[int] | None = None
+    files: PageFiles, names: LabelNames, is_hu: bool | None = None, wanted: Sequence[int] | None = None
 ) -> PageCase:
     """Read a case's files.
 

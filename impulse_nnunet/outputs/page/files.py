@@ -6,15 +6,15 @@ from pathlib import Path
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.io.formats import LABEL_MAP_ENDINGS
-from impulse_nnunet.io.listing import cases_in
-from impulse_nnunet.outputs.page.case import TREE_WORDS, CaseFiles
+from impulse_nnunet.io.listing import cases_in, find_image
+from impulse_nnunet.outputs.page.case import TREE_WORDS, PageFiles
 
 TREE_NAMES = ("airway", "bronchus", "artery", "vein", "interseg")  # first the one that lies over the others
 
 
 def case_files(
     case: str, labels: Path, *, images: Path | None = None, trees: Path | None = None, lesion: Path | None = None
-) -> CaseFiles:
+) -> PageFiles:
     """The files of a case.
 
     Args:
@@ -28,7 +28,7 @@ def case_files(
     Raises:
         InputError: What was asked for is not there.
     """
-    return CaseFiles(
+    return PageFiles(
         case=case,
         labels=labels,
         image=None if images is None else _image(images, case),
@@ -38,11 +38,8 @@ def case_files(
 
 
 def _image(place: Path, case: str) -> Path:
-    return (
-        _one(place, f"{case}_0000", "`ct`")
-        if place.is_dir() and _found(place, f"{case}_0000")
-        else _one(place, case, "`ct`")
-    )
+    found = find_image(place, case) if place.is_dir() else None
+    return _one(place, case, "`ct`") if found is None else found
 
 
 def _one(place: Path, stem: str, setting: str) -> Path:
@@ -66,7 +63,7 @@ def _found(folder: Path, stem: str) -> Path | None:
 
 def _trees(folder: Path, case: str, labels: Path) -> dict[str, Path]:
     if not folder.is_dir():
-        raise InputError("`trees`", f"{folder}, which is no folder", "a folder of masks", "check the path")
+        raise InputError("`trees`", f"{folder}, which is not a folder", "a folder of masks", "check the path")
     inner = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and _is_tree(entry.name))
     found = {name: path for name in _first_known(inner) if (path := _found(folder / name, case)) is not None}
     missing = next((name for name in inner if found and name not in found), None)

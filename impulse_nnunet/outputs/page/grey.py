@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nibabel
 import numpy as np
-import SimpleITK as sitk
 from scipy import ndimage
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.io.formats import READING_ERRORS, is_nifti, unreadable
-from impulse_nnunet.io.grid import FileGrid, read_file_grid
+from impulse_nnunet.io.grey_images import read_grey_image
+from impulse_nnunet.io.grid import FileGrid
 from impulse_nnunet.io.same_grid import is_same_grid
 from impulse_nnunet.outputs.page.frame import PageFrame
 
@@ -79,7 +77,8 @@ def read_grey(path: Path, frame: PageFrame, label_grid: FileGrid, is_hu: bool | 
     Raises:
         InputError: Unreadable, not 3D, not finite, or nowhere near the labels.
     """
-    values, grid = _read(path)
+    image = read_grey_image(path)
+    values, grid = image.values, image.grid
     if is_hu is None:
         is_hu = float(np.percentile(values[::2, ::2, ::2], 1)) < AIR_HU
     if is_same_grid(grid, label_grid):
@@ -102,25 +101,6 @@ def block_means(values: np.ndarray, block: tuple[int, int, int]) -> np.ndarray:
             in_block = np.minimum(starts + size, length) - starts
             means /= in_block.reshape([-1 if one == axis else 1 for one in range(3)])
     return means * np.float32(count)
-
-
-def _read(path: Path) -> tuple[np.ndarray, FileGrid]:
-    if not path.is_file():
-        raise InputError(str(path), "no such file", "an image", "check the path")
-    grid = read_file_grid(path)
-    try:
-        if is_nifti(path):
-            values = np.asanyarray(nibabel.load(path).dataobj).T  # type: ignore[attr-defined]
-        else:
-            values = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
-    except READING_ERRORS as error:
-        raise unreadable(path, error, "a whole 3D image") from error
-    if values.ndim != 3 or values.dtype.kind not in "buif":
-        found = f"{values.ndim} dimensions of type {values.dtype}"
-        raise InputError(str(path), found, "a 3D image of numbers", "convert the image")
-    if not np.isfinite(values.sum(dtype=np.float64)):
-        raise InputError(str(path), "NaN or infinite voxels", "finite values", "repair the image or leave it out")
-    return values, grid
 
 
 def _sampled(values: np.ndarray, grid: FileGrid, target: FileGrid) -> tuple[np.ndarray, float]:

@@ -14,7 +14,7 @@ from impulse_nnunet import __version__
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.io.files import whole_file
 from impulse_nnunet.outputs.names import LabelNames
-from impulse_nnunet.outputs.page.case import CaseFiles, read_page_case
+from impulse_nnunet.outputs.page.case import PageFiles, read_page_case
 from impulse_nnunet.outputs.page.content import page_content
 
 BUILT = "viewer.html"
@@ -39,7 +39,7 @@ class PageOptions:
     labels: tuple[int, ...] | None = None
 
 
-def write_page(files: CaseFiles, names: LabelNames, output: Path, options: PageOptions | None = None) -> Path:
+def write_page(files: PageFiles, names: LabelNames, output: Path, options: PageOptions | None = None) -> Path:
     """Write one case's page; it appears only when it is whole.
 
     Raises:

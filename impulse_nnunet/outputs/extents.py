@@ -12,8 +12,8 @@ from impulse_nnunet.outputs.net import label_net
 
 
 @dataclass(frozen=True)
-class Shapes:
-    """Borders between labels and where labels lie.
+class Extents:
+    """Areas of the borders between labels, and boxes that hold labels.
 
     Args:
         areas_mm2: (k, k) area of the border between two labels, by their places in ``labels``; symmetric.
@@ -37,7 +37,7 @@ class Shapes:
         return x, y, z
 
 
-def shapes_of(labels: np.ndarray, grid: FileGrid, used: Collection[int], smooth_mm: float) -> Shapes:
+def extents_of(labels: np.ndarray, grid: FileGrid, used: Collection[int], smooth_mm: float) -> Extents:
     """Measure labels.
 
     Args:
@@ -60,4 +60,4 @@ def shapes_of(labels: np.ndarray, grid: FileGrid, used: Collection[int], smooth_
         inner, outer = net.of(label)
         own = net.places[net.triangles[np.repeat(inner | outer, 2)].reshape(-1)]
         boxes[label] = np.stack([own.min(axis=0), own.max(axis=0)])
-    return Shapes(table + table.T, tuple(every.tolist()), boxes)
+    return Extents(table + table.T, tuple(every.tolist()), boxes)
