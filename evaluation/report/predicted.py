@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.evaluation.label_scheme import label_scheme, scheme_of_labels
 from impulse_nnunet.io.json_files import read_json_object
 from impulse_nnunet.io.label_maps import read_label_map
-from impulse_nnunet.io.label_scheme import LabelScheme
+from impulse_nnunet.io.label_scheme import LabelScheme, label_scheme, scheme_of_labels
 from impulse_nnunet.io.listing import cases_in
 from impulse_nnunet.jobs.prediction_file import FAILED, PREDICTION_FILE, WARNED
 
