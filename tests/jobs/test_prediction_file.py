@@ -111,3 +111,17 @@ def test_what_is_left_out_is_that_of_the_last_call(tmp_path):
     file.leave_out(tmp_path / "in", {})
     file.join()
     assert content(tmp_path)["left_out"] == {}
+
+
+def test_a_case_that_fails_keeps_no_files_of_an_earlier_call(tmp_path):
+    extra = tmp_path / "displacement" / "a.nii.gz"
+    extra.parent.mkdir()
+    labels = {case: tmp_path / f"{case}.nii.gz" for case in ("a", "b")}
+    for path in (*labels.values(), extra):
+        path.write_text("of an image that is gone")
+    PredictionFile(tmp_path, ".nii.gz", RUN, lambda case: [labels[case], extra]).failed("a", "a: no image")
+    assert not labels["a"].exists()
+    assert not extra.exists()
+    assert labels["b"].exists()
+    PredictionFile(tmp_path, ".nii.gz", RUN).failed("b", "b: no image")
+    assert not labels["b"].exists()
