@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def add_output_flags(parser: argparse.ArgumentParser) -> None:
-    """Declare ``--spacing``, ``--like`` and ``--save_displacement``."""
+    """Declare ``--spacing``, ``--like``, ``--save_displacement``, ``--mesh`` and ``--mesh_spacing``."""
     grid = parser.add_mutually_exclusive_group()
     grid.add_argument("--spacing", nargs=3, type=float, metavar=("Z", "Y", "X"), help="labels at this spacing, mm")
     grid.add_argument("--like", metavar="IMAGE", help="labels on this image's grid")
@@ -19,6 +19,16 @@ def add_output_flags(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also displacement/CASE: the field that deforms into the template, on the labels' grid, a vector image in "
         "mm (LPS)",
+    )
+    meshes = parser.add_argument_group("surfaces from the network's field (docs/outputs.md)")
+    meshes.add_argument(
+        "--mesh",
+        nargs="+",
+        metavar="FORMAT",
+        help="also meshes/CASE.FORMAT: glb, 3mf, obj or vtp; of the labels on a fine grid, whatever the labels' grid",
+    )
+    meshes.add_argument(
+        "--mesh_spacing", type=float, default=0.5, metavar="MM", help="spacing of that grid (default: 0.5)"
     )
 
 
@@ -35,4 +45,6 @@ def output_options(options: argparse.Namespace) -> OutputOptions:
         displacement=options.save_displacement,
         spacing_mm=tuple(options.spacing) if options.spacing else None,
         like=options.like,
+        meshes=tuple(dict.fromkeys(options.mesh or ())),
+        mesh_spacing_mm=options.mesh_spacing,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +35,19 @@ class PredictionFile:
         output: Folder of the labels.
         ending: Of the label maps.
         run: How the cases of this run are made: versions, model, settings; JSON.
+        products: Tells the files of a case; by default its label map.
     """
 
-    def __init__(self, output: Path, ending: str, run: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        output: Path,
+        ending: str,
+        run: Mapping[str, Any],
+        products: Callable[[str], Sequence[Path]] | None = None,
+    ) -> None:
         self.output, self.ending, self.run = output, ending, dict(run)
         self.folder = output / RECORDS / ENTRIES
+        self._products = products or (lambda case: [output / f"{case}{ending}"])
 
     def begin(self, cases: Iterable[str]) -> None:
         """Drop the entries of cases that are going to be predicted."""
@@ -52,7 +60,9 @@ class PredictionFile:
         self._write(case, WARNED if findings else OK, findings, seconds)
 
     def failed(self, case: str, reason: str, findings: Sequence[Finding] = (), seconds: float | None = None) -> None:
-        """Note a case that has no labels, and why in one line."""
+        """Note a case that has no labels, and why in one line; what an earlier call or a part of this one left goes."""
+        for file in self._products(case):
+            file.unlink(missing_ok=True)
         self._write(case, FAILED, findings, seconds, reason=reason)
 
     def kept(self, cases: Iterable[str]) -> None:

@@ -190,7 +190,8 @@ class ImPulSePredictor(nnUNetPredictor):
     def prediction_file(self, folder: Path, options: OutputOptions) -> PredictionFile:
         """What becomes of the cases of a folder: ``prediction.json`` there."""
         settings = self.run.get("settings", {}) | asdict(options)
-        return PredictionFile(folder, self.dataset_json["file_ending"], self.run | {"settings": settings})
+        outputs, run = self.outputs(folder, options), self.run | {"settings": settings}
+        return PredictionFile(folder, outputs.ending, run, outputs.files)
 
     def _predict_all(
         self, cases: dict[str, list[str]], outputs: Outputs, recorded: PredictionFile, workers: int

@@ -160,3 +160,19 @@ def test_what_the_model_does_not_take_is_one_line(tmp_path, model, capsys):
     write_nifti(chest(), tmp_path / "nifti" / "chest_0000.nii.gz")
     assert predict(model, tmp_path / "nifti", tmp_path / "out", "--series", "1.2.3") == 2
     assert "--series: found 1.2.3, expected a folder of DICOM" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["predict", "reconstruct"])
+def test_a_series_that_lost_a_slice_keeps_no_labels_of_the_whole_one(tmp_path, model, command):
+    files = chest().write(tmp_path / "in" / "a")
+    call = [command, "-i", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "-device", "cpu"]
+    call += ["-m" if command == "predict" else "--segment_model", model, "--disable_progress_bar"]
+    assert main(call) == 0
+    (labels,) = (tmp_path / "out").glob("*.nii.gz")
+    files[3].unlink()
+    assert main(call) == 2
+    assert not labels.exists()
+    (entry,) = json.loads((tmp_path / "out" / "prediction.json").read_text())["cases"].values()
+    assert entry["state"] == "failed"
+    assert "1 missing slice(s)" in entry["reason"]
+    assert main(["merge", str(tmp_path / "out"), "-i", str(tmp_path / "in")]) == 2

@@ -121,3 +121,17 @@ def test_findings_are_read_back_by_case(tmp_path):
     file.join()
     assert findings_of(tmp_path) == {"a": [MIRRORED], "b": []}
     assert findings_of(tmp_path / "nowhere") == {}
+
+
+def test_a_case_that_fails_keeps_no_files_of_an_earlier_call(tmp_path):
+    extra = tmp_path / "displacement" / "a.nii.gz"
+    extra.parent.mkdir()
+    labels = {case: tmp_path / f"{case}.nii.gz" for case in ("a", "b")}
+    for path in (*labels.values(), extra):
+        path.write_text("of an image that is gone")
+    PredictionFile(tmp_path, ".nii.gz", RUN, lambda case: [labels[case], extra]).failed("a", "a: no image")
+    assert not labels["a"].exists()
+    assert not extra.exists()
+    assert labels["b"].exists()
+    PredictionFile(tmp_path, ".nii.gz", RUN).failed("b", "b: no image")
+    assert not labels["b"].exists()
