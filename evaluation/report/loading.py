@@ -30,7 +30,7 @@ class NoPictureError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Frame:
+class SharedBox:
     """The part of the reference's grid that is shown, and how its axes are turned.
 
     Args:
@@ -46,7 +46,7 @@ class Frame:
     origin_mm: tuple[float, float, float]
 
     @classmethod
-    def around(cls, reference: LabelMap, others: Sequence[LabelMap]) -> Frame:
+    def around(cls, reference: LabelMap, others: Sequence[LabelMap]) -> SharedBox:
         """The box of all foreground with a margin."""
         box = _bounding_box([reference.labels, *(other.labels for other in others)], reference.spacing_mm)
         first = np.eye(4)
@@ -89,7 +89,7 @@ def load_case(
     if settings.get("ignore_label") is not None:
         reference, predictions = _without_ignored(reference, predictions, int(settings["ignore_label"]))
     trees = _those_that_load(_tree_files(results), reference, notes)
-    frame = Frame.around(reference, list(predictions.values()))
+    frame = SharedBox.around(reference, list(predictions.values()))
     image = None if images is None else _image(first.name, images, reference, notes)
     shown = {name: frame.show(tree.labels) for name, tree in trees.items()}
     labels = frame.show(reference.labels)
@@ -122,7 +122,7 @@ def load_predicted(case: str, file: Path | None, images: Path | None = None) -> 
     except InputError as error:
         raise NoPictureError(str(error)) from error
     notes: list[str] = []
-    frame = Frame.around(label_map, [])
+    frame = SharedBox.around(label_map, [])
     image = None if images is None else _image(case, images, label_map, notes)
     labels = frame.show(label_map.labels)
     return CaseVolumes(

@@ -44,7 +44,7 @@ class NoViewsError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scene:
+class DrawnView:
     """One view.
 
     Args:
@@ -140,7 +140,7 @@ def draw_labels(
     block = Block.of(next(iter(volumes.values())).shape, spacing_mm)
     arrays = {f"labels_{number}": block.middle(labels) for number, labels in enumerate(volumes.values())}
     scenes = [
-        Scene(key=(name,), labels=f"labels_{number}", tree=None, view=view, words=name)
+        DrawnView(key=(name,), labels=f"labels_{number}", tree=None, view=view, words=name)
         for number, name in enumerate(volumes)
     ]
     pictures = _render(scenes, arrays, block.spacing_mm, colours, pixels)
@@ -148,7 +148,7 @@ def draw_labels(
 
 
 def _render(
-    scenes: Sequence[Scene],
+    scenes: Sequence[DrawnView],
     arrays: Mapping[str, np.ndarray],
     spacing_mm: tuple[float, float, float],
     colours: Mapping[int, RGB],
@@ -180,11 +180,13 @@ def tree_key(method: str, tree: str, view: str) -> Key:
     return "tree", method, tree, view
 
 
-def _prepare(volumes: CaseVolumes) -> tuple[list[Scene], dict[str, np.ndarray], tuple[float, float, float]]:
+def _prepare(volumes: CaseVolumes) -> tuple[list[DrawnView], dict[str, np.ndarray], tuple[float, float, float]]:
     block = Block.of(volumes.reference.shape, volumes.spacing_mm)
     arrays = {"reference": block.middle(volumes.reference)}
     scenes = [
-        Scene(key=reference_key(view), labels="reference", tree=None, view=view, words=f"reference segments, {view}")
+        DrawnView(
+            key=reference_key(view), labels="reference", tree=None, view=view, words=f"reference segments, {view}"
+        )
         for view in VIEWS
     ]
     for number, (method, labels) in enumerate(volumes.predictions.items()):
@@ -192,7 +194,9 @@ def _prepare(volumes: CaseVolumes) -> tuple[list[Scene], dict[str, np.ndarray], 
         for view in VIEWS:
             words = f"segments of {method}, {view}"
             scenes.append(
-                Scene(key=prediction_key(method, view), labels=f"labels_{number}", tree=None, view=view, words=words)
+                DrawnView(
+                    key=prediction_key(method, view), labels=f"labels_{number}", tree=None, view=view, words=words
+                )
             )
         for tree, mask in volumes.trees.items():
             name = f"tree_{len(arrays)}"
@@ -201,7 +205,7 @@ def _prepare(volumes: CaseVolumes) -> tuple[list[Scene], dict[str, np.ndarray], 
             for view in VIEWS:
                 words = f"{tree} with the branches that intrude into segments of {method} in red, {view}"
                 scenes.append(
-                    Scene(
+                    DrawnView(
                         key=tree_key(method, tree, view), labels=f"labels_{number}", tree=name, view=view, words=words
                     )
                 )

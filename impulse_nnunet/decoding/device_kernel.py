@@ -16,7 +16,7 @@ import triton.language as tl
 from torch import Tensor
 
 from impulse_nnunet.decoding.device_fold import DeviceFold
-from impulse_nnunet.decoding.device_parts import Part, Placement, Size, Target
+from impulse_nnunet.decoding.device_parts import GridPart, Placement, Size, Target
 
 TILE: Size = (4, 4, 4)  # voxels of a program; powers of two
 WARPS = 8  # of 32 threads, for each program; 128 registers a thread at the sizes of the paper
@@ -292,7 +292,7 @@ def tile_of(fold: DeviceFold, tile: Size | None = None) -> Size:
     return z, y, x
 
 
-def evaluate(fold: DeviceFold, placement: Placement, part: Part, target: Target) -> None:
+def evaluate(fold: DeviceFold, placement: Placement, part: GridPart, target: Target) -> None:
     """Decode a part of a grid.
 
     Args:

@@ -15,7 +15,7 @@ Size = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
-class Part:
+class GridPart:
     """A block of voxels.
 
     Args:
@@ -37,7 +37,7 @@ class Part:
         z, y, x = (slice(low, low + n) for low, n in zip(self.lower, self.extent, strict=True))
         return z, y, x
 
-    def within(self, outer: Part) -> Part:
+    def within(self, outer: GridPart) -> GridPart:
         """The same voxels, counted from the first one of a part that holds them."""
         return replace(self, lower=_triple([a - b for a, b in zip(self.lower, outer.lower, strict=True)]))
 
@@ -86,14 +86,14 @@ class Placement:
         linear = self.to_box[:, :3]
         return bool(np.count_nonzero(linear - np.diag(np.diag(linear))) == 0)
 
-    def parts(self, voxels: int) -> Iterator[Part]:
+    def parts(self, voxels: int) -> Iterator[GridPart]:
         """All voxels that can lie in the box, in parts of no more than ``voxels``."""
         if np.all(self.upper > self.lower):
-            whole = Part(_triple(self.lower), _triple(self.upper - self.lower))
+            whole = GridPart(_triple(self.lower), _triple(self.upper - self.lower))
             yield from parts_of(whole, voxels)
 
 
-def parts_of(part: Part, voxels: int) -> Iterator[Part]:
+def parts_of(part: GridPart, voxels: int) -> Iterator[GridPart]:
     """Split a part into such of no more than ``voxels``: planes, or rows where one is too large, or pieces of rows."""
     depth, height, width = part.extent
     x = max(1, min(width, voxels))
@@ -103,7 +103,7 @@ def parts_of(part: Part, voxels: int) -> Iterator[Part]:
         for first_y in range(0, height, y):
             for first_x in range(0, width, x):
                 first = (first_z, first_y, first_x)
-                yield Part(
+                yield GridPart(
                     _triple([low + a for low, a in zip(part.lower, first, strict=True)]),
                     (min(z, depth - first_z), min(y, height - first_y), min(x, width - first_x)),
                 )

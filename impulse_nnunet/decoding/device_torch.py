@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from impulse_nnunet.decoding.device_fold import DeviceFold, HeadWeights
-from impulse_nnunet.decoding.device_parts import Part, Placement, Size, Target, parts_of
+from impulse_nnunet.decoding.device_parts import GridPart, Placement, Size, Target, parts_of
 from impulse_nnunet.network import Decoder
 
 BATCH = 4  # voxels whose hidden values are held at once, for each point of the plans' block
@@ -18,7 +18,7 @@ BATCH = 4  # voxels whose hidden values are held at once, for each point of the 
 Axes = tuple[Tensor, Tensor, Tensor]
 
 
-def evaluate(fold: DeviceFold, placement: Placement, part: Part, target: Target, block_points: int) -> None:
+def evaluate(fold: DeviceFold, placement: Placement, part: GridPart, target: Target, block_points: int) -> None:
     """Decode a part of a grid; see :func:`impulse_nnunet.decoding.device_kernel.evaluate`."""
     device = fold.table.device
     for piece in parts_of(part, BATCH * block_points):
@@ -36,7 +36,7 @@ def evaluate(fold: DeviceFold, placement: Placement, part: Part, target: Target,
 
 @torch.inference_mode()
 def evaluate_plain(
-    decoder: Decoder, pyramid: Sequence[Tensor], placement: Placement, part: Part, target: Target, block_points: int
+    decoder: Decoder, pyramid: Sequence[Tensor], placement: Placement, part: GridPart, target: Target, block_points: int
 ) -> None:
     """The same with the network's own decoder, for heads that cannot be folded."""
     levels = [level.float() for level in pyramid]
@@ -46,7 +46,7 @@ def evaluate_plain(
         write(prediction.logits[0].float(), prediction.displacement[0].float(), inside, piece, part, target)
 
 
-def write(logits: Tensor, moved: Tensor, inside: Tensor, piece: Part, part: Part, target: Target) -> None:
+def write(logits: Tensor, moved: Tensor, inside: Tensor, piece: GridPart, part: GridPart, target: Target) -> None:
     """Write the results (voxel, ...) of a piece of a part; outside the box background, and no displacement."""
     place, shape = piece.within(part).slices, piece.extent
     if target.displacement is not None:
@@ -74,7 +74,7 @@ def first_largest(logits: Tensor) -> Tensor:
     return torch.where(best < classes, best, 0)
 
 
-def _axes(placement: Placement, piece: Part) -> list[np.ndarray]:
+def _axes(placement: Placement, piece: GridPart) -> list[np.ndarray]:
     """What each index along each axis adds to a position: three of (n, 3) float64, the offset in the first."""
     parts = [
         np.arange(low, low + n)[:, None] * placement.to_box[:, axis]

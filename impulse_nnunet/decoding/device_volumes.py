@@ -17,7 +17,7 @@ from torch import Tensor
 
 from impulse_nnunet.decoding import device_torch
 from impulse_nnunet.decoding.device_fold import can_fold, fold_of
-from impulse_nnunet.decoding.device_parts import Part, Placement, Target
+from impulse_nnunet.decoding.device_parts import GridPart, Placement, Target
 from impulse_nnunet.decoding.encoded_box import EncodedBox
 from impulse_nnunet.decoding.grids import OutputGrid
 from impulse_nnunet.decoding.point_decoders import PlainPoints
@@ -26,7 +26,7 @@ LAUNCH = 64  # voxels of a part for each point of the plans' block
 LOGITS = 10240  # and logits that are held at once: 1.3 GB for a block of 32768 points
 NODES = 4  # and nodes of a level that are multiplied at once
 
-Evaluate = Callable[[Part, Target], None]
+Evaluate = Callable[[GridPart, Target], None]
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Engine:
         fold = fold_of(member.decoder, member.pyramid, NODES * block_points, self.storage)
 
         @torch.inference_mode()
-        def evaluate(part: Part, target: Target) -> None:
+        def evaluate(part: GridPart, target: Target) -> None:
             if self.kernel is not None:
                 try:
                     self.kernel.evaluate(fold, placement, part, target)
@@ -64,7 +64,7 @@ class Engine:
         return evaluate
 
     @staticmethod
-    def _plain(member: PlainPoints, placement: Placement, block_points: int, part: Part, target: Target) -> None:
+    def _plain(member: PlainPoints, placement: Placement, block_points: int, part: GridPart, target: Target) -> None:
         device_torch.evaluate_plain(member.decoder, member.pyramid, placement, part, target, block_points)
 
     def _give_up(self, error: Exception) -> None:
@@ -142,7 +142,7 @@ def device_displacement(
 
 def _filled(
     encoded: EncodedBox, grid: OutputGrid, block_points: int, engine: Engine | None, displacement: bool
-) -> Iterator[tuple[Part, Target]]:
+) -> Iterator[tuple[GridPart, Target]]:
     """Parts and their logits or displacements, means over the folds."""
     members, placement, device = _members(encoded), Placement.of(grid, encoded.box), _device(encoded)
     engine = engine or engine_for(device)
@@ -162,7 +162,12 @@ def _prepared(engine: Engine, members: Sequence[PlainPoints], placement: Placeme
 
 
 def _all_folds(
-    engine: Engine, members: Sequence[PlainPoints], placement: Placement, block_points: int, part: Part, target: Target
+    engine: Engine,
+    members: Sequence[PlainPoints],
+    placement: Placement,
+    block_points: int,
+    part: GridPart,
+    target: Target,
 ) -> None:
     """The mean of the folds of a part; one fold after the other is prepared and let go of, which bounds the memory."""
     for number, member in enumerate(members):
@@ -181,7 +186,7 @@ def _voxels(encoded: EncodedBox, block_points: int) -> int:
     return max(1, LOGITS * block_points // encoded.number_of_classes)
 
 
-def _empty(part: Part, columns: int, device: torch.device) -> Tensor:
+def _empty(part: GridPart, columns: int, device: torch.device) -> Tensor:
     return torch.empty(*part.extent, columns, device=device)
 
 

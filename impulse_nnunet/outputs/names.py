@@ -17,7 +17,7 @@ from impulse_nnunet.outputs.colours import LabelStyle, label_style
 
 SIDES = ("right", "left")
 LEVELS = ("upper", "middle", "lower")
-LOBE_CODES = {
+LOBES_BY_WORD = {
     "rul": "right upper lobe",
     "rml": "right middle lobe",
     "rll": "right lower lobe",
@@ -135,7 +135,7 @@ def lobe_by_name(name: str) -> str | None:
         return f"{side} {level} lobe" if level else None
     words = WORD.findall(text)
     if len(words) == 1:
-        return LOBE_CODES.get(words[0])
+        return LOBES_BY_WORD.get(words[0])
     said = [next((word for word in known if word in words), "") for known in (SIDES, LEVELS)]
     if all(said) and {"lobe", *said} <= set(words) <= {"lobe", "lung", "of", *said}:
         return f"{said[0]} {said[1]} lobe"
@@ -192,7 +192,7 @@ def _of_pairs(pairs: Sequence[tuple[Any, Any]], path: Path) -> LabelNames:
 
 def _lobes_by_name(names: Mapping[int, str]) -> dict[str, tuple[int, ...]]:
     found = {label: lobe_by_name(name) for label, name in names.items()}
-    lobes = [lobe for lobe in LOBE_CODES.values() if lobe in found.values()]
+    lobes = [lobe for lobe in LOBES_BY_WORD.values() if lobe in found.values()]
     return {lobe: tuple(label for label, one in found.items() if one == lobe) for lobe in lobes}
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.outputs.colours import RGB
-from impulse_nnunet.outputs.surfaces import Surface
+from impulse_nnunet.outputs.surfaces import LabelSurface
 
 LPS, RAS = "LPS", "RAS"
 SPACES = (LPS, RAS)
@@ -30,7 +30,7 @@ class Part:
     name: str
     file_name: str
     colour: RGB
-    surface: Surface
+    surface: LabelSurface
 
     @property
     def colour_bytes(self) -> tuple[int, int, int]:
@@ -71,7 +71,7 @@ class Scene:
 
 def scene_of(
     case: str,
-    surfaces: Mapping[int, Surface],
+    surfaces: Mapping[int, LabelSurface],
     names: Mapping[int, str],
     file_names: Mapping[int, str],
     colours: Mapping[int, RGB],

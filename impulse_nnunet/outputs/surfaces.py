@@ -19,7 +19,7 @@ from impulse_nnunet.outputs.net import Net, label_net
 
 
 @dataclass(frozen=True)
-class Surface:
+class LabelSurface:
     """The closed surface of a label; seen from outside, the corners of a triangle run counter-clockwise.
 
     Args:
@@ -58,7 +58,7 @@ def default_smooth_mm(spacing_mm: Sequence[float] | np.ndarray) -> float:
 
 def label_surfaces(
     labels: np.ndarray, grid: FileGrid, *, wanted: Iterable[int] | None = None, smooth_mm: float = 0.0
-) -> dict[int, Surface]:
+) -> dict[int, LabelSurface]:
     """Surfaces of labels.
 
     Args:
@@ -86,7 +86,7 @@ def label_surfaces(
     return {label: _part_of(label, net, mirrored) for label in chosen.tolist()}
 
 
-def _part_of(label: int, net: Net, mirrored: bool) -> Surface:
+def _part_of(label: int, net: Net, mirrored: bool) -> LabelSurface:
     """A label's part of a net; ``mirrored``: corners, in voxels, see the triangles from the other side."""
     inner, outer = (np.repeat(sides, 2) for sides in net.of(label))
     own = np.concatenate([net.triangles[inner], net.triangles[outer][:, ::-1]])
@@ -98,4 +98,4 @@ def _part_of(label: int, net: Net, mirrored: bool) -> Surface:
     own = number[own]
     source, own = separated(net.corners[used], own[:, ::-1] if mirrored else own)
     points = net.points[used[source]].mean(axis=1)
-    return Surface(label, points, own[:, ::-1] if mirrored else own)
+    return LabelSurface(label, points, own[:, ::-1] if mirrored else own)

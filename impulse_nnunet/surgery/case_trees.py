@@ -9,7 +9,7 @@ import numpy as np
 
 from impulse_nnunet.surgery.cuts import NamedTree
 from impulse_nnunet.surgery.faces import borders_between
-from impulse_nnunet.surgery.graph import Tree, find_tree
+from impulse_nnunet.surgery.graph import BranchTree, find_tree
 from impulse_nnunet.surgery.joining import Join, join_pieces
 from impulse_nnunet.surgery.territory import serve
 from impulse_nnunet.surgery.veins import Borders, Course, cut_at_borders
@@ -65,11 +65,11 @@ def find_case_trees(masks: Mapping[str, np.ndarray], labels: np.ndarray, to_worl
     return CaseTrees(trees=trees, joins=joins, joined=joined, apart=apart, borders=borders)
 
 
-def _point(tree: Tree, place: tuple[int, int]) -> np.ndarray:
+def _point(tree: BranchTree, place: tuple[int, int]) -> np.ndarray:
     return np.asarray(tree.branches[place[0]].points_mm[place[1]])
 
 
-def _apart(tree: Tree) -> tuple[tuple[int, float, np.ndarray], ...]:
+def _apart(tree: BranchTree) -> tuple[tuple[int, float, np.ndarray], ...]:
     """All pieces but the longest, which is the tree itself."""
     pieces: dict[int, list[int]] = {}
     for branch in tree.branches:

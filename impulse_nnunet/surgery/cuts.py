@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from impulse_nnunet.surgery.faces import values_at
-from impulse_nnunet.surgery.graph import Branch, Tree
+from impulse_nnunet.surgery.graph import Branch, BranchTree
 from impulse_nnunet.surgery.territory import Service, point_lengths_mm
 from impulse_nnunet.surgery.veins import Course
 
@@ -27,7 +27,7 @@ class NamedTree:
         courses: How each runs, for veins; else empty.
     """
 
-    tree: Tree
+    tree: BranchTree
     services: tuple[Service, ...]
     courses: tuple[Course, ...] = ()
 
@@ -97,7 +97,7 @@ def find_cuts(named: NamedTree, taken: Collection[int], labels: np.ndarray, to_w
     return _without_twins(found, tree)
 
 
-def _without_twins(cuts: Sequence[Cut], tree: Tree) -> tuple[Cut, ...]:
+def _without_twins(cuts: Sequence[Cut], tree: BranchTree) -> tuple[Cut, ...]:
     """Branches of one segment that leave a trunk at one place have a stem inside its tube: one cut, the widest."""
     best: dict[tuple[int, int], Cut] = {}
     for cut in cuts:

@@ -54,7 +54,7 @@ class Branch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tree:
+class BranchTree:
     """The branches of one mask, each behind its parent.
 
     Args:
@@ -74,7 +74,7 @@ class Tree:
         return found
 
 
-def find_tree(mask: np.ndarray, to_world: np.ndarray) -> Tree:
+def find_tree(mask: np.ndarray, to_world: np.ndarray) -> BranchTree:
     """The branches of a mask; a tree without branches where it holds nothing but specks.
 
     Args:
@@ -82,7 +82,7 @@ def find_tree(mask: np.ndarray, to_world: np.ndarray) -> Tree:
         to_world: 4 x 4, (d, h, w) indices to LPS.
     """
     if not mask.any():
-        return Tree(branches=())
+        return BranchTree(branches=())
     ways = find_ways(mask, to_world)
     large = ways.sizes[ways.piece] >= FEWEST_PIECE_VOXELS
     parents = _rooted_at_trunks(ways)
@@ -90,7 +90,7 @@ def find_tree(mask: np.ndarray, to_world: np.ndarray) -> Tree:
     lines = _without_short(lines, ways)
     branches = number_lines(lines, ways.points_mm, ways.wall_mm, ways.piece, np.zeros(len(ways.piece)))
     branches = [replace(branch, points_mm=_smooth(branch.points_mm)) for branch in branches]
-    return Tree(branches=tuple(_with_radii(branches, wall_of(mask, to_world))), voxels=tuple(ways.sizes.tolist()))
+    return BranchTree(branches=tuple(_with_radii(branches, wall_of(mask, to_world))), voxels=tuple(ways.sizes.tolist()))
 
 
 def generations(parents: list[int]) -> list[int]:

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from impulse_nnunet.surgery.faces import values_at
-from impulse_nnunet.surgery.graph import Branch, Tree
+from impulse_nnunet.surgery.graph import Branch, BranchTree
 from impulse_nnunet.surgery.nodes import Nodes
 
 FARTHEST_MM = 14.0  # between points of centre lines, which may lie a radius inside the mask
@@ -59,7 +59,7 @@ class Join:
     to: tuple[int, int]
 
 
-def join_pieces(tree: Tree, labels: np.ndarray, to_world: np.ndarray) -> tuple[Tree, tuple[Join, ...]]:
+def join_pieces(tree: BranchTree, labels: np.ndarray, to_world: np.ndarray) -> tuple[BranchTree, tuple[Join, ...]]:
     """Join what belongs together.
 
     Args:
@@ -87,7 +87,7 @@ def join_pieces(tree: Tree, labels: np.ndarray, to_world: np.ndarray) -> tuple[T
     return nodes.tree(tree.voxels), tuple(made)
 
 
-def _likely(tree: Tree, labels: np.ndarray, to_world: np.ndarray) -> list[Join]:
+def _likely(tree: BranchTree, labels: np.ndarray, to_world: np.ndarray) -> list[Join]:
     """The best way of each piece to a thicker one, where it is likely enough."""
     ways, features = _candidates(tree, labels, to_world)
     costs = features @ np.array(list(COSTS.values()))
@@ -113,7 +113,7 @@ def _near(points: np.ndarray, point: np.ndarray) -> np.ndarray:
     return np.asarray(np.linalg.norm(points - point, axis=1) <= SAME_PLACE_MM)
 
 
-def _thickest(tree: Tree) -> dict[int, float]:
+def _thickest(tree: BranchTree) -> dict[int, float]:
     """The largest mean radius of the branches of each piece, mm."""
     found: dict[int, float] = {}
     for branch in tree.branches:
@@ -155,7 +155,7 @@ class _End:
     fork: bool
 
 
-def _all_points(tree: Tree, labels: np.ndarray, to_world: np.ndarray) -> _Points:
+def _all_points(tree: BranchTree, labels: np.ndarray, to_world: np.ndarray) -> _Points:
     at = np.concatenate([branch.points_mm for branch in tree.branches])
     counts = [len(branch.points_mm) for branch in tree.branches]
     thick = _thickest(tree)
@@ -170,7 +170,7 @@ def _all_points(tree: Tree, labels: np.ndarray, to_world: np.ndarray) -> _Points
     )
 
 
-def _candidates(tree: Tree, labels: np.ndarray, to_world: np.ndarray) -> tuple[list[Join], np.ndarray]:
+def _candidates(tree: BranchTree, labels: np.ndarray, to_world: np.ndarray) -> tuple[list[Join], np.ndarray]:
     """Every way from an open end to a point of another piece, without cost, and what it is judged by (n, feature)."""
     points = _all_points(tree, labels, to_world)
     edge = float(np.cbrt(abs(np.linalg.det(to_world[:3, :3]))))
@@ -205,7 +205,7 @@ def _features(
     end: _End,
     near: np.ndarray,
     tips: dict[tuple[int, int], np.ndarray],
-    tree: Tree,
+    tree: BranchTree,
     edge: float,
 ) -> np.ndarray:
     """What ways from one end to some points are judged by, in the order of :data:`COSTS`."""
@@ -248,7 +248,7 @@ def _bend(cosine: np.ndarray) -> np.ndarray:
     return np.asarray(np.arccos(np.clip(cosine, -1, 1)) / (np.pi / 2))
 
 
-def _ends(tree: Tree) -> tuple[list[_End], dict[tuple[int, int], np.ndarray]]:
+def _ends(tree: BranchTree) -> tuple[list[_End], dict[tuple[int, int], np.ndarray]]:
     """All open ends and forks with the direction in which a missing line would leave them; the tips among them."""
     leaving: dict[tuple[int, bytes], list[tuple[tuple[int, int], np.ndarray]]] = {}
     for branch in tree.branches:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from impulse_nnunet.surgery.graph import Tree, lines_of, number_lines, turn
+from impulse_nnunet.surgery.graph import BranchTree, lines_of, number_lines, turn
 
 
 class Nodes:
@@ -36,7 +36,7 @@ class Nodes:
         self.gap_mm = np.zeros(len(parents))
 
     @classmethod
-    def of(cls, tree: Tree) -> Nodes:
+    def of(cls, tree: BranchTree) -> Nodes:
         """The nodes of a tree; a branch's first point is its parent's last, and that of all others at its root."""
         number: dict[tuple[int, int], int] = {}
         roots: dict[tuple[int, bytes], int] = {}
@@ -74,8 +74,8 @@ class Nodes:
             self.gap_mm[before] = gap
         self.parents[child], self.gap_mm[child] = parent, gap_mm
 
-    def tree(self, voxels: tuple[int, ...]) -> Tree:
+    def tree(self, voxels: tuple[int, ...]) -> BranchTree:
         """The branches between forks, numbered again."""
         lines = lines_of(self.parents)
         branches = number_lines(lines, self.points_mm, self.radii_mm, self.piece, self.gap_mm)
-        return Tree(branches=tuple(branches), voxels=voxels)
+        return BranchTree(branches=tuple(branches), voxels=voxels)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from impulse_nnunet.surgery.faces import values_at
-from impulse_nnunet.surgery.graph import Branch, Tree
+from impulse_nnunet.surgery.graph import Branch, BranchTree
 
 CROSSING_MM = 15.0  # that a branch must lie in another segment before it counts as that one's
 ENTERING_MM = 1.0  # the same for a branch that comes from a central one
@@ -40,7 +40,7 @@ class Service:
     feeds: tuple[int, ...] = ()
 
 
-def serve(tree: Tree, labels: np.ndarray, to_world: np.ndarray) -> tuple[Service, ...]:
+def serve(tree: BranchTree, labels: np.ndarray, to_world: np.ndarray) -> tuple[Service, ...]:
     """What each branch of a tree serves.
 
     Args:
@@ -65,7 +65,7 @@ def point_lengths_mm(branch: Branch) -> np.ndarray:
     return found
 
 
-def lengths_in(tree: Tree, labels: np.ndarray, to_world: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def lengths_in(tree: BranchTree, labels: np.ndarray, to_world: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The labels (n,) that the tree passes, 0 first, and the length of each branch in each of them (branch, n), mm."""
     points = np.concatenate([branch.points_mm for branch in tree.branches])
     weights = np.concatenate([np.maximum(point_lengths_mm(branch), 1e-6) for branch in tree.branches])
@@ -77,7 +77,7 @@ def lengths_in(tree: Tree, labels: np.ndarray, to_world: np.ndarray) -> tuple[np
     return numbers, lengths
 
 
-def behind_each(tree: Tree, lengths: np.ndarray) -> np.ndarray:
+def behind_each(tree: BranchTree, lengths: np.ndarray) -> np.ndarray:
     """Sums over each branch and all that comes from it, (branch, n)."""
     total = lengths.copy()
     for branch in reversed(tree.branches):
@@ -86,7 +86,7 @@ def behind_each(tree: Tree, lengths: np.ndarray) -> np.ndarray:
     return total
 
 
-def _cheapest(tree: Tree, numbers: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+def _cheapest(tree: BranchTree, numbers: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """The state (index of ``numbers``) of each branch."""
     inside = lengths[:, 1:].sum(1, keepdims=True)
     cost = inside - lengths + UNLABELLED * lengths[:, :1]

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial import KDTree
 
-from impulse_nnunet.surgery.graph import Branch, Tree
+from impulse_nnunet.surgery.graph import Branch, BranchTree
 from impulse_nnunet.surgery.territory import point_lengths_mm
 
 NEAR_MM = 2.0  # of the share of a vein's length that is told
@@ -53,7 +53,7 @@ class Borders:
         return gap, self.pairs[place]
 
 
-def cut_at_borders(tree: Tree, borders: Borders) -> tuple[Tree, tuple[Course, ...]]:
+def cut_at_borders(tree: BranchTree, borders: Borders) -> tuple[BranchTree, tuple[Course, ...]]:
     """Cut a tree's branches where they come to a border or leave it; a cut begins no generation.
 
     Args:

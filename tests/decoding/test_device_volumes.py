@@ -11,7 +11,7 @@ import torch
 
 from impulse_nnunet.decoding import EncodedBox, OutputGrid, decode_labels, device_volumes
 from impulse_nnunet.decoding.device_fold import LARGEST_HALF, fold_of, padded
-from impulse_nnunet.decoding.device_parts import Part, Placement, parts_of
+from impulse_nnunet.decoding.device_parts import GridPart, Placement, parts_of
 from impulse_nnunet.decoding.device_torch import first_largest
 from impulse_nnunet.decoding.device_volumes import Engine, device_labels, device_logits
 from impulse_nnunet.geometry.boxes import Box
@@ -79,7 +79,7 @@ def test_values_beyond_float16_are_kept_in_float32():
 
 
 def test_parts_hold_each_voxel_once_and_never_too_many():
-    whole, seen = Part((2, 3, 4), (5, 6, 7)), np.zeros((9, 10, 12), int)
+    whole, seen = GridPart((2, 3, 4), (5, 6, 7)), np.zeros((9, 10, 12), int)
     for voxels in (1, 5, 7, 20, 42, 100, 1000):
         seen[:] = 0
         for part in parts_of(whole, voxels):

@@ -19,7 +19,7 @@ from impulse_nnunet.outputs.page.grey import Grey, read_grey
 LESION = "lesion"
 TREE_WORDS = re.compile(r"airway|bronch|trachea|arter|vein|venous|vessel|interseg|aorta|vena|portal", re.IGNORECASE)
 MARGIN_MM, MARGIN_WITH_IMAGE_MM = 6.0, 25.0
-OBLIQUE_FROM = 2.0  # degrees: from there the page says so
+OBLIQUE_SHOWN_FROM = 2.0  # degrees: from there the page says so
 SEEN_OUTSIDE = 0.005  # share of the slices without an image that is worth a note
 MOST_LISTED = 12
 
@@ -147,7 +147,7 @@ def _notes_of_labels(case: PageCase, wanted: Sequence[int] | None) -> list[str]:
 
 def _notes_of_places(case: PageCase) -> list[str]:
     notes, grey = [], case.grey
-    if case.frame.oblique_degrees >= OBLIQUE_FROM:
+    if case.frame.oblique_degrees >= OBLIQUE_SHOWN_FROM:
         angle = f"{case.frame.oblique_degrees:.0f} degrees"
         notes.append(f"The image is turned against the body's axes by {angle}: slices run along the image's own axes.")
     if grey is not None and grey.resampled:

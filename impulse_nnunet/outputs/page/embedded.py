@@ -11,7 +11,7 @@ from impulse_nnunet.outputs.page.case import LESION, PageCase
 from impulse_nnunet.outputs.page.grey import HU, Grey
 from impulse_nnunet.outputs.page.meshes import mask_mesh, segment_meshes
 from impulse_nnunet.outputs.page.packing import Chunks, PositionGrid, differences, mesh_bytes
-from impulse_nnunet.outputs.surfaces import Surface
+from impulse_nnunet.outputs.surfaces import LabelSurface
 
 LARGEST_IMAGE = 18_000_000  # voxels of grey values: memory and seconds of a browser
 LARGEST_LABELS = 60_000_000
@@ -21,7 +21,7 @@ WIDER = 1.2  # step from one edge of blocks to the next, mm
 
 def embed_meshes(case: PageCase, structures: Sequence[dict[str, Any]], chunks: Chunks) -> dict[str, Any]:
     """Embed the meshes of structures; returns the grid of their points and the box around them."""
-    surfaces: dict[str, Surface] = {
+    surfaces: dict[str, LabelSurface] = {
         str(label): surface for label, surface in segment_meshes(case.labels, case.frame.grid, case.present).items()
     }
     for name, mask in case.masks.items():
@@ -37,7 +37,7 @@ def embed_meshes(case: PageCase, structures: Sequence[dict[str, Any]], chunks: C
     return {"lower": lower.tolist(), "upper": upper.tolist(), "step": grid.step}
 
 
-def _embedded(surface: Surface, grid: PositionGrid, chunks: Chunks) -> dict[str, Any]:
+def _embedded(surface: LabelSurface, grid: PositionGrid, chunks: Chunks) -> dict[str, Any]:
     return {
         "chunk": chunks.add(mesh_bytes(surface.points, surface.triangles, grid)),
         "points": len(surface.points),

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from impulse_nnunet.io.grid import FileGrid
-from impulse_nnunet.outputs.surfaces import Surface, default_smooth_mm, label_surfaces
+from impulse_nnunet.outputs.surfaces import LabelSurface, default_smooth_mm, label_surfaces
 
 SEGMENT_TRIANGLES = 300_000  # of all segments together
 TREE_TRIANGLES = 100_000  # of each tree or lesion
@@ -24,19 +24,19 @@ FINEST_CELL = 1.0  # of the smallest voxel edge
 
 def segment_meshes(
     labels: np.ndarray, grid: FileGrid, wanted: Iterable[int], budget: int = SEGMENT_TRIANGLES
-) -> dict[int, Surface]:
+) -> dict[int, LabelSurface]:
     """Surfaces of labels with shared borders, of about ``budget`` triangles together."""
     surfaces = label_surfaces(labels, grid, wanted=wanted, smooth_mm=default_smooth_mm(grid.spacing_mm))
     return joined_in_cells(surfaces, float(grid.spacing_mm.min()), budget)
 
 
-def mask_mesh(mask: np.ndarray, grid: FileGrid, budget: int = TREE_TRIANGLES) -> Surface | None:
+def mask_mesh(mask: np.ndarray, grid: FileGrid, budget: int = TREE_TRIANGLES) -> LabelSurface | None:
     """The surface of a mask with at most ``budget`` triangles; None if it is empty."""
     surfaces = label_surfaces(mask.view(np.uint8), grid, smooth_mm=TREE_SMOOTH * float(grid.spacing_mm.min()))
     return fewer_triangles(surfaces[1], budget) if surfaces else None
 
 
-def joined_in_cells(surfaces: Mapping[int, Surface], finest_mm: float, budget: int) -> dict[int, Surface]:
+def joined_in_cells(surfaces: Mapping[int, LabelSurface], finest_mm: float, budget: int) -> dict[int, LabelSurface]:
     """Join the points of each cell of a grid; the smallest cells that leave at most ``budget`` triangles."""
     number = sum(len(surface.triangles) for surface in surfaces.values())
     if number <= budget:
@@ -49,7 +49,7 @@ def joined_in_cells(surfaces: Mapping[int, Surface], finest_mm: float, budget: i
         cell_mm *= WIDER
 
 
-def fewer_triangles(surface: Surface, budget: int) -> Surface:
+def fewer_triangles(surface: LabelSurface, budget: int) -> LabelSurface:
     """A surface with at most about ``budget`` triangles, by quadric error."""
     import pyvista as pv
 
@@ -59,10 +59,10 @@ def fewer_triangles(surface: Surface, budget: int) -> Surface:
     reduced = mesh.decimate(1 - budget / len(surface.triangles), volume_preservation=True)
     points, triangles = np.asarray(reduced.points, np.float64), np.asarray(reduced.regular_faces)
     used, triangles = np.unique(triangles, return_inverse=True)
-    return Surface(surface.label, points[used], triangles.reshape(-1, 3))
+    return LabelSurface(surface.label, points[used], triangles.reshape(-1, 3))
 
 
-def _joined(surfaces: Mapping[int, Surface], cell_mm: float) -> dict[int, Surface]:
+def _joined(surfaces: Mapping[int, LabelSurface], cell_mm: float) -> dict[int, LabelSurface]:
     points = np.concatenate([surface.points for surface in surfaces.values()])
     cells = np.floor((points - points.min(axis=0)) / cell_mm).astype(np.int64)
     size = cells.max(axis=0) + 1
@@ -78,7 +78,7 @@ def _joined(surfaces: Mapping[int, Surface], cell_mm: float) -> dict[int, Surfac
         kept = _without_folds(of_cell)
         if len(kept):
             used, own = np.unique(kept, return_inverse=True)
-            joined[label] = Surface(label, means[used], own.reshape(-1, 3))
+            joined[label] = LabelSurface(label, means[used], own.reshape(-1, 3))
     return joined
 
 
