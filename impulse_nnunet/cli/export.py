@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from impulse_nnunet.cli.reading_flags import add_reading_flags
-from impulse_nnunet.cli.segment_flags import add_segment_flags, chosen_cases
+from impulse_nnunet.cli.segment_flags import add_segment_flags, add_trees_flag, chosen_cases
 from impulse_nnunet.errors import CasesFailedError, InputError
 
 DESCRIPTION = """Write any label map as surfaces (STL, OBJ, GLB, 3MF, VTP) and as a segmentation of 3D Slicer
@@ -42,11 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="smooth surfaces and move no point further than this; 0 keeps the border of the voxels (default: half the "
         "diagonal of a voxel)",
     )
-    parser.add_argument(
-        "--trees",
-        metavar="FOLDER",
-        help="also the trees in this folder's folders airway, artery, vein and interseg (label maps of the cases)",
-    )
+    add_trees_flag(parser)
     parser.add_argument("--space", default="LPS", metavar="LPS|RAS", help="axes of the surfaces' points (default: LPS)")
     parser.add_argument(
         "--dicom",
@@ -60,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     """Export."""
     from impulse_nnunet.jobs.pool import default_processes
     from impulse_nnunet.outputs.export import ExportOptions, export_cases
-    from impulse_nnunet.outputs.trees import find_trees
+    from impulse_nnunet.outputs.trees import tree_folder
 
     cases, names = chosen_cases(options)
     export = ExportOptions(
@@ -70,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
         labels=None if options.labels is None else names.chosen(options.labels),
         smooth_mm=options.smooth,
         space=options.space,
-        trees=find_trees(Path(options.trees)) if options.trees else {},
+        trees=tree_folder(Path(options.trees)) if options.trees else None,
         dicom=None if options.dicom is None else Path(options.dicom),
         start_over=options.overwrite,
     )

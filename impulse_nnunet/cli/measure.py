@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from impulse_nnunet.cli.reading_flags import add_reading_flags
-from impulse_nnunet.cli.segment_flags import add_segment_flags, chosen_cases
+from impulse_nnunet.cli.segment_flags import add_segment_flags, add_trees_flag, chosen_cases
 from impulse_nnunet.errors import CasesFailedError, InputError
 
 DESCRIPTION = """Measure any label map: a row for each label and, where the names tell, for each lobe and lung, with
@@ -28,24 +28,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ct", metavar="FILE|FOLDER", help="CT in HU on the segments' grid; of a folder CASE_0000.* or CASE.*"
     )
-    parser.add_argument(
-        "--trees",
-        metavar="FOLDER",
-        help="holds some of the folders airway, artery, vein and interseg with label maps of the cases",
-    )
+    add_trees_flag(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Measure."""
     from impulse_nnunet.jobs.pool import default_processes
     from impulse_nnunet.outputs.table import items_of, measure_cases, write_table
-    from impulse_nnunet.outputs.trees import find_trees
+    from impulse_nnunet.outputs.trees import tree_folder
 
     output = Path(options.o)
     if output.suffix.lower() != ".csv":
         raise InputError("-o", str(output), "a file that ends in .csv", "e.g. -o volumes.csv")
     cases, names = chosen_cases(options)
-    trees = find_trees(Path(options.trees)) if options.trees else {}
+    trees = tree_folder(Path(options.trees)) if options.trees else None
     ct = Path(options.ct) if options.ct else None
     if ct is not None and not ct.exists():
         raise InputError(str(ct), "no such file or folder", "a CT, or a folder of them", "check --ct")
@@ -55,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
     measured = measure_cases(items, processes, not options.disable_progress_bar)
     failures = dict(sorted((failures | measured.failures).items()))
     if measured.rows:
-        write_table(measured, list(trees), output)
+        write_table(measured, list(dict.fromkeys(name for item in items for name in item.trees)), output)
         print(f"{len(measured.rows)} case(s), {sum(map(len, measured.rows.values()))} row(s) in {output}")
     if failures:
         raise CasesFailedError(failures, len(cases))

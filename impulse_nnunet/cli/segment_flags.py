@@ -29,6 +29,16 @@ def add_segment_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--verbose", action="store_true", help="tracebacks of errors")
 
 
+def add_trees_flag(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--trees``."""
+    parser.add_argument(
+        "--trees",
+        metavar="FOLDER",
+        help="masks of airways and vessels: airway/CASE.*, artery/CASE.*, vein/CASE.*, or airway.*, artery.*, vein.* "
+        "of one case",
+    )
+
+
 def chosen_cases(options: argparse.Namespace) -> tuple[dict[str, Path], LabelNames]:
     """The label maps of this call, by case, and the names of their labels."""
     from impulse_nnunet.outputs.cases import find_cases

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from impulse_nnunet.cli.reading_flags import add_reading_flags
-from impulse_nnunet.cli.segment_flags import add_segment_flags, chosen_cases
+from impulse_nnunet.cli.segment_flags import add_segment_flags, add_trees_flag, chosen_cases
 from impulse_nnunet.errors import CasesFailedError, InputError
 
 if TYPE_CHECKING:
@@ -36,12 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ct", metavar="FILE", help="image behind the outlines, CT or other; or a folder with CASE_0000.* or CASE.*"
     )
-    parser.add_argument(
-        "--trees",
-        metavar="FOLDER",
-        help="masks of airways and vessels: airway/CASE.*, artery/CASE.*, vein/CASE.*, or airway.*, artery.*, vein.* "
-        "of one case",
-    )
+    add_trees_flag(parser)
     parser.add_argument("--lesion", metavar="FILE", help="mask of a lesion; or a folder with CASE.*")
     parser.add_argument("--title", metavar="TEXT", help="title of the page (default: the case identifier)")
     parser.add_argument(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ class ExportOptions:
         smooth_mm: Of the surfaces; None is half the diagonal of a voxel, 0 leaves the voxels' border.
         space: ``LPS`` or ``RAS``.
         dicom: Folder of the source series, for formats that need it.
-        trees: Tree -> case -> label map, to be shown beside the labels.
+        trees: Folder of airway and vessel masks, to be shown beside the labels (:func:`~.trees.trees_of`); or None.
         start_over: Write files again that were written from the same label map with the same options.
     """
 
@@ -49,7 +49,7 @@ class ExportOptions:
     smooth_mm: float | None = None
     space: str = LPS
     dicom: Path | None = None
-    trees: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
+    trees: Path | None = None
     start_over: bool = False
 
     def __post_init__(self) -> None:
@@ -127,7 +127,7 @@ def export_case(item: tuple[str, Path], options: ExportOptions) -> tuple[list[Pa
         InputError: A label map that cannot be used, or a full disk.
     """
     case, path = item
-    trees = trees_of(case, options.trees)
+    trees = {} if options.trees is None else trees_of(case, options.trees, path)
     inputs = Inputs(options.record(), {"segments": path, **{f"tree {name}": file for name, file in trees.items()}})
     records = {name: Record(options.output / RECORDS / name / f"{case}.json") for name in options.formats}
     made = {name: _files_of(record, options.output) for name, record in records.items()}

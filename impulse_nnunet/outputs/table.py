@@ -61,7 +61,7 @@ def items_of(
     names: LabelNames,
     labels: tuple[int, ...] | None,
     ct: Path | None,
-    trees: Mapping[str, Mapping[str, Path]],
+    trees: Path | None,
 ) -> tuple[list[MeasureItem], dict[str, str]]:
     """What to read for each case, and case -> reason for those whose CT or tree is missing.
 
@@ -70,14 +70,14 @@ def items_of(
         names: Of the labels.
         labels: To measure; None takes all.
         ct: A CT for a single case, or a folder of ``CASE_0000.*`` or ``CASE.*``.
-        trees: Tree -> case -> file.
+        trees: Folder of airway and vessel masks (:func:`~.trees.trees_of`), or None.
     """
     items, failures = [], {}
     images = None if ct is None else _images(ct, cases)
     for case, path in cases.items():
         try:
             image = None if images is None else _image_of(case, images, ct)
-            files = trees_of(case, trees)
+            files = {} if trees is None else trees_of(case, trees, path)
             items.append(MeasureItem(case=case, segments=path, ct=image, trees=files, names=names, labels=labels))
         except InputError as error:
             failures[case] = str(error)

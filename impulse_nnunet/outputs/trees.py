@@ -1,7 +1,8 @@
-"""Bronchi and vessels beside a label map: folders with fixed names, one a tree, with label maps of the same cases."""
+"""Airway and vessel masks beside a label map: which files belong to a case, and reading them."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,35 +13,47 @@ from impulse_nnunet.io.label_maps import LabelMap, read_label_map
 from impulse_nnunet.io.listing import cases_in
 from impulse_nnunet.io.same_grid import check_same_grid
 
-TREES = ("airway", "artery", "vein", "interseg")  # as `impulse_nnunet phantom` and Lung3D's conversion name them
-EXPECTED = f"some of the folders {', '.join(TREES)} with label maps of the cases"
+TREE_WORDS = re.compile(r"airway|bronch|trachea|arter|vein|venous|vessel|interseg|aorta|vena|portal", re.IGNORECASE)
+FIRST_TREES = ("airway", "bronchus", "artery", "vein", "interseg")  # first the one that lies over the others
+EXPECTED = "a folder with airway/CASE.*, artery/CASE.*, ... or with airway.*, artery.*, ... of one case"
 
 
-def find_trees(folder: Path) -> dict[str, dict[str, Path]]:
-    """Tree -> case -> file, of the folders with the names in :data:`TREES`; others are left alone.
+def tree_folder(folder: Path) -> Path:
+    """The folder, if it is one.
 
     Raises:
-        InputError: No such folder, or no folder with label maps in it.
+        InputError: No such folder.
     """
     if not folder.is_dir():
         raise InputError(str(folder), "no such folder", EXPECTED, "check `trees`")
-    found = {name: cases_in(folder / name) for name in TREES if (folder / name).is_dir()}
-    trees = {name: cases for name, cases in found.items() if cases}
-    if not trees:
-        raise InputError(str(folder), "no label maps of trees", EXPECTED, "check `trees`")
-    return trees
+    return folder
 
 
-def trees_of(case: str, trees: Mapping[str, Mapping[str, Path]]) -> dict[str, Path]:
-    """The files of a case.
+def trees_of(case: str, folder: Path, labels: Path) -> dict[str, Path]:
+    """Tree -> file, of a case.
+
+    Args:
+        case: Identifier.
+        folder: Holds ``airway/CASE.*``, ``artery/CASE.*``, ...; or ``airway.*``, ``artery.*``, ... of this case, in the
+            folder itself or in ``CASE/``. Names of folders and files tell trees from others (:data:`TREE_WORDS`).
+        labels: The case's label map, which is none of them.
 
     Raises:
-        InputError: A tree that lacks the case.
+        InputError: No such folder, no tree of the case, or one tree lacks it that others have.
     """
-    missing = next((name for name, files in trees.items() if case not in files), None)
+    inner = sorted(entry.name for entry in tree_folder(folder).iterdir() if entry.is_dir() and _is_tree(entry.name))
+    files = {name: cases_in(folder / name) for name in _first_known(inner)}
+    found = {name: cases[case] for name, cases in files.items() if case in cases}
+    missing = next((name for name in inner if found and name not in found), None)
     if missing is not None:
-        raise InputError(case, f"no {missing} file", "one for each tree", "add it, or leave that tree out")
-    return {name: files[case] for name, files in trees.items()}
+        raise InputError(case, f"no {missing} file in {folder}", "one for each tree", "add it, or leave that tree out")
+    for place in (folder / case, folder):
+        named = {name: path for name, path in _named_as_trees(place).items() if path.resolve() != labels.resolve()}
+        found = found or {name: named[name] for name in _first_known(sorted(named))}
+    if not found:
+        expected = f"airway/{case}.*, artery/{case}.*, ... or airway.*, artery.*, ..."
+        raise InputError(str(folder), f"no tree of case {case}", expected, "add the files or leave `trees` out")
+    return found
 
 
 def read_trees(files: Mapping[str, Path], reference: LabelMap) -> dict[str, np.ndarray]:
@@ -55,3 +68,18 @@ def read_trees(files: Mapping[str, Path], reference: LabelMap) -> dict[str, np.n
         check_same_grid(tree.grid, reference.grid, str(path), str(reference.path))
         found[name] = tree.labels > 0
     return found
+
+
+def _named_as_trees(folder: Path) -> dict[str, Path]:
+    """Name -> file, of a folder's label maps that are called like airways or vessels."""
+    maps = cases_in(folder) if folder.is_dir() else {}
+    return {name: path for name, path in maps.items() if _is_tree(name)}
+
+
+def _is_tree(name: str) -> bool:
+    """Whether a name is that of airways or vessels; Lung3D's files that end in _labels have each branch's segment."""
+    return TREE_WORDS.search(name) is not None and not name.endswith("_labels")
+
+
+def _first_known(names: list[str]) -> list[str]:
+    return [name for name in FIRST_TREES if name in names] + [name for name in names if name not in FIRST_TREES]

@@ -82,7 +82,7 @@ def test_a_shard_takes_its_share(folder):
         (["--format", "stl", "--labels", "S9"], "--labels: found 'S9', expected labels by number or name (1 right S1"),
         (["--format", "stl", "-np", "0"], "-np: found 0, expected 1 or more"),
         (["--format", "stl", "--names", "gone.json"], "gone.json: found no such file"),
-        (["--format", "stl", "--trees", "gone"], "gone: found no such folder, expected some of the folders airway"),
+        (["--format", "stl", "--trees", "gone"], "gone: found no such folder, expected a folder with airway"),
     ],
 )
 def test_bad_flags_are_one_line(capsys, folder, arguments, message):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +16,6 @@ from impulse_nnunet.outputs.page.frame import PageFrame
 from impulse_nnunet.outputs.page.grey import Grey, read_grey
 
 LESION = "lesion"
-TREE_WORDS = re.compile(r"airway|bronch|trachea|arter|vein|venous|vessel|interseg|aorta|vena|portal", re.IGNORECASE)
 MARGIN_MM, MARGIN_WITH_IMAGE_MM = 6.0, 25.0
 OBLIQUE_SHOWN_FROM = 2.0  # degrees: from there the page says so
 SEEN_OUTSIDE = 0.005  # share of the slices without an image that is worth a note

@@ -10,7 +10,8 @@ import numpy as np
 from scipy import ndimage
 
 from impulse_nnunet.outputs.colours import to_hex
-from impulse_nnunet.outputs.page.case import LESION, TREE_WORDS, PageCase
+from impulse_nnunet.outputs.page.case import LESION, PageCase
+from impulse_nnunet.outputs.trees import TREE_WORDS
 
 TREE, SEGMENT = "tree", "segment"
 TREE_COLOURS = {

@@ -41,7 +41,7 @@ def test_trees_of_one_case_in_a_folder_with_its_segments(tmp_path):
         ({"images": "trees"}, r"nothing of case case_1, expected case_1_0000.\* or case_1.\*"),
         ({"lesion": "images"}, r"nothing of case case_1, expected case_1.\*"),
         ({"trees": "images"}, "no tree of case case_1"),
-        ({"trees": "gone"}, "`trees`: found .* which is not a folder"),
+        ({"trees": "gone"}, "gone: found no such folder, expected a folder with airway"),
     ],
 )
 def test_what_was_asked_for_and_is_not_there(labels, tmp_path, how, message):
