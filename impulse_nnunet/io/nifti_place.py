@@ -102,7 +102,7 @@ def image_on_geometry(array: np.ndarray, geometry: Mapping[str, Any]) -> nibabel
 
 
 def _stored_spacing(image: nibabel.Nifti1Image, zooms: np.ndarray) -> np.ndarray:
-    """The spacing (x, y, z) as the file has it: nibabel sets 0 to 1 and drops signs when it loads, ITK in other ways."""
+    """The spacing (x, y, z) as the file has it: nibabel sets 0 to 1 and drops signs, ITK otherwise."""
     holder = image.file_map.get("header") or image.file_map["image"]
     if holder.filename is None:
         return zooms

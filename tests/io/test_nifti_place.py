@@ -55,7 +55,9 @@ def test_a_header_without_orientation_is_refused_by_all_alike(tmp_path, way, end
 def test_a_spacing_that_libraries_would_replace_each_in_its_way_is_refused(tmp_path, caplog, codes, x, way, ending):
     file = written(tmp_path / f"a{ending}", codes=codes)
     change_header(file, pixdim=(x, *SPACING[1:]))
-    with pytest.raises(InputError, match=rf"a\.nii(\.gz)?: found spacing \(8, 1\.5, {x:g}\) mm, expected three positive"):
+    with pytest.raises(
+        InputError, match=rf"a\.nii(\.gz)?: found spacing \(8, 1\.5, {x:g}\) mm, expected three positive"
+    ):
         way(file)
 
 
