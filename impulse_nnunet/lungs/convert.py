@@ -38,7 +38,9 @@ from impulse_nnunet.preprocessing.survey import for_all_cases
 
 logger = logging.getLogger(__name__)
 TREES = (*TREE_FOLDERS_OF_BAV.values(), LOBES_NAME, *EXTRA)
-LOBE_NUMBERS = LabelMapping("Lung3D's numbers of the lobes", {name: (n,) for n, name in enumerate(LOBES, 1)})
+LOBE_NUMBERS = LabelMapping(
+    origin="Lung3D's numbers of the lobes", values={name: (n,) for n, name in enumerate(LOBES, 1)}
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -73,7 +73,7 @@ OTHER_VERSIONS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LabelMapping:
     """What the values of a label map show.
 
@@ -157,7 +157,13 @@ def mapping_from_tokens(setting: str, tokens: Sequence[str], wanted: Sequence[st
         preset = tokens[0].lower()
         values = {name: PRESETS[preset][name] for name in wanted}
         other = OTHER_VERSIONS.get((preset, part))
-        return LabelMapping(f"`{setting}` {preset}", values, PRESETS_IGNORE[preset][part], True, other)
+        return LabelMapping(
+            origin=f"`{setting}` {preset}",
+            values=values,
+            ignored=PRESETS_IGNORE[preset][part],
+            complete=True,
+            other=other,
+        )
     short = {name: LOBE_CODES.get(name, name) for name in wanted}
     example = (
         f"{' '.join(f'{code}={number}' for number, code in enumerate(short.values(), 1))}, or {', '.join(presets)}"
@@ -177,7 +183,7 @@ def mapping_from_tokens(setting: str, tokens: Sequence[str], wanted: Sequence[st
     missing = [short[name] for name in wanted if name not in values]
     if missing:
         raise InputError(f"`{setting}`", f"no value for {missing[0]}", example, "complete the mapping")
-    return LabelMapping(f"`{setting}`", {name: values[name] for name in wanted}, ignored)
+    return LabelMapping(origin=f"`{setting}`", values={name: values[name] for name in wanted}, ignored=ignored)
 
 
 def mapping_from_dataset_json(path: Path, wanted: Sequence[str], named_by: str) -> LabelMapping:
@@ -203,12 +209,12 @@ def mapping_from_dataset_json(path: Path, wanted: Sequence[str], named_by: str) 
         raise InputError(str(path), f"labels without {missing[0]!r}", f"{', '.join(wanted)}", remedy)
     values: dict[str, tuple[int, ...]] = {name: (found[name],) for name in wanted}
     others = tuple(value for value in numbers.values() if value != 0 and value not in found.values())
-    return LabelMapping(str(path), values, others)
+    return LabelMapping(origin=str(path), values=values, ignored=others)
 
 
 def lobes_of_segments() -> LabelMapping:
     """The lobes in a map of the 18 segments."""
-    return LabelMapping("the table of the 18 segments", dict(LOBES))
+    return LabelMapping(origin="the table of the 18 segments", values=dict(LOBES))
 
 
 def _by_alias(numbers: Mapping[str, int], wanted: Sequence[str]) -> dict[str, int]:

@@ -22,7 +22,7 @@ SAME_SCALE = 2.0  # largest values of the masks of two cases differ by less
 IMAGE_BELOW = -500.0  # a mask channel with such values holds a CT
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MaskFacts:
     """One mask channel of a case.
 
@@ -77,7 +77,15 @@ def mask_facts(
             features = (float(np.log(volume)), *((place.mean(0) - centre) / radius).tolist(), mean)
         sample = values[::step, ::step, ::step]
         whole = bool(np.abs(sample - np.rint(sample)).max() <= ROUNDING)
-        facts.append(MaskFacts(channel, (float(values.min()), float(values.max())), whole, volume, features))
+        facts.append(
+            MaskFacts(
+                channel=channel,
+                values=(float(values.min()), float(values.max())),
+                whole=whole,
+                volume_ml=volume,
+                features=features,
+            )
+        )
     return tuple(facts)
 
 
@@ -115,7 +123,7 @@ def judge_masks(learned: Sequence[LearnedMask], facts: Sequence[MaskFacts], titl
     return found + _swapped(pairs, titles)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class OddMask:
     """A training case's mask channel that holds what no mask does, or not what the others do.
 
@@ -145,7 +153,7 @@ def odd_masks(cases: Mapping[str, Sequence[MaskFacts]], titles: Mapping[int, str
             low, high = row.values
             other = not row.is_empty and not usual / SAME_SCALE < high < usual * SAME_SCALE
             if low < IMAGE_BELOW or other:
-                odd.append(OddMask(case, titles[channel], row.values, usual))
+                odd.append(OddMask(case=case, title=titles[channel], values=row.values, usual=usual))
     return odd
 
 

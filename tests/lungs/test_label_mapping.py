@@ -97,7 +97,7 @@ def test_a_dataset_json_that_does_not_say_it(tmp_path, content, message):
 
 
 def test_a_mapping_as_text():
-    assert str(LabelMapping("x", {"a": (1, 2), "b": (3,)})) == "a=1,2, b=3"
+    assert str(LabelMapping(origin="x", values={"a": (1, 2), "b": (3,)})) == "a=1,2, b=3"
 
 
 def test_totalsegmentators_older_lung_vessels_is_told_by_its_values():
