@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from impulse_nnunet.errors import InputError
 from impulse_nnunet.evaluation.comparison.methods import SUMMARY, Summary, summary_of
 
 EVALUATE = "run `impulse_nnunet evaluate` on the folder first"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +128,7 @@ def read_evaluation(name: str, path: Path) -> Evaluation:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         found = f"an entry that does not fit ({type(error).__name__}: {error})"
         raise InputError(str(path), found, "a summary of this version", EVALUATE) from error
+    _warn_of_newer_files(path, cases)
     by_name = {case.name: case for case in cases}
     return Evaluation(
         name=name,
@@ -136,6 +140,16 @@ def read_evaluation(name: str, path: Path) -> Evaluation:
         settings=content["settings"],
         failures=failures,
     )
+
+
+def _warn_of_newer_files(path: Path, cases: Sequence[CaseResult]) -> None:
+    """Scores say nothing of label maps that were made after them; copies may have any time, so it is no error."""
+    time = path.stat().st_mtime
+    files = {case.name: case.prediction_file for case in cases}
+    newer = [name for name, file in files.items() if file.is_file() and file.stat().st_mtime > time]
+    if newer:
+        text = "%s: the label maps of %d of %d case(s) are newer than these scores (%s); evaluate again if they changed"
+        logger.warning(text, path, len(newer), len(cases), ", ".join(newer[:3]))
 
 
 def _split(argument: str) -> tuple[str, Path]:

@@ -77,6 +77,8 @@ def run(options: argparse.Namespace) -> int:
 def _output(options: argparse.Namespace, only: Path | None) -> Path:
     if options.o is not None:
         return Path(options.o)
+    if only is not None and "=" not in only.name and not only.exists():
+        raise InputError(str(only), "no such folder", "a folder of predictions", "check the path")
     if only is None or not only.is_dir():
         raise InputError("-o", "nothing", "a file, where one folder does not tell its place", "e.g. -o report.html")
     return only / "report.html"

@@ -9,7 +9,22 @@ import numpy as np
 from nibabel.arrayproxy import ArrayProxy
 from nibabel.orientations import apply_orientation, axcodes2ornt, io_orientation, ornt_transform
 
+from impulse_nnunet.errors import InputError
+
 EXACT_KINDS = "iuf"  # 8 to 32 bits: rounded to float32 once, as the way through float64 rounds them
+REAL_KINDS = "buif"
+
+
+def check_numbers(file: str) -> None:
+    """Refuse complex numbers, whose imaginary part the readers drop, and colours.
+
+    Raises:
+        InputError: The voxels are no real numbers.
+    """
+    dtype = nibabel.load(file).get_data_dtype()  # type: ignore[attr-defined]
+    if dtype.kind not in REAL_KINDS:
+        name = "colours" if dtype.fields else f"numbers of type {dtype}"
+        raise InputError(file, name, "an image of real numbers", "write the part that is meant")
 
 
 def read_plain_nifti(file: str) -> tuple[np.ndarray, dict[str, Any]] | None:

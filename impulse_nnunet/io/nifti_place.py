@@ -67,8 +67,10 @@ def place_of(image: nibabel.Nifti1Image, path: str | Path) -> NiftiPlace:
     """
     header = image.header
     zooms = np.asarray(header.get_zooms()[:3], np.float64)
-    if not (np.all(np.isfinite(zooms)) and np.all(zooms > 0)):
-        raise InputError(str(path), f"spacing {_text(zooms[::-1])} mm", "three positive numbers", "correct the header")
+    stored = _stored_spacing(image, zooms)
+    used = stored if int(header["sform_code"]) == 0 else np.abs(stored)  # an sform says itself how axes run
+    if not (np.all(np.isfinite(used)) and np.all(used > 0) and np.all(np.isfinite(zooms)) and np.all(zooms > 0)):
+        raise InputError(str(path), f"spacing {_text(stored[::-1])} mm", "three positive numbers", "correct the header")
     affine, assumed = _affine(header, zooms, path)
     if not np.all(np.isfinite(affine)) or not np.all(np.linalg.norm(affine[:3, :3], axis=0)):
         found = "an affine with zero, NaN or infinite axes"
@@ -97,6 +99,16 @@ def image_on_geometry(array: np.ndarray, geometry: Mapping[str, Any]) -> nibabel
         header["descrip"] = ASSUMED_NOTE
     header.set_data_dtype(array.dtype)
     return nibabel.Nifti1Image(array, None, header)
+
+
+def _stored_spacing(image: nibabel.Nifti1Image, zooms: np.ndarray) -> np.ndarray:
+    """The spacing (x, y, z) as the file has it: nibabel sets 0 to 1 and drops signs, ITK otherwise."""
+    holder = image.file_map.get("header") or image.file_map["image"]
+    if holder.filename is None:
+        return zooms
+    with holder.get_prepare_fileobj("rb") as file:
+        header = type(image.header).from_fileobj(file, check=False)
+    return np.asarray(header["pixdim"][1:4], np.float64)
 
 
 def _affine(header: nibabel.Nifti1Header, zooms: np.ndarray, path: str | Path) -> tuple[np.ndarray, bool]:

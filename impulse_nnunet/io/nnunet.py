@@ -28,7 +28,7 @@ from nnunetv2.utilities import utils
 from impulse_nnunet.errors import InputError
 from impulse_nnunet.io.formats import is_nifti
 from impulse_nnunet.io.listing import channel_files, is_hidden
-from impulse_nnunet.io.nifti import as_stored, read_plain_nifti
+from impulse_nnunet.io.nifti import as_stored, check_numbers, read_plain_nifti
 from impulse_nnunet.io.nifti_place import image_on_geometry, read_place
 from impulse_nnunet.io.text_headers import check_text_header
 
@@ -81,12 +81,13 @@ def read_array(reader: Reader, file: str) -> tuple[np.ndarray, dict[str, Any]]:
     are in mm. :data:`GEOMETRY` in the properties is the header's, :data:`ASSUMED` is true where both form codes are 0.
 
     Raises:
-        InputError: The header is not clear about the image's place.
+        InputError: The header is not clear about the image's place, or its voxels are no real numbers.
     """
     if not is_nifti(file):
         assumed = check_text_header(file)
         array, properties = reader.read_images((file,))
         return array, properties | {ASSUMED: assumed}
+    check_numbers(file)
     plain = read_plain_nifti(file) if type(reader) is NibabelIOWithReorient else None
     array, properties = plain or reader.read_images((file,))
     place = read_place(file)

@@ -35,7 +35,7 @@ class PredictionFile:
         output: Folder of the labels.
         ending: Of the label maps.
         run: How the cases of this run are made: versions, model, settings; JSON.
-        products: Tells the files of a case; by default its label map.
+        products: Tells the files that a case may have, of calls with other options too; by default its label map.
     """
 
     def __init__(
@@ -50,8 +50,9 @@ class PredictionFile:
         self._products = products or (lambda case: [output / f"{case}{ending}"])
 
     def begin(self, cases: Iterable[str]) -> None:
-        """Drop the entries of cases that are going to be predicted."""
+        """Drop the entries of cases that are going to be predicted, and what earlier calls made of them."""
         for case in cases:
+            self._drop_products(case)
             self._entry(case).unlink(missing_ok=True)
         self.join()
 
@@ -61,8 +62,7 @@ class PredictionFile:
 
     def failed(self, case: str, reason: str, findings: Sequence[Finding] = (), seconds: float | None = None) -> None:
         """Note a case that has no labels, and why in one line; what an earlier call or a part of this one left goes."""
-        for file in self._products(case):
-            file.unlink(missing_ok=True)
+        self._drop_products(case)
         self._write(case, FAILED, findings, seconds, reason=reason)
 
     def kept(self, cases: Iterable[str]) -> None:
@@ -100,6 +100,10 @@ class PredictionFile:
             left_out = _read(self.output / RECORDS / LEFT_OUT)
             content = {"format": FORMAT, "cases": cases, "left_out": left_out, "runs": runs}
             write_json(content, self.output / PREDICTION_FILE)
+
+    def _drop_products(self, case: str) -> None:
+        for file in self._products(case):
+            file.unlink(missing_ok=True)
 
     def _entry(self, case: str) -> Path:
         return self.folder / f"{case}.json"

@@ -68,7 +68,7 @@ def run_command(
         CommandError: It ended with another exit code than 0.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    report = log.with_suffix(".json")
+    report = log.with_name(f"{log.name}.json")  # NAME.json beside it may be the command's work
     report.unlink(missing_ok=True)
     start = [sys.executable, "-m", CHILD, str(os.getpid()), str(patience_s), str(report)]
     environment = os.environ | {TRAINERS: with_our_folder(os.environ.get(TRAINERS)), "PYTHONUNBUFFERED": "1"}

@@ -71,3 +71,9 @@ class OutputOptions:
         found += [output / DISPLACEMENT_FOLDER / f"{case}{file_ending}"] if self.displacement else []
         endings = [ending for name in self.meshes for ending in ((".obj", ".mtl") if name == "obj" else (f".{name}",))]
         return found + [output / MESH_FOLDER / f"{case}{ending}" for ending in endings]
+
+
+def every_file(output: Path, file_ending: str, case: str) -> list[Path]:
+    """All files that a case may have in the output folder, whatever was asked for."""
+    whole = OutputOptions(probabilities=True, displacement=True, meshes=MESH_FORMATS)
+    return [*whole.files(output, case, file_ending), output / f"{case}.pkl"]

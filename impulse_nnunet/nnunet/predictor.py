@@ -33,7 +33,7 @@ from impulse_nnunet.nnunet.case_input import preprocessed, read_to_predict
 from impulse_nnunet.nnunet.cases import PreparedCase, decode_case
 from impulse_nnunet.nnunet.judging import judge_image, judge_labels, log_findings
 from impulse_nnunet.nnunet.models import check_model_folder, load_model, trained_folds
-from impulse_nnunet.nnunet.output_options import DISPLACEMENT_FOLDER, OutputOptions
+from impulse_nnunet.nnunet.output_options import DISPLACEMENT_FOLDER, OutputOptions, every_file
 from impulse_nnunet.nnunet.outputs import DecodedCase, Outputs
 from impulse_nnunet.nnunet.run_description import describe_run
 from impulse_nnunet.runtime.device_errors import DeviceLostError
@@ -190,8 +190,8 @@ class ImPulSePredictor(nnUNetPredictor):
     def prediction_file(self, folder: Path, options: OutputOptions) -> PredictionFile:
         """What becomes of the cases of a folder: ``prediction.json`` there."""
         settings = self.run.get("settings", {}) | asdict(options)
-        outputs, run = self.outputs(folder, options), self.run | {"settings": settings}
-        return PredictionFile(folder, outputs.ending, run, outputs.files)
+        ending, run = self.dataset_json["file_ending"], self.run | {"settings": settings}
+        return PredictionFile(folder, ending, run, partial(every_file, folder, ending))
 
     def _predict_all(
         self, cases: dict[str, list[str]], outputs: Outputs, recorded: PredictionFile, workers: int

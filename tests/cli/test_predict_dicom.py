@@ -176,3 +176,18 @@ def test_a_series_that_lost_a_slice_keeps_no_labels_of_the_whole_one(tmp_path, m
     assert entry["state"] == "failed"
     assert "1 missing slice(s)" in entry["reason"]
     assert main(["merge", str(tmp_path / "out"), "-i", str(tmp_path / "in")]) == 2
+
+
+def test_what_other_options_made_of_another_image_does_not_stay(tmp_path, model):
+    made = chest()
+    write_nifti(made, tmp_path / "in" / "a_0000.nii.gz")
+    more = ("--mesh", "obj", "--mesh_spacing", "4", "--save_displacement", "--save_probabilities")
+    assert predict(model, tmp_path / "in", tmp_path / "out", *more) == 0
+    files = {path.name for path in (tmp_path / "out").rglob("a.*") if "records" not in path.parts}
+    assert files == {"a.nii.gz", "a.npz", "a.pkl", "a.obj", "a.mtl"}
+    assert (tmp_path / "out" / "displacement" / "a.nii.gz").is_file()
+    image = nibabel.load(tmp_path / "in" / "a_0000.nii.gz")
+    nibabel.save(nibabel.Nifti1Image(np.roll(np.asarray(image.dataobj), 2, 0), image.affine), image.get_filename())
+    assert predict(model, tmp_path / "in", tmp_path / "out") == 0
+    left = [path for path in (tmp_path / "out").rglob("a.*") if "records" not in path.parts]
+    assert left == [tmp_path / "out" / "a.nii.gz"]

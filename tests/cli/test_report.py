@@ -43,3 +43,8 @@ def test_the_page_s_modules_do_not_import_pyvista():
     """Only the child process that draws does: VTK may crash where there is no OpenGL."""
     program = "import sys, impulse_nnunet.evaluation.report.page; assert not {'pyvista', 'vtk'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path, capsys):
+    assert main(["report", str(tmp_path / "nothing")]) == 2
+    assert "nothing: found no such folder, expected a folder of predictions" in capsys.readouterr().err

@@ -49,6 +49,25 @@ def test_a_header_without_orientation_is_refused_by_all_alike(tmp_path, way, end
         way(file)
 
 
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("codes", "x"), [((1, 0), 0.0), ((1, 0), -1.5), ((0, 1), 0.0), ((1, 1), 0.0)])
+def test_a_spacing_that_libraries_would_replace_each_in_its_way_is_refused(tmp_path, caplog, codes, x, way, ending):
+    file = written(tmp_path / f"a{ending}", codes=codes)
+    change_header(file, pixdim=(x, *SPACING[1:]))
+    with pytest.raises(
+        InputError, match=rf"a\.nii(\.gz)?: found spacing \(8, 1\.5, {x:g}\) mm, expected three positive"
+    ):
+        way(file)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_sign_in_pixdim_counts_for_nothing_beside_an_sform(tmp_path, caplog, way):
+    file = written(tmp_path / "a.nii.gz", codes=(0, 1))
+    change_header(file, pixdim=(-1.5, *SPACING[1:]))
+    way(file)
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_and_taken_where_the_user_says_so(tmp_path, way):
     file = written(tmp_path / "a.nii.gz", codes=(0, 0))

@@ -1,5 +1,6 @@
 import importlib
 
+import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -83,3 +84,15 @@ def test_labels_above_255_keep_their_numbers_in_itks_formats(tmp_path):
     again = sitk.ReadImage(str(tmp_path / "b.nrrd"))
     np.testing.assert_array_equal(sitk.GetArrayFromImage(again), labels)
     np.testing.assert_allclose(again.GetDirection(), image.GetDirection())
+
+
+@pytest.mark.parametrize(
+    ("dtype", "found"),
+    [("complex64", "numbers of type complex64"), ([("R", "u1"), ("G", "u1"), ("B", "u1")], "colours")],
+)
+@pytest.mark.parametrize("reader", [NibabelIOWithReorient, SimpleITKIO])
+def test_voxels_that_are_no_real_numbers_are_refused(tmp_path, reader, dtype, found):
+    file = tmp_path / "a_0000.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(np.ones((4, 5, 6), dtype), np.eye(4)), file)
+    with pytest.raises(InputError, match=f"found {found}, expected an image of real numbers"):
+        read_array(reader(), str(file))

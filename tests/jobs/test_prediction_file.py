@@ -123,6 +123,14 @@ def test_findings_are_read_back_by_case(tmp_path):
     assert findings_of(tmp_path / "nowhere") == {}
 
 
+def test_a_case_that_is_predicted_again_loses_what_other_options_made_of_it(tmp_path):
+    files = {case: [tmp_path / f"{case}.nii.gz", tmp_path / f"{case}.npz"] for case in ("a", "b")}
+    for path in (*files["a"], *files["b"]):
+        path.write_text("of another image")
+    PredictionFile(tmp_path, ".nii.gz", RUN, files.__getitem__).begin(["a"])
+    assert sorted(path.name for path in tmp_path.glob("*.n*")) == ["b.nii.gz", "b.npz"]
+
+
 def test_a_case_that_fails_keeps_no_files_of_an_earlier_call(tmp_path):
     extra = tmp_path / "displacement" / "a.nii.gz"
     extra.parent.mkdir()

@@ -53,10 +53,16 @@ def test_a_command_gets_its_arguments_and_is_measured(jobs):
     assert measured["gpu_memory_gb"] is None
 
 
+def test_a_file_of_the_command_beside_its_log_stays(jobs):
+    (jobs / "job.json").write_text("the command's")
+    run_command(["made_up_jobs:good_end"], jobs / "job.log")
+    assert (jobs / "job.json").read_text() == "the command's"
+
+
 def test_a_failure_names_its_last_line_and_log(jobs):
     with pytest.raises(CommandError, match=r"job ended with exit code 1: there is no data \(log: .*job.log\)"):
         run_command(["made_up_jobs:badly"], jobs / "logs/job.log", name="job")
-    assert not (jobs / "logs/job.json").exists()
+    assert not (jobs / "logs/job.log.json").exists()
 
 
 def test_a_command_ends_when_its_caller_is_killed(jobs):

@@ -1,15 +1,20 @@
 import json
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 import torch
 
 from impulse_nnunet.errors import InputError
+from impulse_nnunet.jobs.prediction_file import findings_of
+from impulse_nnunet.lungs.models import read_model
 from impulse_nnunet.lungs.prediction import PredictionOptions, predict_unseen
 from tests.lungs import made_up
 from tests.lungs.test_models import model_of
 from tests.security.harmful import Harmful
 
+MODEL = Path(__file__).resolve().parents[1] / "data" / "model_of_53b95cd"
 CPU = PredictionOptions("cpu")
 
 
@@ -60,3 +65,13 @@ def test_a_checkpoint_that_would_run_code_never_reaches_nnunet(model, images, tm
     with pytest.raises(InputError, match=r"fold_1/checkpoint_final\.pth: found code that runs when it is read"):
         predict_unseen(model, images, tmp_path / "out", CPU)
     assert not marker.exists()
+
+
+def test_what_our_models_note_of_a_case_stays_beside_its_masks(nnunet_folders, images, tmp_path):
+    folder = nnunet_folders / "nnUNet_results" / "Dataset007_BAV" / "nnUNetTrainerImPulSe__ImPulSePlans__3d_impulse"
+    shutil.copytree(MODEL, folder)
+    predict_unseen(read_model(folder, "bav", ("0",), "checkpoint_final.pth"), images, tmp_path / "out", CPU)
+    assert (tmp_path / "out" / "new.nii.gz").is_file()
+    noted = json.loads((tmp_path / "out" / "prediction.json").read_text())["cases"]["new"]
+    assert noted["state"] in ("ok", "warned")
+    assert findings_of(tmp_path / "out").keys() == {"new"}

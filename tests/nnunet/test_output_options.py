@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from impulse_nnunet.errors import InputError
-from impulse_nnunet.nnunet.output_options import OutputOptions
+from impulse_nnunet.nnunet.output_options import OutputOptions, every_file
 
 
 def test_files_of_a_case():
@@ -30,3 +30,10 @@ def test_files_of_a_case():
 def test_bad_meshes_are_named(wrong, message):
     with pytest.raises(InputError, match=message):
         OutputOptions(**wrong)
+
+
+def test_every_file_holds_those_of_any_options():
+    found = every_file(Path("out"), ".nii.gz", "a")
+    for options in ({"probabilities": True}, {"displacement": True}, {"meshes": ("obj", "glb", "3mf", "vtp")}):
+        assert set(OutputOptions(**options).files(Path("out"), "a", ".nii.gz")) < set(found)
+    assert Path("out/a.pkl") in found

@@ -1,4 +1,5 @@
 import json
+import os
 import re
 
 import pytest
@@ -38,6 +39,19 @@ def test_a_moved_folder_is_found(tmp_path):
     folder = write_method(tmp_path, "ours", (0.5,))
     moved = folder.rename(tmp_path / "moved")
     assert read_evaluations([str(moved)])[0].cases["c0"].prediction_file == moved / "c0.nii.gz"
+
+
+def test_label_maps_that_are_newer_than_their_scores_are_named(tmp_path, caplog):
+    folder = write_method(tmp_path, "ours", (0.5, 0.6))
+    for name in ("c0", "c1"):
+        (folder / f"{name}.nii.gz").touch()
+        os.utime(folder / f"{name}.nii.gz", (100, 100))
+    os.utime(folder / "summary.json", (200, 200))
+    read_evaluations([str(folder)])
+    assert caplog.text == ""
+    os.utime(folder / "c1.nii.gz", (201, 201))
+    read_evaluations([str(folder)])
+    assert "the label maps of 1 of 2 case(s) are newer than these scores (c1); evaluate again" in caplog.text
 
 
 def test_labels_without_names(tmp_path):
