@@ -105,19 +105,19 @@ def test_sigterm_in_the_templates_training(folders, plans, monkeypatch, tmp_path
     monkeypatch.setenv("nnUNet_results", str(tmp_path / "interrupted"))
     original = TemplateFit._step
 
-    def step_and_stop(self, generator, optimiser, step):
+    def step_and_stop(self, generator, optimiser, step, progress):
         if step == 2:
             os.kill(os.getpid(), signal.SIGTERM)
-        return original(self, generator, optimiser, step)
+        return original(self, generator, optimiser, step, progress)
 
     monkeypatch.setattr(TemplateFit, "_step", step_and_stop)
     with pytest.raises(SystemExit):
         trainer().run_training()
     steps = []
 
-    def count(self, generator, optimiser, step):
+    def count(self, generator, optimiser, step, progress):
         steps.append(step)
-        return original(self, generator, optimiser, step)
+        return original(self, generator, optimiser, step, progress)
 
     monkeypatch.setattr(TemplateFit, "_step", count)
     second = trainer(continue_training=True)
@@ -141,10 +141,10 @@ def test_learned_template_is_resumed_too(folders, plans, monkeypatch, tmp_path):
     first = trainer()
     original = TemplateFit._step
 
-    def step_until_killed(self, generator, optimiser, step):
+    def step_until_killed(self, generator, optimiser, step, progress):
         if step == 4:
             raise KilledError
-        return original(self, generator, optimiser, step)
+        return original(self, generator, optimiser, step, progress)
 
     monkeypatch.setattr(TemplateFit, "_step", step_until_killed)
     with pytest.raises(KilledError):
