@@ -157,8 +157,14 @@ def identifiers_of_files(folder: str, file_ending: str) -> list[str]:
     A name without a channel's number makes an identifier without files, which is refused when the case is read.
     """
     crop = len(file_ending) + len("_0000")
-    names = (name for name in os.listdir(folder) if name.endswith(file_ending) and not is_hidden(name))
-    return sorted({name[:-crop] for name in names})
+    with os.scandir(folder) as entries:
+        return sorted(
+            {
+                entry.name[:-crop]
+                for entry in entries
+                if entry.name.endswith(file_ending) and not is_hidden(entry.name) and entry.is_file()
+            }
+        )
 
 
 def list_without_processes() -> None:

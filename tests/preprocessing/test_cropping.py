@@ -13,7 +13,7 @@ from impulse_nnunet.nnunet.judging import LabelledCase, judge_labels
 from impulse_nnunet.preprocessing.cropping import MarginPreprocessor, margin_box, planned_margins
 from impulse_nnunet.preprocessing.preprocessor import ImPulSePreprocessor
 from impulse_nnunet.preprocessing.survey import reading_of, survey_dataset
-from impulse_nnunet.settings import ReadingSettings, to_json
+from impulse_nnunet.settings import PLAN_KEY, GridSettings, ImPulSeSettings, ReadingSettings, to_json
 from tests.nnunet.test_cases import template_of
 from tests.security.harmful import plans_content
 from tests.support import settings_for, write_nifti
@@ -143,7 +143,11 @@ def test_margins_that_are_none(margins):
 
 def test_labels_that_end_at_the_crop_are_noted():
     properties = {"bbox_used_for_cropping": [[10, 20], [0, 32], [12, 28]]}
-    predictor = SimpleNamespace(plans_manager=SimpleNamespace(transpose_forward=[0, 1, 2]))
+    settings = {PLAN_KEY: to_json(ImPulSeSettings(grid=GridSettings((8, 8, 8), (8, 8, 8))))}
+    predictor = SimpleNamespace(
+        plans_manager=SimpleNamespace(transpose_forward=[0, 1, 2]),
+        configuration_manager=SimpleNamespace(configuration=settings),
+    )
 
     def found(labels):
         case = LabelledCase(case="a", labels=labels, spacing_mm=(1, 1, 1), image=None, properties=properties)

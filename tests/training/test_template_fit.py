@@ -104,10 +104,10 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(tmp_path, monkeyp
     broken, _ = fit_in(tmp_path / "broken", 8)
     step = TemplateFit._step
 
-    def killed_at_step_5(self, generator, optimiser, number):
+    def killed_at_step_5(self, generator, optimiser, number, progress):
         if number == 5:
             raise KeyboardInterrupt
-        return step(self, generator, optimiser, number)
+        return step(self, generator, optimiser, number, progress)
 
     with monkeypatch.context() as patch:
         patch.setattr(TemplateFit, "_step", killed_at_step_5)
