@@ -50,14 +50,14 @@ class PredictionFile:
         self._products = products or (lambda case: [output / f"{case}{ending}"])
 
     def begin(self, cases: Iterable[str]) -> None:
-        """Drop the entries of cases that are going to be predicted, and what earlier calls made of them."""
+        """Drop the entries of cases that are going to be predicted; their files stay until there are new ones."""
         for case in cases:
-            self._drop_products(case)
             self._entry(case).unlink(missing_ok=True)
         self.join()
 
     def done(self, case: str, findings: Sequence[Finding], seconds: float | None = None) -> None:
-        """Note a case that is predicted; call it before its labels are written."""
+        """Note a case that is predicted, and drop what earlier calls made of it; call it before its labels appear."""
+        self._drop_products(case)
         self._write(case, WARNED if findings else OK, findings, seconds)
 
     def failed(self, case: str, reason: str, findings: Sequence[Finding] = (), seconds: float | None = None) -> None:

@@ -127,7 +127,10 @@ def test_a_case_that_is_predicted_again_loses_what_other_options_made_of_it(tmp_
     files = {case: [tmp_path / f"{case}.nii.gz", tmp_path / f"{case}.npz"] for case in ("a", "b")}
     for path in (*files["a"], *files["b"]):
         path.write_text("of another image")
-    PredictionFile(tmp_path, ".nii.gz", RUN, files.__getitem__).begin(["a"])
+    file = PredictionFile(tmp_path, ".nii.gz", RUN, files.__getitem__)
+    file.begin(["a", "b"])
+    assert sorted(path.name for path in tmp_path.glob("*.n*")) == ["a.nii.gz", "a.npz", "b.nii.gz", "b.npz"]
+    file.done("a", [])  # a call that is killed before b leaves b's files
     assert sorted(path.name for path in tmp_path.glob("*.n*")) == ["b.nii.gz", "b.npz"]
 
 

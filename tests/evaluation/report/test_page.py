@@ -218,8 +218,11 @@ def test_choice_of_cases(tmp_path, dices, wanted, expected):
 def test_findings_of_the_prediction_are_named(tmp_path):
     folder = write_method(tmp_path, dices=(0.5, 0.6))
     file = PredictionFile(folder, ".nii.gz", {})
-    file.done("c0", [], 1.0)
-    file.done("c1", [Finding("mirrored", "looks mirrored")], 1.0)
+    for case, found in (("c0", []), ("c1", [Finding("mirrored", "looks mirrored")])):
+        labels = folder / f"{case}.nii.gz"
+        content = labels.read_bytes() if labels.is_file() else b""
+        file.done(case, found, 1.0)  # before its labels appear: those of an earlier call go
+        labels.write_bytes(content)
     file.join()
     page = write_report([f"mine={folder}"], tmp_path / "r.html", FLAT).read_text(encoding="utf-8")
     assert "Cases of mine that were predicted with findings: c1 (mirrored)." in page
